@@ -1,0 +1,159 @@
+"""Who acts, in which transaction, at what time: the first argument of whatever acts.
+
+A `Context` is made by `Database.transaction` and lives as long as that transaction; nothing is ambient. What the
+kernel needs from business domains (audit, secrets) it takes as Protocols, handed over in `app.wiring`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from uuid import UUID
+
+import asyncpg
+from pydantic import BaseModel, ConfigDict
+
+from ironworks.shared.errors import Forbidden, NotFound
+from ironworks.shared.path import show_path
+
+Clock: TypeAlias = Callable[[], datetime]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+ActorKind: TypeAlias = Literal["user", "service_account", "api_key", "system", "anonymous"]
+
+
+def utc_now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A subject as the database knows it: `uid` is what row-level security asks about."""
+
+    uid: UUID | None
+    kind: ActorKind
+    name: str
+    """What people read in the audit trail: an e-mail address, `path/name` of a key, a process."""
+    address: str = ""
+
+
+ANONYMOUS = Actor(None, "anonymous", "anonymous")
+
+
+def system_actor(name: str) -> Actor:
+    """A process of ours acting on its own; its rights come from its database role, never from this."""
+    return Actor(None, "system", name)
+
+
+class Event(BaseModel):
+    """A fact a domain publishes. Subclass it in `events.py`; the fields are the payload (no secrets).
+
+    `type` is `<layer or product>.<domain>.<past_tense>.v<version>`, for instance
+    `platform.billing.invoice_issued.v1`; `governed` events carry the registry's version in their envelope.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    type: ClassVar[str]
+    governed: ClassVar[bool] = False
+
+
+class AuditSink(Protocol):
+    """Appends one record in the caller's transaction; `platform.audit` is one."""
+
+    async def __call__(
+        self,
+        ctx: Context,
+        action: str,
+        target_type: str,
+        target_id: str,
+        scope: str,
+        result: str,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any] | None,
+    ) -> None: ...
+
+
+class Vault(Protocol):
+    """Keeps secret values by (owner uid, pointer); `platform.secrets` is one.
+
+    A pointer names a secret field inside a spec, for instance `auth.password` or `upstreams[name=eu].credential`.
+    """
+
+    async def put(self, ctx: Context, scope: str, owner: UUID, values: Mapping[str, str]) -> None: ...
+
+    async def get(self, ctx: Context, owner: UUID) -> dict[str, str]: ...
+
+    async def remove(self, ctx: Context, owner: UUID, pointers: Sequence[str] | None = None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What business domains lend the kernel."""
+
+    audit: AuditSink
+    vault: Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One actor in one transaction. Use cases are `verb_noun(ctx, …)`."""
+
+    actor: Actor
+    db: Connection
+    services: Services
+    request_id: str
+    client_request_id: str | None = None
+    clock: Clock = field(default=utc_now)
+
+    def now(self) -> datetime:
+        """The time, UTC; tests freeze it."""
+        return self.clock()
+
+    async def emit(self, event: Event, scope: str = "", correlation_id: str | None = None) -> None:
+        """Append `event` to the change log, in this transaction."""
+        await self.db.execute(
+            "select shared.append_event($1, $2, $3::jsonb, $4, $5)",
+            event.type,
+            scope,
+            event.model_dump_json(),
+            correlation_id or self.request_id,
+            event.governed,
+        )
+
+    async def audit(
+        self,
+        action: str,
+        target_type: str,
+        target_id: str,
+        scope: str = "",
+        result: str = "ok",
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append one audit record, in this transaction; `before` and `after` must hold no secret."""
+        await self.services.audit(self, action, target_type, target_id, scope, result, before, after)
+
+    async def allows(self, permission: str, scope: str) -> bool:
+        """Whether the actor holds `permission` at `scope`, as the database sees it."""
+        found: bool = await self.db.fetchval("select shared.allows($1, $2::text::ltree)", permission, scope)
+        return found
+
+    async def require(self, permission: str, scope: str) -> None:
+        """Raises NotFound where the actor sees nothing at all at `scope`, else Forbidden, unless it holds it."""
+        if await self.allows(permission, scope):
+            return
+        if not await self.db.fetchval("select shared.sees($1::text::ltree)", scope):
+            raise NotFound(f"no scope {show_path(scope)!r} for this caller", scope=show_path(scope))
+        raise Forbidden(
+            f"this needs the permission {permission!r} at {show_path(scope)!r}",
+            permission=permission,
+            scope=show_path(scope),
+        )
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON text for a jsonb parameter."""
+    return json.dumps(value, separators=(",", ":"), default=str)

@@ -1,0 +1,139 @@
+"""Postgres: a pool per process, and transactions that carry the caller's identity.
+
+Row-level security reads the identity from transaction-local settings; the rights of our own processes follow the
+login role (`session_user`), which owns nothing and can bypass nothing. `Database.connect` refuses any other role.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from ironworks.shared.context import Actor, Clock, Connection, Context, Services, utc_now
+from ironworks.shared.errors import Unavailable
+
+_SAFE = re.compile(r"[^A-Za-z0-9_.:/@-]")
+
+
+class UnsafeRole(RuntimeError):
+    """The login role could see past row-level security."""
+
+
+class Database:
+    """A connection pool under one login role. Made once per process, by `app`."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], services: Services, clock: Clock = utc_now) -> None:
+        self.pool = pool
+        self.services = services
+        self.clock = clock
+
+    @classmethod
+    async def connect(
+        cls, url: str, services: Services, *, clock: Clock = utc_now, max_size: int = 10, name: str = "ironworks"
+    ) -> Database:
+        """Open a pool; raises UnsafeRole for a role that is superuser, owner of our tables, or may bypass policies."""
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=max_size,
+            command_timeout=60,
+            server_settings={"application_name": name, "jit": "off"},
+            reset=_leave_clean,
+        )
+        assert pool is not None
+        try:
+            async with pool.acquire() as conn:
+                await refuse_unsafe_role(conn)
+        except BaseException:
+            await pool.close()
+            raise
+        return cls(pool, services, clock)
+
+    async def close(self) -> None:
+        """Wait for connections in use, then close them all."""
+        await self.pool.close()
+
+    @asynccontextmanager
+    async def transaction(
+        self, actor: Actor, request_id: str | None = None, client_request_id: str | None = None
+    ) -> AsyncIterator[Context]:
+        """One transaction as `actor`: commits at the end of the block, rolls back on any exception.
+
+        Raises Unavailable when no connection can be had. Make no network call inside.
+        """
+        request_id = request_id or new_request_id()
+        try:
+            conn = await self.pool.acquire()
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError) as problem:
+            raise Unavailable("the database does not answer; try again shortly") from problem
+        try:
+            # one round trip; every value is either ours or reduced to characters that cannot end the literal
+            await conn.execute(
+                "begin; select set_config('ironworks.subject', '{}', true),"
+                " set_config('ironworks.request_id', '{}', true)".format(
+                    actor.uid or "", _SAFE.sub("_", request_id)
+                )
+            )
+            try:
+                # asyncpg's own proxy is a Connection in all but its class
+                yield Context(actor, conn, self.services, request_id, client_request_id, self.clock)  # type: ignore[arg-type]
+            except BaseException:
+                if not conn.is_closed():
+                    await conn.execute("rollback")
+                raise
+            await conn.execute("commit")
+        finally:
+            await self.pool.release(conn)
+
+
+async def _leave_clean(conn: Any) -> None:
+    """Replaces asyncpg's reset (four statements per release): our settings are transaction-local."""
+    if conn.is_in_transaction():
+        await conn.execute("rollback")
+
+
+async def refuse_unsafe_role(conn: Any) -> None:
+    """Raises UnsafeRole if the session's role could read or change rows past their policies."""
+    row = await conn.fetchrow(
+        """
+        select rolname, rolsuper, rolbypassrls,
+               exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                       where c.relowner = r.oid and n.nspname !~ '^pg_') as owns,
+               exists (select from pg_auth_members m where m.member = r.oid) as member
+        from pg_roles r where rolname = session_user
+        """
+    )
+    problems = [
+        text
+        for flag, text in (
+            ("rolsuper", "is a superuser"),
+            ("rolbypassrls", "may bypass row-level security"),
+            ("owns", "owns tables"),
+            ("member", "is a member of another role"),
+        )
+        if row[flag]
+    ]
+    if problems:
+        raise UnsafeRole(
+            f"database role {row['rolname']!r} {' and '.join(problems)}: "
+            "connect as ironworks_api, ironworks_worker or ironworks_gateway"
+        )
+
+
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_request_id() -> str:
+    """`req_` and 26 characters: 48 bits of milliseconds, 80 of chance, so ids sort by time."""
+    import time
+
+    number = (int(time.time() * 1000) << 80) | int.from_bytes(os.urandom(10))
+    return "req_" + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+__all__ = ["Connection", "Database", "UnsafeRole", "new_request_id", "refuse_unsafe_role"]
