@@ -42,7 +42,7 @@ class Database:
             min_size=1,
             max_size=max_size,
             command_timeout=60,
-            server_settings={"application_name": name, "jit": "off"},
+            server_settings={"application_name": name, "jit": "off", "timezone": "UTC"},
             reset=_leave_clean,
         )
         assert pool is not None
@@ -75,9 +75,7 @@ class Database:
             # one round trip; every value is either ours or reduced to characters that cannot end the literal
             await conn.execute(
                 "begin; select set_config('ironworks.subject', '{}', true),"
-                " set_config('ironworks.request_id', '{}', true)".format(
-                    actor.uid or "", _SAFE.sub("_", request_id)
-                )
+                " set_config('ironworks.request_id', '{}', true)".format(actor.uid or "", _SAFE.sub("_", request_id))
             )
             try:
                 # asyncpg's own proxy is a Connection in all but its class

@@ -1,15 +1,15 @@
 """Kinds: what a domain declares once, in its `model.py`, and everything else follows from.
 
-    class BucketSpec(Spec):
-        quota_gib: int = Field(10, ge=1, description="Largest total size in GiB.")
-        region: Annotated[str, Ref("Region")]
+class BucketSpec(Spec):
+    quota_gib: int = Field(10, ge=1, description="Largest total size in GiB.")
+    region: Annotated[str, Ref("Region")]
 
-    class BucketStatus(Status):
-        url: str | None = None
+class BucketStatus(Status):
+    url: str | None = None
 
-    BUCKET = Kind("Bucket", plural="buckets", short="bkt", schema="gpuaas_storage", levels=(TENANT,),
-                  spec=BucketSpec, status=BucketStatus, immutable=("region",), columns=("spec.quota_gib",))
-    Bucket = Resource[BucketSpec, BucketStatus]
+BUCKET = Kind("Bucket", plural="buckets", short="bkt", schema="gpuaas_storage", levels=(TENANT,),
+              spec=BucketSpec, status=BucketStatus, immutable=("region",), columns=("spec.quota_gib",))
+Bucket = Resource[BucketSpec, BucketStatus]
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ Labels: TypeAlias = dict[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$")],
     Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
 ]
-Annotations: TypeAlias = dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=4096)]]
+Annotations: TypeAlias = dict[
+    Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=4096)]
+]
 
 
 @dataclass(frozen=True, slots=True)
