@@ -1,0 +1,59 @@
+"""Fixtures for every test: the run's folder, its Postgres, and a fresh migrated database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.guard import MARK
+from tests.support.postgres import Server, TestDatabase, shared_server
+
+_GUARD = pytest.StashKey[subprocess.Popen[bytes]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The main process, not its parallel workers, makes the run's folder and starts the guard that cleans up."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = tempfile.mkdtemp(prefix="ironworks-test-", dir="/tmp")
+    Path(folder).chmod(0o711)  # Postgres may run as another user
+    os.environ[MARK] = folder
+    config.stash[_GUARD] = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "support" / "guard.py"), folder],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let the guard end what the run started, and wait until it has."""
+    guard = config.stash.get(_GUARD, None)
+    if guard is not None and guard.stdin is not None:
+        guard.stdin.close()
+        guard.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def run_folder() -> Path:
+    """A folder of this test run with a short path; every process that the run starts carries it in its environment."""
+    return Path(os.environ[MARK])
+
+
+@pytest.fixture(scope="session")
+def postgres(run_folder: Path) -> Server:
+    """The run's Postgres, shared by all workers."""
+    return shared_server(run_folder)
+
+
+@pytest.fixture
+def database(postgres: Server) -> Iterator[TestDatabase]:
+    """A fresh database with every migration applied: `database.url("api")`, `database.admin`."""
+    created = postgres.create_database()
+    yield created
+    postgres.drop_database(created)
