@@ -7,7 +7,7 @@ kernel needs from business domains (audit, secrets) it takes as Protocols, hande
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
@@ -91,10 +91,14 @@ class Vault(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What business domains lend the kernel."""
+    """What business domains lend the kernel; `app.wiring` makes it, once per process.
+
+    `admissions`: kind name → the functions that may refuse a change of it (see `shared.resources.admits`).
+    """
 
     audit: AuditSink
     vault: Vault
+    admissions: Mapping[str, Sequence[Callable[..., Awaitable[None]]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

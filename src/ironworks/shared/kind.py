@@ -188,6 +188,8 @@ class Kind:
     description: str = ""
     references: dict[str, str] = field(init=False, default_factory=dict)
     secrets: dict[str, Secret] = field(init=False, default_factory=dict)
+    list_keys: dict[str, str] = field(init=False, default_factory=dict)
+    """Dotted list (`upstreams[]`) → the field that identifies its elements."""
 
     def __post_init__(self) -> None:
         for dotted, marks in _marked_fields(self.spec):
@@ -196,6 +198,13 @@ class Kind:
                     self.references[dotted] = mark.kind
                 elif isinstance(mark, Secret):
                     self.secrets[dotted] = mark
+                elif isinstance(mark, Key):
+                    items, _, name = dotted.rpartition(".")
+                    self.list_keys[items] = name
+
+    def parse(self, text: str | bytes) -> Resource[Any, Any]:
+        """The typed resource in one of the engine's JSON texts."""
+        return Resource[self.spec, self.status].model_validate_json(text)  # type: ignore[name-defined]
 
     @property
     def resource(self) -> str:

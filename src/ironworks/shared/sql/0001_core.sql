@@ -24,10 +24,15 @@ $$ begin return platform_iam.granted(permission); end $$;
 create function shared.sees(scope ltree) returns boolean language plpgsql stable as
 $$ begin return platform_iam.visible(scope); end $$;
 
+-- Whether a scope exists and is not being deleted; the caller's transaction keeps it so.
+create function shared.scope_open(scope ltree) returns boolean language plpgsql as
+$$ begin return platform_tenancy.scope_open(scope); end $$;
+
 create function shared.allows(permission text, scope ltree) returns boolean language sql stable
   return scope <@ any (shared.granted(permission));
 
-grant execute on function shared.subject(), shared.granted(text), shared.sees(ltree), shared.allows(text, ltree)
+grant execute on function shared.subject(), shared.granted(text), shared.sees(ltree), shared.scope_open(ltree),
+  shared.allows(text, ltree)
   to ironworks_api, ironworks_worker, ironworks_gateway, ironworks_system;
 
 -- Every kind there is; policies and referrers are found through it.
@@ -46,6 +51,9 @@ grant select on shared.kind to ironworks_api, ironworks_worker, ironworks_gatewa
 create function shared.kind_before() returns trigger language plpgsql as $$
 begin
   if tg_op = 'INSERT' then
+    if new.scope <> '' and not shared.scope_open(new.scope) then
+      raise exception 'no such scope' using errcode = 'IW410';
+    end if;
     new.generation := 1;
     new.deletion_timestamp := null;
     new.creation_timestamp := now();

@@ -1,0 +1,146 @@
+"""Lists behind row-level security, in pages, at the speed of an index.
+
+A list of a scope is one branch for the scope itself and one for the range of paths below it, each in index order and
+merged; an OR of the two would read the whole table (measured 14 ms instead of 0.2). Without a scope the branches come
+from the caller's topmost grants. Labels are looked up in the side table, by text equality, which is leakproof.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from ironworks.shared import path as paths
+from ironworks.shared.context import Context
+from ironworks.shared.errors import invalid
+from ironworks.shared.kind import Kind
+from ironworks.shared.rendering import rendered
+
+MAX_PAGE = 500
+DEFAULT_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a list is asked for. `scope` None: all that the caller may see, else that scope and all below."""
+
+    scope: str | None = None
+    inherited: bool = False
+    limit: int = DEFAULT_PAGE
+    cursor: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """JSON texts of resources in (path, name) order, and where the next page begins."""
+
+    items: list[str]
+    next_cursor: str | None
+
+
+async def list_resources(ctx: Context, kind: Kind, query: ListQuery) -> Page:
+    """One page. Raises Invalid for a cursor that is not ours."""
+    branches = await _branches(ctx, kind, query)
+    if not branches:
+        return Page([], None)
+    args: list[Any] = [query.limit + 1]
+    sql = _page_sql(kind, query, branches, args)
+    rows = await ctx.db.fetch(sql, *args)
+    more = len(rows) > query.limit
+    rows = rows[: query.limit]
+    next_cursor = encode_cursor(rows[-1]["path"], rows[-1]["name"]) if more else None
+    return Page([r["json"] for r in rows], next_cursor)
+
+
+async def _branches(ctx: Context, kind: Kind, query: ListQuery) -> list[tuple[str, str]]:
+    """(path, shape) pairs: `at` for equality, `below` for the range, `all` for no filter; disjoint, so no row twice."""
+    if query.scope is not None:
+        branches = [("", "all")] if query.scope == "" else [(query.scope, "at"), (query.scope, "below")]
+        if query.inherited and kind.inherited and query.scope:
+            above, upper = [("", "at")], query.scope
+            while upper := paths.parent(upper):
+                above.append((upper, "at"))
+            branches += above
+        return branches
+    granted = await ctx.db.fetchval("select shared.granted($1)::text[]", kind.permission("read"))
+    top = _topmost(granted or [])
+    if "" in top:
+        return [("", "all")]
+    branches = []
+    for p in top:
+        if kind.node:
+            branches.append((p, "node"))
+        branches += [(p, "at"), (p, "below")]
+    if kind.inherited:
+        ancestors = {""} | {".".join(p.split(".")[:n]) for p in top for n in range(1, p.count(".") + 1)}
+        branches += [(a, "at") for a in sorted(ancestors) if not any(paths.covers(p, a) for p in top)]
+    return branches
+
+
+def _topmost(granted: list[str]) -> list[str]:
+    kept: list[str] = []
+    for p in sorted(set(granted)):
+        if not any(paths.covers(k, p) for k in kept):
+            kept.append(p)
+    return kept
+
+
+def _page_sql(kind: Kind, query: ListQuery, branches: list[tuple[str, str]], args: list[Any]) -> str:
+    def arg(value: Any) -> str:
+        args.append(value)
+        return f"${len(args)}"
+
+    common = ""
+    source, alias = f"{kind.table} t", "t"
+    labels = list(query.labels.items())
+    if labels:
+        (key, value), rest = labels[0], labels[1:]
+        source, alias = f"{kind.table}_label l join {kind.table} t on t.uid = l.uid", "l"
+        common += f" and l.key = {arg(key)} and l.value = {arg(value)}"
+        for key, value in rest:
+            common += (
+                f" and exists (select from {kind.table}_label x where x.uid = t.uid"
+                f" and x.key = {arg(key)} and x.value = {arg(value)})"
+            )
+    if query.phase is not None:
+        common += f" and t.phase = {arg(query.phase)}"
+    if query.cursor:
+        path, name = decode_cursor(query.cursor)
+        common += f" and ({alias}.path, {alias}.name) > ({arg(path)}, {arg(name)})"
+    parts = []
+    for path, shape in branches:
+        where = "true"
+        if shape == "at":
+            where = f"{alias}.path = {arg(path)}"
+        elif shape == "below":
+            where = f"{alias}.path >= {arg(path + '.')} and {alias}.path < {arg(path + '/')}"
+        elif shape == "node":
+            where = f"{alias}.path = {arg(paths.parent(path))} and {alias}.name = {arg(path.rpartition('.')[2])}"
+        parts.append(
+            f"(select {alias}.path, {alias}.name, {rendered(kind)} as json from {source}"
+            f" where {where}{common} order by {alias}.path, {alias}.name limit $1)"
+        )
+    return " union all ".join(parts) + " order by path, name limit $1"
+
+
+def encode_cursor(path: str, name: str) -> str:
+    """An opaque cursor that begins after (path, name)."""
+    return base64.urlsafe_b64encode(json.dumps([path, name]).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> tuple[str, str]:
+    """Raises Invalid for anything that `encode_cursor` did not make."""
+    try:
+        path, name = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not (isinstance(path, str) and isinstance(name, str)) or "\x00" in path + name:
+            raise ValueError
+    except (ValueError, TypeError, binascii.Error, UnicodeDecodeError):
+        raise invalid(
+            "cursor", "is not one of ours", "take next_cursor from the page before, or leave it out"
+        ) from None
+    return path, name
