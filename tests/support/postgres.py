@@ -100,11 +100,17 @@ async def _execute(url: str, *statements: str) -> None:
 def shared_server(run: Path) -> Server:
     """The server of the test run whose folder is `run`, started and migrated by whoever asks first."""
     with locked(run / "postgres.lock"):
-        record = run / "postgres.json"
+        record, failure = run / "postgres.json", run / "postgres.failed"
         if record.exists():
             return Server(**json.loads(record.read_text()))
-        server = start_server(run / "pg", run)
-        run_apart(lambda: _make_template(server))
+        if failure.exists():
+            raise RuntimeError(failure.read_text())
+        try:
+            server = start_server(run / "pg", run)
+            run_apart(lambda: _make_template(server))
+        except Exception as problem:
+            failure.write_text(f"the run's Postgres could not be prepared: {problem}")
+            raise
         record.write_text(json.dumps(asdict(server)))
         return server
 
@@ -112,7 +118,7 @@ def shared_server(run: Path) -> Server:
 async def _make_template(server: Server) -> None:
     await _execute(server.admin, f"create database {TEMPLATE} template template0")
     url = postgres.connection_url(server.port, postgres.SUPERUSER, PASSWORD, TEMPLATE)
-    await migrations.migrate(url, {role: PASSWORD for role in migrations.LOGIN_ROLES})
+    await migrations.migrate(url, dict.fromkeys(migrations.LOGIN_ROLES, PASSWORD))
     await _execute(server.admin, f"alter database {TEMPLATE} is_template true allow_connections false")
 
 

@@ -166,9 +166,11 @@ def _archives(binary: bytes) -> Iterator[tarfile.TarFile]:
     """Every gzipped tar inside the binary: Postgres, pgvector, and the shared libraries that both need."""
     for found in re.finditer(re.escape(_GZIP), binary):
         try:
-            yield tarfile.open(fileobj=io.BytesIO(memoryview(binary)[found.start() :]), mode="r|gz")
+            archive = tarfile.open(fileobj=io.BytesIO(memoryview(binary)[found.start() :]), mode="r|gz")  # noqa: SIM115
         except (tarfile.TarError, OSError, EOFError):
             continue  # those three bytes by chance
+        with archive:
+            yield archive
 
 
 def _extract(archive: tarfile.TarFile, target: Path) -> None:
