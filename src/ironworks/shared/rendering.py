@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from ironworks.shared.kind import Kind
 
+_METADATA = (
+    "'name', t.name, 'scope', coalesce(nullif(t.path, ''), '-'), 'uid', t.uid, 'display_name', t.display_name,"
+    " 'labels', t.labels, 'annotations', t.annotations, 'generation', t.generation,"
+    " 'resource_version', t.resource_version, 'creation_timestamp', t.creation_timestamp,"
+    " 'update_timestamp', t.update_timestamp, 'deletion_timestamp', t.deletion_timestamp,"
+    " 'owner_references', t.owner_references"
+)
 
-def rendered(kind: Kind, alias: str = "t") -> str:
-    """The SQL expression for a row of the kind's table as the resource's JSON text."""
-    a = alias
-    return f"""json_build_object('api_version', 'v1', 'kind', '{kind.name}', 'metadata', json_build_object(
-        'name', {a}.name, 'scope', coalesce(nullif({a}.path, ''), '-'), 'uid', {a}.uid,
-        'display_name', {a}.display_name, 'labels', {a}.labels, 'annotations', {a}.annotations, 'generation', {a}.generation,
-        'resource_version', {a}.resource_version, 'creation_timestamp', {a}.creation_timestamp,
-        'update_timestamp', {a}.update_timestamp, 'deletion_timestamp', {a}.deletion_timestamp,
-        'owner_references', {a}.owner_references), 'spec', {a}.spec, 'status', {a}.status)::text"""
+
+def rendered(kind: Kind) -> str:
+    """The SQL expression for a row `t` of the kind's table as the resource's JSON text."""
+    return (
+        f"json_build_object('api_version', 'v1', 'kind', '{kind.name}', 'metadata', json_build_object({_METADATA}),"
+        " 'spec', t.spec, 'status', t.status)::text"
+    )

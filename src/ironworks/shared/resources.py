@@ -163,11 +163,7 @@ async def patch_resource(ctx: Context, kind: Kind, path: str, name: str, patch: 
     if not isinstance(patch, dict):
         raise invalid("", "a merge patch is an object")
     current = await _existing(ctx, kind, path, name)
-    kept = {
-        k: v
-        for k, v in current["metadata"].items()
-        if k in ("display_name", "labels", "annotations", "owner_references")
-    }
+    kept = {k: current["metadata"][k] for k in ("display_name", "labels", "annotations", "owner_references")}
     whole = {"api_version": "v1", "kind": kind.name, "metadata": kept, "spec": current["spec"]}
     return await _update(ctx, kind, current, read_document(kind, path, name, merge_patch(whole, patch)))
 
@@ -258,7 +254,8 @@ async def _update(ctx: Context, kind: Kind, current: dict[str, Any], document: D
     try:
         text = await ctx.db.fetchval(
             f"update {kind.table} t set spec = $3::jsonb, labels = $4::jsonb, annotations = $5::jsonb,"
-            f" display_name = $6, owner_references = $7::jsonb where uid = $1 and resource_version = $2 returning {rendered(kind)}",
+            " display_name = $6, owner_references = $7::jsonb where uid = $1 and resource_version = $2"
+            f" returning {rendered(kind)}",
             uid, now["resource_version"], to_json(spec), to_json(meta.labels), to_json(meta.annotations),
             meta.display_name, to_json(owners),
         )  # fmt: skip

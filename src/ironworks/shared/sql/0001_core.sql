@@ -58,7 +58,7 @@ begin
     new.deletion_timestamp := null;
     new.creation_timestamp := now();
   else
-    if (new.uid, new.path, new.name) is distinct from (old.uid, old.path, old.name) then
+    if (new.uid, new.scope, new.name) is distinct from (old.uid, old.scope, old.name) then
       raise exception 'identity is immutable' using errcode = 'IW422';
     end if;
     if old.deletion_timestamp is not null then
@@ -102,7 +102,7 @@ begin
         target_path := case split_part(wanted, '/', 1) when '-' then '' else split_part(wanted, '/', 1) end;
         target_name := split_part(wanted, '/', 2);
       else
-        target_path := new.path;
+        target_path := ltree2text(new.scope); -- new.path is generated after this trigger
         target_name := wanted;
       end if;
       execute format(
