@@ -76,9 +76,9 @@ def choose_place(home: Path, sockets: Path) -> PostgresPlace:
     Raises PostgresProblem when we are root and there is no unprivileged user to run it as.
     """
     user = unprivileged_user()
-    root = home.absolute() / "postgres"
+    root = home.resolve() / "postgres"
     if user is not None and not reachable_by_others(root):
-        root = SYSTEM_STATE / hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:12] / "postgres"
+        root = SYSTEM_STATE / hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12] / "postgres"
     return PostgresPlace(root, sockets, user)
 
 

@@ -1,0 +1,115 @@
+"""What the domains have, collected: kinds, routes, admissions, controllers, declarations.
+
+Decorators only mark; this module looks for the marks in the files that the table in the design names. Adding a domain
+is one line in `DOMAINS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from ironworks.shared.declarations import Declarations, declarations_of_kind
+from ironworks.shared.http import Router
+from ironworks.shared.kind import Kind
+
+DOMAINS = (
+    "platform.registry",
+    "platform.secrets",
+    "platform.audit",
+    "platform.tenancy",
+    "platform.iam",
+    "platform.notification",
+    "platform.metering",
+    "platform.pricing",
+    "platform.ledger",
+    "platform.billing",
+    "products.inference.engines",
+    "products.inference.models",
+    "products.inference.clusters",
+    "products.inference.endpoints",
+    "products.tokenfactory.routing",
+    "products.tokenfactory.gateway",
+)
+"""Every domain, lower ones first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything the domains declare and mark, in the order of `DOMAINS`."""
+
+    kinds: tuple[Kind, ...]
+    routers: tuple[Router, ...]
+    admissions: dict[str, tuple[Callable[..., Any], ...]]
+    reconcilers: tuple[Callable[..., Any], ...]
+    consumers: tuple[Callable[..., Any], ...]
+    schedules: tuple[Callable[..., Any], ...]
+    declarations: dict[str, Declarations] = field(default_factory=dict)
+
+    def kind(self, name: str) -> Kind:
+        """The kind called `name`. Raises KeyError."""
+        return next(k for k in self.kinds if k.name == name)
+
+    @property
+    def audit_actions(self) -> frozenset[str]:
+        return frozenset(a.name for d in self.declarations.values() for a in d.audit_actions)
+
+
+def collect(domains: tuple[str, ...] = DOMAINS) -> Catalogue:
+    """Import every domain's files and gather what they hold. Raises ValueError for a kind declared twice."""
+    kinds: dict[str, Kind] = {}
+    routers: list[Router] = []
+    admissions: dict[str, list[Callable[..., Any]]] = {}
+    marked: dict[str, list[Callable[..., Any]]] = {"reconciles": [], "consumes": [], "schedules": []}
+    declarations: dict[str, Declarations] = {}
+    for domain in domains:
+        for kind in _kinds(domain):
+            if kind.name in kinds:
+                raise ValueError(f"kind {kind.name} is declared in {domain} and in {kinds[kind.name].schema}")
+            kinds[kind.name] = kind
+            declarations[f"{domain}.{kind.name}"] = declarations_of_kind(kind)
+        own = _module(domain, "declarations")
+        if own is not None:
+            declarations[domain] = own.DECLARATIONS
+        routes = _module(domain, "routes")
+        if routes is not None:
+            routers.append(routes.router)
+        for function in _functions(_module(domain, "service")):
+            if hasattr(function, "admits"):
+                admissions.setdefault(function.admits, []).append(function)
+        for function in _functions(_module(domain, "controller")):
+            for mark, found in marked.items():
+                if hasattr(function, mark):
+                    found.append(function)
+    return Catalogue(
+        tuple(kinds.values()),
+        tuple(routers),
+        {name: tuple(found) for name, found in admissions.items()},
+        tuple(marked["reconciles"]),
+        tuple(marked["consumes"]),
+        tuple(marked["schedules"]),
+        declarations,
+    )
+
+
+def _module(domain: str, file: str) -> ModuleType | None:
+    name = f"ironworks.{domain}.{file}"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+
+
+def _kinds(domain: str) -> Iterator[Kind]:
+    model = _module(domain, "model")
+    for value in vars(model).values() if model else ():
+        if isinstance(value, Kind) and value.schema == domain.removeprefix("products.").replace(".", "_"):
+            yield value
+
+
+def _functions(module: ModuleType | None) -> Iterator[Callable[..., Any]]:
+    """The module's own functions, in the order they stand there."""
+    for value in vars(module).values() if module else ():
+        if callable(value) and getattr(value, "__module__", None) == getattr(module, "__name__", None):
+            yield value
