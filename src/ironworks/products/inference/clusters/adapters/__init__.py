@@ -1,0 +1,1 @@
+"""Places that run replicas, one module per kind of place."""
