@@ -16,6 +16,7 @@ import asyncpg
 
 from ironworks.shared.context import Actor, Clock, Connection, Context, Services, utc_now
 from ironworks.shared.errors import Unavailable
+from ironworks.shared.refusals import refusal
 
 _SAFE = re.compile(r"[^A-Za-z0-9_.:/@-]")
 
@@ -80,9 +81,11 @@ class Database:
             try:
                 # asyncpg's own proxy is a Connection in all but its class
                 yield Context(actor, conn, self.services, request_id, client_request_id, self.clock)  # type: ignore[arg-type]
-            except BaseException:
+            except BaseException as problem:
                 if not conn.is_closed():
                     await conn.execute("rollback")
+                if isinstance(problem, asyncpg.PostgresError) and (meant := refusal(problem)):
+                    raise meant from problem
                 raise
             await conn.execute("commit")
         finally:
