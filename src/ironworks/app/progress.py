@@ -1,4 +1,4 @@
-"""Tells a person what `up` and `down` are doing: a line that counts the seconds on a terminal, plain lines elsewhere."""
+"""Tells a person what `up` and `down` do: a line that counts the seconds on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_GATEWAYS": "number of gateway processes that share the gateway's port (1)",
     "IRONWORKS_API_URL": "how clients reach the API, where that is not http://HOST:API_PORT",
     "IRONWORKS_GATEWAY_URL": "how clients reach the gateway, where that is not http://HOST:GATEWAY_PORT",
-    "IRONWORKS_DATABASE_URL": "a Postgres of your own instead of the embedded one, as its administrator (for migrations)",
+    "IRONWORKS_DATABASE_URL": "a Postgres of your own, not the embedded one; as its administrator, for migrations",
     "IRONWORKS_API_DATABASE_URL": "the database as the role ironworks_api (default: made from the above)",
     "IRONWORKS_WORKER_DATABASE_URL": "the database as the role ironworks_worker",
     "IRONWORKS_GATEWAY_DATABASE_URL": "the database as the role ironworks_gateway",
