@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 
@@ -70,22 +70,19 @@ class LowerWorld:
             )
         return self.databases[role]
 
-    async def admin(self, sql: str, *args: object) -> list[asyncpg.Record]:
-        """Run SQL as the superuser, who sees past every policy."""
+    async def admin(self, script: str, *args: object) -> None:
+        """Run SQL as the superuser, who sees past every policy; several statements when there are no arguments."""
         conn = await asyncpg.connect(self.place.admin)
         try:
-            if args:
-                return await conn.fetch(sql, *args)
-            await conn.execute(sql)
-            return []
+            await conn.execute(script, *args)
         finally:
             await conn.close()
 
-    async def query(self, sql: str) -> list[asyncpg.Record]:
-        """Rows of a query without arguments, as the superuser."""
+    async def query(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """The rows that the superuser gets."""
         conn = await asyncpg.connect(self.place.admin)
         try:
-            return await conn.fetch(sql)
+            return list(await conn.fetch(sql, *args))
         finally:
             await conn.close()
 
@@ -125,4 +122,4 @@ async def lower_world(
         await asyncio.wait_for(world.close(), 30)
 
 
-__all__ = ["UUID", "LowerWorld", "lower_world"]
+__all__ = ["LowerWorld", "lower_world"]

@@ -50,7 +50,7 @@ _NAMES: Final[dict[Category, re.Pattern[str]]] = {
     AUDIT_ACTION: re.compile(rf"{_WORD}(?:\.{_WORD})+"),
     NOTIFICATION_TEMPLATE: re.compile(rf"{_WORD}(?:\.{_WORD})*"),
     EVIDENCE_TYPE: re.compile(rf"{_WORD}(?:\.{_WORD})*"),
-    EVENT_CLASS: re.compile(rf"{_WORD}(?:\.{_WORD})+\.v[1-9][0-9]*"),
+    EVENT_CLASS: re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+\.v[1-9][0-9]{0,4}"),
 }
 
 
