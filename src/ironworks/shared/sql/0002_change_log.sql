@@ -218,7 +218,7 @@ grant execute on function shared.change_bounds() to ironworks_api, ironworks_wor
 -- What a process may know of everybody's changes: that they happened, never what they say. For the process itself;
 -- refused in a transaction that acts for a caller.
 create function shared.tail_changes(after bigint, max integer, only_kind text default null)
-returns table (position bigint, kind text, uid uuid, scope text, name text, op text, resource_version bigint,
+returns table ("position" bigint, kind text, uid uuid, scope text, name text, op text, resource_version bigint,
                event_type text)
 language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
 begin
