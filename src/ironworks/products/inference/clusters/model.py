@@ -178,6 +178,11 @@ class Replica:
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @property
+    def short_name(self) -> str:
+        """Enough to tell an endpoint's replicas apart."""
+        return f"{self.revision}-{self.ordinal}"
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:

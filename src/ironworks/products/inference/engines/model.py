@@ -20,6 +20,10 @@ Runtime: TypeAlias = Literal["llamacpp"]
 ArgumentType: TypeAlias = Literal["string", "integer", "number", "boolean"]
 
 VERSION: Final = r"^[A-Za-z0-9]([-A-Za-z0-9_.+]{0,62}[A-Za-z0-9])?$"
+_KNOWN_ENVIRONMENT: Final[dict[Runtime, frozenset[str]]] = {
+    "llamacpp": frozenset({"LANG", "LC_ALL", "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "TZ"}),
+}
+"""What an endpoint may set. A list, since some variables name code to load and a tenant must not set those."""
 _PYTHON_TYPES: Final[dict[ArgumentType, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -104,6 +108,11 @@ class EngineVersion(BaseModel):
     supported_tasks: list[Task] = Field(min_length=1)
     values_schema: ValuesSchema = Field(default_factory=ValuesSchema)
     capabilities: Capabilities = Field(default_factory=Capabilities)
+
+    @property
+    def known_environment(self) -> frozenset[str]:
+        """Environment variables that an endpoint may set."""
+        return _KNOWN_ENVIRONMENT[self.runtime]
 
 
 class EngineSpec(Spec):

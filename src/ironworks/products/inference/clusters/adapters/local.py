@@ -296,7 +296,7 @@ def allocatable(cluster: Cluster) -> Resources:
 
 def marked(chunk: bytes, name: str) -> bytes:
     """Each line with the short name of the replica that wrote it."""
-    mark = f"{name.partition('-')[2].partition('-')[2]} | ".encode()
+    mark = f"{name.removeprefix('replica-').partition('-')[2]} | ".encode()
     return b"".join(mark + line for line in chunk.splitlines(keepends=True))
 
 

@@ -1,0 +1,150 @@
+"""Use cases around endpoints: refuse what could never run, tell the gateway where to go, read logs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from ironworks.products.inference import clusters, engines, models
+from ironworks.products.inference.endpoints import store
+from ironworks.products.inference.endpoints.model import (
+    ENDPOINT,
+    SERVING,
+    Endpoint,
+    Target,
+    split_reference,
+)
+from ironworks.shared.context import Context
+from ironworks.shared.documents import too_many
+from ironworks.shared.errors import field_problem
+from ironworks.shared.kind import Kind, Resource
+from ironworks.shared.resources import Change, admits, load
+
+ENGINE_KEY: Final = "engine_key"
+"""Under which the vault keeps the key that an endpoint's replicas demand."""
+
+
+@admits(ENDPOINT)
+async def admit_endpoint(ctx: Context, change: Change[Endpoint]) -> None:
+    """Refuse an engine version, argument, variable or model that does not exist. Raises Invalid with every problem."""
+    endpoint = change.new
+    if endpoint is None:
+        if change.force:  # no controller will come to do it
+            await ctx.services.vault.remove(ctx, change.subject.uid)
+        return
+    engine = await load_referred(ctx, engines.ENGINE, endpoint, endpoint.spec.engine.engine)
+    problems = engine_problems(endpoint, engine)
+    registry = await load_referred(ctx, models.MODEL_REGISTRY, endpoint, endpoint.spec.model.registry)
+    if registry.spec.type == "package":  # a folder is looked at by the controller, not while a transaction is open
+        problems += _model_problems(endpoint, registry)
+    if problems:
+        raise too_many(problems)
+
+
+async def load_referred(ctx: Context, kind: Kind, endpoint: Endpoint, reference: str) -> Resource[Any, Any]:
+    """The resource that a field of `endpoint` names. Raises NotFound."""
+    return await load(ctx, kind, *split_reference(reference, endpoint.path))
+
+
+def engine_problems(endpoint: Endpoint, engine: engines.Engine) -> list[dict[str, str]]:
+    """Every reason why this engine cannot run the endpoint as it is."""
+    spec = endpoint.spec
+    try:
+        version = engines.choose_version(engine, spec.engine.version)
+    except engines.EngineVersionNotFound as problem:
+        return [field_problem("spec.engine.version", problem.message, "name one of those")]
+    problems = version.values_schema.problems(spec.variables.engine_args, "spec.variables.engine_args")
+    problems += _environment_problems(spec.env, version)
+    if spec.model.task is not None and spec.model.task not in version.supported_tasks:
+        problems.append(_unsupported("spec.model.task", spec.model.task, version))
+    return problems
+
+
+def _environment_problems(env: Mapping[str, str], version: engines.EngineVersion) -> list[dict[str, str]]:
+    known = ", ".join(sorted(version.known_environment))
+    found = [
+        field_problem(f"spec.env.{name[:64]}", "is no variable that this engine knows", f"use: {known}")
+        for name in env
+        if name not in version.known_environment
+    ]
+    return found + [
+        field_problem(f"spec.env.{name[:64]}", "holds a NUL character", "remove it")
+        for name, value in env.items()
+        if "\0" in value
+    ]
+
+
+def _model_problems(endpoint: Endpoint, registry: models.ModelRegistry) -> list[dict[str, str]]:
+    wanted = endpoint.spec.model
+    try:
+        models.find_model(registry, wanted.name, wanted.version, wanted.file)
+    except models.ModelNotFound as problem:
+        return [field_problem("spec.model", problem.message, "name a model of the registry")]
+    return []
+
+
+def _unsupported(field: str, task: str, version: engines.EngineVersion) -> dict[str, str]:
+    return field_problem(
+        field, f"engine version {version.version} cannot do {task}", f"it can do: {', '.join(version.supported_tasks)}"
+    )
+
+
+async def list_targets(ctx: Context, uid: UUID | None = None) -> list[Target]:
+    """Where to send requests for every endpoint, or for the one of that uid; one that is being deleted is left out.
+
+    An endpoint that serves nobody yet is a target without replicas. For the gateway's role.
+    """
+    targets = []
+    for endpoint in await store.live_endpoints(ctx, uid):
+        secrets = await ctx.services.vault.get(ctx, endpoint.uid)
+        targets.append(_target(endpoint, secrets.get(ENGINE_KEY, "")))
+    return targets
+
+
+def _target(endpoint: Endpoint, bearer: str) -> Target:
+    served = endpoint.status.model
+    addresses = [view.address.rpartition(":") for view in endpoint.status.replicas if view.state in SERVING]
+    return Target(
+        endpoint=endpoint.uid,
+        path=endpoint.path,
+        name=endpoint.name,
+        task=served.task if served else endpoint.spec.model.task or "text-generation",
+        model=endpoint.spec.model.name,
+        replicas=tuple((host, int(port)) for host, _, port in addresses),
+        bearer=bearer,
+        generation=endpoint.metadata.generation,
+        resource_version=endpoint.metadata.resource_version,
+    )
+
+
+async def find_for_logs(ctx: Context, path: str, name: str) -> tuple[Endpoint, clusters.Cluster]:
+    """An endpoint and the cluster that has its logs. Raises NotFound."""
+    endpoint = await load(ctx, ENDPOINT, path, name)
+    cluster = await load_referred(ctx, clusters.CLUSTER, endpoint, endpoint.spec.cluster)
+    return endpoint, cluster
+
+
+async def open_logs(
+    drivers: clusters.Drivers,
+    endpoint: Endpoint,
+    cluster: clusters.Cluster,
+    replica: str | None,
+    *,
+    follow: bool,
+    tail: int | None,
+) -> AsyncIterator[bytes]:
+    """The lines of a replica's log, or of all. Raises ReplicaNotFound, ClusterUnavailable."""
+    driver = drivers.of(cluster)
+    if replica is not None:
+        replica = _full_name(await driver.list_replicas(endpoint.uid), replica)
+    return await driver.open_log(endpoint.uid, replica, follow=follow, tail=tail)
+
+
+def _full_name(replicas: list[clusters.Replica], wanted: str) -> str:
+    """The replica whose name or short name is `wanted`. Raises ReplicaNotFound."""
+    for replica in replicas:
+        if wanted in (replica.name, replica.short_name):
+            return replica.name
+    known = ", ".join(replica.short_name for replica in replicas) or "none"
+    raise clusters.ReplicaNotFound(f"there is no replica {wanted[:80]!r}; there is {known}", replica=wanted[:80])

@@ -1,0 +1,25 @@
+"""What the gateway reads of endpoints, in one statement."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from ironworks.products.inference.endpoints.model import ENDPOINT, Endpoint
+from ironworks.shared.context import Context
+from ironworks.shared.rendering import rendered
+
+
+async def live_endpoints(ctx: Context, uid: UUID | None) -> list[Endpoint]:
+    """Endpoints that are not being deleted, or the one of that uid."""
+    rows = await ctx.db.fetch(
+        f"select {rendered(ENDPOINT)} from {ENDPOINT.table} t"
+        " where t.deletion_timestamp is null and ($1::uuid is null or t.uid = $1) order by t.path, t.name",
+        uid,
+    )
+    return [ENDPOINT.parse(row[0]) for row in rows]
+
+
+async def existing(ctx: Context, uids: list[UUID]) -> set[UUID]:
+    """Those of `uids` that are endpoints, also while they are being deleted."""
+    rows = await ctx.db.fetch(f"select uid from {ENDPOINT.table} where uid = any ($1)", uids)
+    return {row["uid"] for row in rows}
