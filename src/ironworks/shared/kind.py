@@ -157,7 +157,7 @@ class Resource(BaseModel, Generic[S, T]):
         return self.metadata.deletion_timestamp is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """A type of resource; see the module's example.
 
