@@ -7,7 +7,6 @@ there it runs as an unprivileged user, with its files in a place which that user
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import io
 import os
@@ -70,15 +69,15 @@ class PostgresPlace:
         return self.root / f"programs-{_wheel_version()}"
 
 
-def choose_place(home: Path, sockets: Path) -> PostgresPlace:
-    """`<home>/postgres`, or a folder under /var/lib/ironworks where the server's user could not reach that.
+def choose_place(home: Path, instance: str, sockets: Path) -> PostgresPlace:
+    """`<home>/postgres`, or `/var/lib/ironworks/<instance>` where the server's user could not reach that.
 
     Raises PostgresProblem when we are root and there is no unprivileged user to run it as.
     """
     user = unprivileged_user()
     root = home.resolve() / "postgres"
     if user is not None and not reachable_by_others(root):
-        root = SYSTEM_STATE / hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12] / "postgres"
+        root = SYSTEM_STATE / instance / "postgres"
     return PostgresPlace(root, sockets, user)
 
 

@@ -31,7 +31,7 @@ def supervisor_home(settings: Settings) -> Home:
 
 def postgres_place(settings: Settings) -> postgres.PostgresPlace:
     """Where the embedded Postgres lives. Raises PostgresProblem."""
-    return postgres.choose_place(settings.home, settings.sockets / "postgres")
+    return postgres.choose_place(settings.home, settings.instance, settings.sockets / "postgres")
 
 
 def postgres_program(settings: Settings) -> ProgramSpec:
@@ -46,6 +46,7 @@ def postgres_program(settings: Settings) -> ProgramSpec:
         log=str(settings.logs / "postgres.log"),
         health=HealthCheck(command=postgres.ready_command(place, port)),
         address=f"127.0.0.1:{port}",
+        labels={"port": str(port)},
         stop_signal=int(signal.SIGINT),  # its fast shutdown: roll back, write a checkpoint, end
         grace=60.0,
     )
@@ -113,6 +114,6 @@ def _part(
         listen=listen,
         after=("postgres",) if settings.embedded else (),
         address=address,
-        labels={"code": code_fingerprint()},
+        labels={"code": code_fingerprint(), **({"port": str(listen[0].port)} if listen else {})},
         grace=20.0,
     )

@@ -186,16 +186,21 @@ class SupervisorClient:
         """Stop every program, dependents first, then the supervisor itself; returns when all are gone."""
         await self._ask("shutdown")
 
-    async def wait_until_up(self, name: str, within: float = 120.0, poll: float = 0.05) -> ProgramStatus:
-        """Wait until it is ready, at most `within` seconds. Raises SupervisorRefused."""
+    async def wait_until_up(
+        self, name: str, within: float = 120.0, tries: int = 5, poll: float = 0.05
+    ) -> ProgramStatus:
+        """Wait until it is ready, at most `within` seconds and `tries` restarts. Raises SupervisorRefused."""
         deadline = asyncio.get_running_loop().time() + within
+        restarts = None
         while True:
             status = await self.get(name)
             if status is None:
                 raise SupervisorRefused("FAILED", f"there is no program {name}")
             if status.up:
                 return status
-            if status.state == "failed" or asyncio.get_running_loop().time() > deadline:
+            restarts = status.restarts if restarts is None else restarts
+            given_up = status.state == "failed" or status.restarts >= restarts + tries
+            if given_up or asyncio.get_running_loop().time() > deadline:
                 raise SupervisorRefused("FAILED", f"{name} does not come up: {describe(status)}; see {status.log}")
             await asyncio.sleep(poll)
 

@@ -185,14 +185,19 @@ async def run_supervisor(home: Home, opener: Opener) -> None:
             home.control.unlink(missing_ok=True)
 
 
-async def end_leftovers(home: Home, opener: Opener) -> None:
-    """Stop in order whatever a supervisor that was killed has left running. Raises AlreadyRunning."""
+async def end_leftovers(home: Home, opener: Opener) -> bool:
+    """Stop in order whatever a supervisor that was killed has left running. False if it left nothing.
+
+    Raises AlreadyRunning.
+    """
     with _only_one(home.lock):
         supervisor = Supervisor(home, opener)
         await supervisor.recover(restart=False)
+        found = bool(supervisor.programs)
         await supervisor.shutdown()
         supervisor.remember()
         home.control.unlink(missing_ok=True)
+        return found
 
 
 def is_running(home: Home) -> bool:
