@@ -1,0 +1,35 @@
+"""Gateway: the program that users call all day. One key, one OpenAI-compatible address, every model of a tenant.
+
+Owns: the HTTP of the data plane on both sides, the check of keys, the usage of every request from its first byte to
+the batch that is charged, and the spool that keeps it through a crash.
+Never: asks a database during a request, stores a prompt, lets a caller's header through to an upstream, or sends a
+terminator (`[DONE]`, the last bytes of a body) before the request's true usage is on disk.
+Invariants: each admitted request is opened in the spool once and closed once; each closed one is charged at least
+once under an id that makes it count once; a request is sent to another replica only while nothing has come back.
+
+Besides the usual files, from the socket inward:
+`client.py` one caller's connection; `operations.py` what each path does; `admission.py` the one place where a request
+is let in and settled; `exchange.py` one request on its way through; `upstream.py` connections to replicas;
+`stream.py`, `answers.py` usage and errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py`
+request ids; `snapshot.py` keys and routes in memory; `segments.py`, `sync.py`, `spool.py`, `shipping.py` the spool
+from its records to the charge; `metrics.py`; `core.py` what all connections share; `program.py` the process.
+
+Composition, once per process under `uvloop.run`:
+
+    gateway = Gateway(settings, keys=keys, targets=targets, charge=charge)
+    loop.add_signal_handler(signal.SIGTERM, gateway.stop)
+    await gateway.serve(sockets)
+
+with `gateway.notice(kind)` for each change in the log and `gateway.heartbeat()` while it is being followed.
+"""
+
+from ironworks.products.tokenfactory.gateway.model import (
+    Charge,
+    GatewaySettings,
+    KeySource,
+    KeyView,
+    UsageRecord,
+)
+from ironworks.products.tokenfactory.gateway.program import Gateway
+
+__all__ = ["Charge", "Gateway", "GatewaySettings", "KeySource", "KeyView", "UsageRecord"]

@@ -1,0 +1,126 @@
+"""The one place where a request is let in, and the one where it is settled. Limits and budgets attach here.
+
+Every route that costs anything calls `admit` before its upstream and `settle` after; a route that does not go through
+here is not served at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from ironworks.products.tokenfactory.gateway.model import (
+    NOTHING,
+    GatewaySettings,
+    KeyView,
+    Refusal,
+    Usage,
+    unavailable,
+)
+from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
+from ironworks.products.tokenfactory.routing import Target
+from ironworks.shared.path import show_path
+
+_BEARER = b"bearer "
+
+
+@dataclass(slots=True)
+class Hold:
+    """What an admitted request occupies until it is settled."""
+
+    key: KeyView
+    target: Target
+    model: str
+    """The name the caller used."""
+    settled: bool = False
+    usage: Usage = NOTHING
+
+
+@dataclass(slots=True)
+class Admission:
+    """The counts that admission decides by; one per process."""
+
+    settings: GatewaySettings
+    in_flight: int = 0
+    by_key: defaultdict[UUID, int] = field(default_factory=lambda: defaultdict(int))
+
+
+def admit(admission: Admission, snapshot: Snapshot, key: KeyView, model: str) -> Hold:
+    """Let a request of an authenticated key in, or raise the Refusal that says why not. Settle each Hold once."""
+    target = find_target(snapshot, key, model)
+    settings = admission.settings
+    if admission.in_flight >= settings.max_in_flight:
+        raise unavailable("overloaded", "the gateway is serving as many requests as it may; try again shortly")
+    if settings.max_in_flight_per_key and admission.by_key[key.uid] >= settings.max_in_flight_per_key:
+        raise Refusal(
+            429,
+            "too_many_requests_in_flight",
+            f"this key may have {settings.max_in_flight_per_key} requests in flight",
+            kind="rate_limit_error",
+            retry_after=1,
+        )
+    admission.in_flight += 1
+    admission.by_key[key.uid] += 1
+    return Hold(key, target, model)
+
+
+def settle(admission: Admission, hold: Hold, usage: Usage) -> None:
+    """The request is over and used `usage`: give back what it held. A second call changes nothing."""
+    if hold.settled:
+        return
+    hold.settled = True
+    hold.usage = usage
+    admission.in_flight -= 1
+    left = admission.by_key[hold.key.uid] - 1
+    if left:
+        admission.by_key[hold.key.uid] = left
+    else:
+        del admission.by_key[hold.key.uid]
+
+
+def authenticate(snapshot: Snapshot, authorization: bytes | None) -> KeyView:
+    """The key in an `authorization` header; raises Refusal 401 for one that is no good, 403 for a suspended one."""
+    if authorization is None:
+        raise _unauthorized("missing_api_key", "no API key: send it as 'Authorization: Bearer <key>'")
+    if authorization[:7].lower() != _BEARER:
+        raise _unauthorized("invalid_api_key", "the Authorization header must be 'Bearer <key>'")
+    key = snapshot.keys.get(hashlib.sha256(authorization[7:].strip()).digest())
+    if key is None:
+        raise _unauthorized("invalid_api_key", "this API key is not known; check it or make another")
+    if key.disabled:
+        raise _unauthorized("api_key_disabled", "this API key is disabled")
+    if key.expires_at is not None and key.expires_at <= time.time():
+        raise _unauthorized("api_key_expired", "this API key has expired; rotate it")
+    if key.suspended:
+        raise Refusal(
+            403, "platform_suspended", "the platform of this key is suspended; ask its owner", kind="permission_error"
+        )
+    return key
+
+
+def find_target(snapshot: Snapshot, key: KeyView, model: str) -> Target:
+    """What `key` means by `model`; raises Refusal 403 for a key that may call nothing, 404 for what it cannot see."""
+    if not key.invoke_scopes:
+        raise Refusal(
+            403,
+            "permission_denied",
+            "this key may not call models: its owner lacks the permission 'endpoint:invoke'",
+            kind="permission_error",
+        )
+    target = snapshot.routes.resolve(key.scope, model)
+    if target is None or not key.may_invoke(target.scope):
+        shown = model if len(model) <= 128 else model[:125] + "..."
+        raise Refusal(
+            404,
+            "model_not_found",
+            f"the model {shown!r} does not exist at {show_path(key.scope)!r}; /v1/models lists those that do",
+            param="model",
+        )
+    return target
+
+
+def _unauthorized(code: str, message: str) -> Refusal:
+    return Refusal(401, code, message, kind="authentication_error")

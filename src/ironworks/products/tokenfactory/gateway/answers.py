@@ -1,0 +1,98 @@
+"""What a replica's answer says: its usage, our own count where it tells none, and its errors in the caller's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from ironworks.products.tokenfactory.gateway.model import Refusal, Usage, unavailable, upstream_failed
+
+BYTES_PER_TOKEN = 4
+"""A common tokenizer's mean on English text and JSON; used only where the upstream's figure never came."""
+_MOST = 2**31 - 1
+_ABOUT_THE_REQUEST = frozenset({400, 409, 413, 415, 422})
+"""Statuses that are the caller's business; an upstream's others are between it and us."""
+_NOT_GENERATED = frozenset({"role", "finish_reason", "id", "type", "object", "index", "logprobs"})
+
+
+def parse_answer(body: bytes) -> dict[str, Any] | None:
+    """The body as a JSON object, or None."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def is_answer(answer: Mapping[str, Any] | None) -> bool:
+    """Whether it is a completion or a list of embeddings, and no error under a 200."""
+    return (
+        answer is not None
+        and not answer.get("error")
+        and (isinstance(answer.get("choices"), list) or isinstance(answer.get("data"), list))
+    )
+
+
+def refusal_of(status: int, answer: Mapping[str, Any] | None) -> Refusal:
+    """An upstream's error status in the caller's terms. Its words are passed on only if about the request."""
+    if status in _ABOUT_THE_REQUEST:
+        return Refusal(status, "invalid_request", _message(answer) or "the model server refused the request")
+    if status == 501:
+        return Refusal(400, "unsupported_operation", "this model does not offer this operation", param="model")
+    if status == 429:
+        message = "the model server has too much to do; try again shortly"
+        return Refusal(429, "model_overloaded", message, kind="rate_limit_error", retry_after=1)
+    if status == 503:
+        return unavailable("model_not_ready", "the model server is not ready; try again shortly", 2)
+    return upstream_failed(f"the model server failed with status {status}")
+
+
+def _message(answer: Mapping[str, Any] | None) -> str | None:
+    error = answer.get("error") if answer else None
+    message = error.get("message") if isinstance(error, dict) else error
+    return message[:1000] if isinstance(message, str) and message else None
+
+
+def read_usage(usage: object) -> Usage | None:
+    """The `usage` object of an answer or of a stream's chunk; None when there is none or its numbers are nonsense.
+
+    A missing output (embeddings have none) is zero; cached tokens are clamped to the prompt's.
+    """
+    if not isinstance(usage, dict):
+        return None
+    given = _number(usage.get("prompt_tokens"))
+    made = _number(usage.get("completion_tokens", 0))
+    if given is None or made is None:
+        return None
+    details = usage.get("prompt_tokens_details")
+    cached = _number(details.get("cached_tokens", 0)) if isinstance(details, dict) else 0
+    return Usage(given, min(cached or 0, given), made)
+
+
+def _number(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= _MOST else None
+
+
+def guess_tokens(size: int) -> int:
+    """Tokens in `size` bytes, rounded up."""
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def count_answer(answer: Mapping[str, Any], request_size: int) -> Usage:
+    """Our own count for an answer that came without usage: by the size of the request and of what was generated."""
+    choices = answer.get("choices")
+    made = sum(_text_size(choice) for choice in choices) if isinstance(choices, list) else 0
+    return Usage(guess_tokens(request_size), 0, guess_tokens(made), counted=True)
+
+
+def _text_size(value: object) -> int:
+    """Bytes of all text below `value`, apart from words that are not generated (`role`, `finish_reason`, …)."""
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "replace"))
+    if isinstance(value, list):
+        return sum(map(_text_size, value))
+    if isinstance(value, dict):
+        return sum(_text_size(inner) for name, inner in value.items() if name not in _NOT_GENERATED)
+    return 0

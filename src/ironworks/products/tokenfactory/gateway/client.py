@@ -1,0 +1,405 @@
+"""One caller's connection: HTTP/1.1 by llhttp in its strict mode, one request at a time, the next ones waiting.
+
+llhttp refuses what is ambiguous (Content-Length beside Transfer-Encoding, duplicates of either, folded headers, bare
+line feeds); this adds what it leaves open: duplicate Host, Authorization or Content-Type, sizes and times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import cast
+
+import httptools
+
+from ironworks.products.tokenfactory.gateway import operations, wire
+from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.exchange import NEVER, Exchange
+from ironworks.products.tokenfactory.gateway.model import Refusal, malformed
+from ironworks.shared import telemetry
+
+log = telemetry.logger(__name__)
+
+MAX_HEADERS = 100
+EARLY_CHECK = 64 * 1024
+"""A body larger than this is not read before its key is known to be good."""
+LINGER = 2.0
+"""How long what still comes is read and dropped after a refusal, so that the refusal is not lost to a reset."""
+WRITE_HIGH = 256 * 1024
+_SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"expect", b"x-request-id"})
+
+
+class Request:
+    """What a caller sent. `began` is on the loop's clock; `path` has no query; `refusal` is what is wrong with it."""
+
+    __slots__ = (
+        "began",
+        "body",
+        "client_id",
+        "headers",
+        "http10",
+        "id",
+        "id_bytes",
+        "keep_alive",
+        "method",
+        "refusal",
+        "url",
+    )
+
+    def __init__(self, request_id: str, began: float) -> None:
+        self.id = request_id
+        self.id_bytes = request_id.encode()
+        self.began = began
+        self.client_id: str | None = None
+        self.method = b""
+        self.url = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body: bytes | bytearray = b""
+        self.keep_alive = True
+        self.http10 = False
+        self.refusal: Refusal | None = None
+
+
+class ClientConnection(asyncio.Protocol):
+    """Parses requests, hands each to `operations`, writes what comes back."""
+
+    def __init__(self, core: Core) -> None:
+        self.deadline = NEVER
+        self.address = ""
+        self._core = core
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        self._incoming: Request | None = None
+        self._head_size = 0
+        self._in_head = True
+        self._deaf = False
+        self._waiting: deque[Request] = deque()
+        self._busy = False
+        self._pumping = False
+        self._paused_reading = False
+        self._paused_writing = False
+        self._exchange: Exchange | None = None
+        self._streaming: Request | None = None
+        self._chunked = True
+        self._closed = False
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else ""
+        self._core.clients.add(self)
+        self.deadline = self._core.now() + self._core.settings.head_timeout
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserCallbackError as problem:
+            log.error("a request broke the gateway", problem=repr(problem.__context__ or problem))
+            self._transport.abort()
+            return
+        except httptools.HttpParserError as problem:
+            self._reject(malformed(f"the request is not valid HTTP/1.1: {problem}"))
+            return
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > self._core.settings.max_head:
+                self._reject(_head_too_large())
+
+    def pause_writing(self) -> None:
+        self._paused_writing = True
+        if self._exchange is not None:
+            self._exchange.pause()
+        self.deadline = self._core.now() + self._core.settings.send_timeout
+
+    def resume_writing(self) -> None:
+        self._paused_writing = False
+        self.deadline = NEVER if self._busy else self._core.now() + self._core.settings.idle_timeout
+        if self._exchange is not None:
+            self._exchange.resume()
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = self._deaf = True
+        self._core.clients.discard(self)
+        self._waiting.clear()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.on_client_lost()
+
+    def on_deadline(self) -> None:
+        """Something took too long: a request to arrive, the next one to come, the caller to read."""
+        if self._busy or self._deaf or self._incoming is None:
+            self._transport.abort() if self._busy or self._paused_writing else self._transport.close()
+            return
+        self._reject(Refusal(408, "request_timeout", "the request took too long to arrive"))
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        core = self._core
+        began = core.now()
+        self._incoming = Request(core.ids.new(), began)
+        self._in_head = True
+        self._head_size = 0
+        if not self._busy:
+            self.deadline = began + core.settings.head_timeout
+
+    def on_url(self, url: bytes) -> None:
+        assert self._incoming is not None
+        self._incoming.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        request = self._incoming
+        if request is None or not self._in_head:
+            return  # a trailer: nobody may slip a header in after the checks
+        name = name.lower()
+        headers = request.headers
+        if name in headers:
+            if name in _SINGLE:
+                request.refusal = request.refusal or malformed(f"the header {name.decode('latin-1')!r} is sent twice")
+            value = headers[name] + b", " + value
+        headers[name] = value
+        if len(headers) > MAX_HEADERS:
+            request.refusal = request.refusal or _head_too_large()
+
+    def on_headers_complete(self) -> None:
+        request = self._incoming
+        assert request is not None
+        self._in_head = False
+        request.method = self._parser.get_method()
+        version = self._parser.get_http_version()
+        request.http10 = version == "1.0"
+        if version not in ("1.1", "1.0"):
+            request.refusal = Refusal(505, "http_version_not_supported", "speak HTTP/1.1")
+        elif b"host" not in request.headers and not request.http10:
+            request.refusal = request.refusal or malformed("the Host header is missing")
+        self._check_before_body(request)
+
+    def _check_before_body(self, request: Request) -> None:
+        """Refuse what need not be read: too large a body, or a large one under a key that is no good."""
+        headers = request.headers
+        length = int(headers.get(b"content-length", b"0"))
+        expects = headers.get(b"expect")
+        if request.refusal is None:
+            try:
+                operations.check_head(self._core, request, early=length > EARLY_CHECK or expects is not None)
+                if length > self._core.settings.max_body:
+                    raise _body_too_large(self._core.settings.max_body)
+            except Refusal as refusal:
+                request.refusal = refusal
+        if request.refusal is not None and (length or b"transfer-encoding" in headers):
+            self._reject(request.refusal)
+        elif (length or b"transfer-encoding" in headers) and not self._busy:
+            self.deadline = self._core.now() + self._core.settings.body_timeout
+            if expects is not None and expects.lower() == b"100-continue":
+                self._transport.write(wire.CONTINUE)
+
+    def on_body(self, data: bytes) -> None:
+        request = self._incoming
+        if request is None or self._deaf:
+            return
+        if not request.body:
+            request.body = data
+        else:
+            if isinstance(request.body, bytes):
+                request.body = bytearray(request.body)
+            request.body += data
+        if len(request.body) > self._core.settings.max_body:
+            self._reject(_body_too_large(self._core.settings.max_body))
+
+    def on_message_complete(self) -> None:
+        request = self._incoming
+        if request is None or self._deaf or self._parser.should_upgrade():
+            return
+        self._incoming = None
+        self._in_head = True
+        self._head_size = 0
+        request.keep_alive = self._parser.should_keep_alive()
+        self._accept(request)
+
+    # one request after the other
+
+    def _accept(self, request: Request) -> None:
+        if not self._busy and not self._waiting and not self._paused_writing:
+            self._dispatch(request)
+            return
+        self._waiting.append(request)
+        if not self._paused_reading:
+            self._paused_reading = True
+            self._transport.pause_reading()
+
+    def _dispatch(self, request: Request) -> None:
+        self._busy = True
+        self.deadline = NEVER
+        try:
+            if request.refusal is not None:
+                raise request.refusal
+            self._exchange = operations.handle(self._core, self, request)
+        except Refusal as refusal:
+            self._core.metrics.refused(operations.label(request), refusal.status)
+            self.refuse(request, refusal)
+        except Exception:
+            log.exception("a request broke the gateway", request_id=request.id)
+            self.refuse(
+                request, Refusal(500, "internal_error", "this is our fault; it has been logged", kind="server_error")
+            )
+
+    def _next(self, keep_alive: bool) -> None:
+        """The answer is written: close, or go on to what is waiting."""
+        self._exchange = None
+        self._busy = False
+        if not keep_alive or self._core.draining:
+            self._finish()
+            return
+        self.deadline = self._core.now() + self._core.settings.idle_timeout
+        if self._waiting or self._paused_reading:
+            self._pump()
+
+    def _pump(self) -> None:
+        """Serve what is waiting, by a loop and not by recursion; then read on."""
+        if self._pumping:
+            return
+        self._pumping = True
+        while self._waiting and not self._busy and not self._paused_writing and not self._closed:
+            self._dispatch(self._waiting.popleft())
+        self._pumping = False
+        if self._paused_reading and not self._waiting and not self._busy and not self._closed:
+            self._paused_reading = False
+            self._transport.resume_reading()
+
+    def _reject(self, refusal: Refusal) -> None:
+        """Nothing more is read from this connection; the refusal is told after the answers that are still due."""
+        self._deaf = True
+        request = self._incoming or Request(self._core.ids.new(), self._core.now())
+        self._incoming = None
+        request.refusal = refusal
+        request.keep_alive = False
+        request.body = b""
+        self._accept(request)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Serve a request that offers another protocol as if it had not: llhttp stops there, so it is parsed anew.
+
+        (Java's client offers h2c with its first request; RFC 9110, 7.8 lets a server ignore that.)
+        """
+        request, self._incoming = self._incoming, None
+        if request is None or request.method == b"CONNECT":
+            self._reject(Refusal(405, "method_not_allowed", "this is no tunnel"))
+            return
+        self._parser = httptools.HttpRequestParser(self)
+        lines = [request.method + b" " + request.url + b" HTTP/1.1"]
+        dropped = (b"upgrade", b"connection", b"http2-settings")
+        lines += [name + b": " + value for name, value in request.headers.items() if name not in dropped]
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def _finish(self) -> None:
+        if self._closed:
+            return
+        self._waiting.clear()
+        if not self._deaf:
+            self._transport.close()
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        if self._paused_reading:
+            self._paused_reading = False
+            self._transport.resume_reading()
+        self.deadline = self._core.now() + LINGER
+
+    def close_if_idle(self) -> None:
+        """The process is stopping: connections without a request end now, others after their answer."""
+        if not self._busy and self._incoming is None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the caller off."""
+        self._transport.abort()
+
+    # answers
+
+    def _head(self, request: Request, status: int, content_type: bytes) -> list[bytes]:
+        elapsed = int((self._core.now() - request.began) * 1000)
+        keep_alive = request.keep_alive and not self._core.draining
+        head = [
+            wire.status_line(status),
+            self._core.date,
+            b"content-type: %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n"
+            % (content_type, request.id_bytes, elapsed),
+        ]
+        if request.client_id is not None:
+            head.append(b"x-client-request-id: %b\r\n" % request.client_id.encode())
+        if not keep_alive:
+            head.append(b"connection: close\r\n")
+        elif request.http10:
+            head.append(b"connection: keep-alive\r\n")
+        return head
+
+    def respond(
+        self, request: Request, status: int, body: bytes, content_type: bytes = wire.JSON, extra: bytes = b""
+    ) -> None:
+        """A whole answer; `extra` are further header lines."""
+        if self._closed:
+            return
+        head = self._head(request, status, content_type)
+        head.append(b"%bcontent-length: %d\r\n\r\n" % (extra, len(body)))
+        if request.method != b"HEAD":
+            head.append(body)
+        self._transport.write(b"".join(head))
+        self._next(request.keep_alive)
+
+    def refuse(self, request: Request, refusal: Refusal) -> None:
+        """An error in OpenAI's shape."""
+        extra = b"" if refusal.retry_after is None else b"retry-after: %d\r\n" % refusal.retry_after
+        if refusal.status == 401:
+            extra += b"www-authenticate: Bearer\r\n"
+        if refusal.allow:
+            extra += b"allow: %b\r\n" % refusal.allow
+        self.respond(request, refusal.status, wire.error_body(refusal), extra=extra)
+
+    def begin_stream(self, request: Request) -> None:
+        """The head of an event stream; chunked, or ended by closing for HTTP/1.0."""
+        self._chunked = not request.http10
+        if request.http10:
+            request.keep_alive = False
+        self._streaming = request
+        head = self._head(request, 200, b"text/event-stream; charset=utf-8")
+        head.append(b"cache-control: no-cache\r\n")
+        head.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")
+        if not self._closed:
+            self._transport.write(b"".join(head))
+
+    def write_stream(self, data: bytes) -> None:
+        """Events, as they come."""
+        if not self._closed:
+            self._transport.write(wire.chunk(data) if self._chunked else data)
+
+    def end_stream(self, data: bytes) -> None:
+        """The last event and the terminator."""
+        if not self._closed:
+            self._transport.write(wire.chunk(data) + wire.LAST_CHUNK if self._chunked else data)
+            self._next(self._streaming is not None and self._streaming.keep_alive)
+
+    def break_stream(self, refusal: Refusal) -> None:
+        """The stream cannot be finished: say why, and close without the terminator, lest anybody take it for whole."""
+        if not self._closed:
+            self.write_stream(wire.error_event(refusal))
+            self._exchange = None
+            self._busy = False
+            self._waiting.clear()
+            self._transport.close()
+
+
+def _head_too_large() -> Refusal:
+    return Refusal(431, "headers_too_large", "the request's headers are too large")
+
+
+def _body_too_large(limit: int) -> Refusal:
+    return Refusal(413, "body_too_large", f"the body may have at most {limit} bytes")

@@ -1,0 +1,110 @@
+"""What every connection of a process shares. Made once by `program.py`; nothing here is global."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ironworks.products.tokenfactory.gateway import wire
+from ironworks.products.tokenfactory.gateway.admission import Admission
+from ironworks.products.tokenfactory.gateway.identifiers import RequestIds
+from ironworks.products.tokenfactory.gateway.metrics import Metrics
+from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, KeySource, Refusal
+from ironworks.products.tokenfactory.gateway.shipping import Shipper
+from ironworks.products.tokenfactory.gateway.snapshot import Mirror, Snapshot
+from ironworks.products.tokenfactory.gateway.spool import Spool
+from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool
+from ironworks.products.tokenfactory.routing import Balancer, ReplicaState, TargetSource
+
+if TYPE_CHECKING:
+    from ironworks.products.tokenfactory.gateway.client import ClientConnection
+    from ironworks.products.tokenfactory.gateway.exchange import Exchange
+
+
+class Core:
+    """The process's parts.
+
+    Attributes:
+        clients, exchanges: all that are open now. draining: a stop was asked for; connections end after their answer.
+        date: the `date` header line, renewed by `tick`.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        settings: GatewaySettings,
+        keys: KeySource,
+        targets: TargetSource,
+        charge: Charge,
+    ) -> None:
+        self.loop = loop
+        self.now = loop.time
+        self.settings = settings
+        self.ids = RequestIds()
+        self.balancer = Balancer()
+        self.upstreams = UpstreamPool(loop, settings)
+        self.admission = Admission(settings)
+        self.mirror = Mirror(keys, targets, settings, self._adopt)
+        self.spool = Spool(
+            settings.spool, loop, slots=settings.max_in_flight, segment=settings.segment, sync=settings.sync
+        )
+        self.shipper = Shipper(self.spool, settings.spool, charge, every=settings.ship_every, batch=settings.ship_batch)
+        self.metrics = Metrics(self._gauges)
+        self.clients: set[ClientConnection] = set()
+        self.exchanges: set[Exchange] = set()
+        self.draining = False
+        self.date = wire.date_header()
+        self._heads: dict[tuple[str, str, bool], bytes] = {}
+
+    def request_head(self, state: ReplicaState, path: str, stream: bool) -> bytes:
+        """Request line and headers up to the value of `x-request-id`: nothing of the caller's goes through."""
+        address = state.replica.address
+        found = self._heads.get((address, path, stream))
+        if found is None:
+            bearer = state.replica.bearer
+            found = self._heads[address, path, stream] = (
+                f"POST {path} HTTP/1.1\r\nhost: {address}\r\n"
+                + (f"authorization: Bearer {bearer}\r\n" if bearer else "")
+                + "content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: ironworks-gateway\r\n"
+                + f"accept: {'text/event-stream' if stream else 'application/json'}\r\nx-request-id: "
+            ).encode()
+        return found
+
+    def tick(self) -> None:
+        """Twice a second: everything that is about time, for all connections at once."""
+        now = self.now()
+        self.date = wire.date_header()
+        for client in [c for c in self.clients if c.deadline <= now]:
+            client.on_deadline()
+        for exchange in [e for e in self.exchanges if e.deadline <= now]:
+            exchange.on_deadline()
+        self.upstreams.sweep(now)
+
+    def problems(self) -> list[str]:
+        """Why requests cannot be served now; empty when they can."""
+        problems = []
+        try:
+            self.mirror.read()
+        except Refusal as refusal:
+            problems.append(refusal.code)
+        if not self.spool.healthy:
+            problems.append("spool_unavailable")
+        if self.draining:
+            problems.append("draining")
+        return problems
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self.balancer.replace(snapshot.routes.replicas())
+        self._heads.clear()
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        return {
+            "connections": ("Callers connected", len(self.clients)),
+            "in_flight": ("Requests admitted and not settled", self.admission.in_flight),
+            "upstream_connections": ("Connections to replicas", len(self.upstreams.connections)),
+            "replicas_ejected": ("Replicas set aside after failures", self.balancer.ejected(self.now())),
+            "spool_backlog_bytes": ("Spool not yet charged", self.spool.backlog),
+            "spool_healthy": ("1 while the spool can be written", self.spool.healthy),
+            "charging_fails_seconds": ("Since usage could last be charged; 0 while it can", self.shipper.failing_for),
+            "snapshot_age_seconds": ("Since keys and routes were last confirmed", self.mirror.age),
+        }

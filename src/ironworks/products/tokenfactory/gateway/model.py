@@ -1,0 +1,185 @@
+"""What the gateway takes in (settings, keys), what it hands out (usage records), and how it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+from uuid import UUID
+
+from ironworks.shared.path import covers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """One process's limits. Times are in seconds, sizes in bytes.
+
+    Args:
+        spool: the directory in which every gateway process of this host keeps its own spool.
+        max_head, max_body: of a request; max_response: of an upstream's answer that is no stream.
+        max_in_flight: requests at once in this process; max_in_flight_per_key: of one key, 0 for no limit.
+        head_timeout, body_timeout: for a request to arrive; idle_timeout: between a connection's requests;
+            send_timeout: for a caller that does not read.
+        connect_timeout, first_byte_timeout, stream_timeout: to reach a replica, for its answer to begin, between
+            two pieces of it.
+        stale_after: how long keys and routes may go unconfirmed before `when_stale` applies.
+        when_stale: keep serving what is known, or refuse with 503.
+        sync: whether closing records are forced to disk before the answer ends (off only in benchmarks).
+        ship_every, ship_batch: how often, and how many at once, closed records are charged.
+        drain: how long a stop waits for requests in flight; then they are cut off and billed as far as they got.
+    """
+
+    spool: Path
+    max_head: int = 32 * 1024
+    max_body: int = 32 * 1024 * 1024
+    max_response: int = 128 * 1024 * 1024
+    max_in_flight: int = 16_384
+    max_in_flight_per_key: int = 0
+    head_timeout: float = 15.0
+    body_timeout: float = 60.0
+    idle_timeout: float = 90.0
+    send_timeout: float = 60.0
+    connect_timeout: float = 5.0
+    first_byte_timeout: float = 600.0
+    stream_timeout: float = 120.0
+    stale_after: float = 3600.0
+    when_stale: Literal["serve", "refuse"] = "serve"
+    sync: bool = True
+    segment: int = 4 * 1024 * 1024
+    ship_every: float = 0.2
+    ship_batch: int = 500
+    drain: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyView:
+    """An API key as the gateway knows it.
+
+    Args:
+        digest: SHA-256 of the whole key as the caller sends it; the key itself is nowhere.
+        scope: the path where the key lives: its tenant pays, and bare model names are looked up there.
+        owner: the subject whose rights it borrows.
+        invoke_scopes: topmost paths at which the key may now do `endpoint:invoke` (its owner's rights, cut to its own).
+        expires_at: seconds since the epoch. suspended: its platform is.
+    """
+
+    uid: UUID
+    digest: bytes
+    scope: str
+    owner: UUID | None = None
+    invoke_scopes: tuple[str, ...] = ()
+    disabled: bool = False
+    suspended: bool = False
+    expires_at: float | None = None
+
+    def may_invoke(self, scope: str) -> bool:
+        """Whether it may call what lives at `scope`."""
+        return any(covers(granted, scope) for granted in self.invoke_scopes)
+
+
+class KeySource(Protocol):
+    """Where keys come from: implemented by identity management, handed over in `app.wiring`."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds (keys, owners, roles, assignments, platforms …) whose changes make `load_keys` answer anew."""
+
+    async def load_keys(self) -> Sequence[KeyView]:
+        """Every key of the installation, usable or not; raises what its database raises."""
+
+
+class Usage(NamedTuple):
+    """Tokens of one request. `cached_tokens` are among `input_tokens`; `counted` means our count, not upstream's."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    counted: bool = False
+
+
+NOTHING = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One admitted request, finished: what is charged. The fields' order is the spool's format.
+
+    Args:
+        request_id: made by us, unique for ever; what makes a charge count once.
+        client_request_id: the caller's own; deduplicates nothing.
+        key_uid, key_scope: who called; the tenant at `key_scope` pays.
+        endpoint_uid, endpoint_scope, endpoint_name: what served it.
+        model: under which it is priced. route: the name the caller used. operation: the API path.
+        started_at, finished_at: seconds since the epoch, UTC.
+        status: the HTTP status told, 499 when the caller left first, 502 or 504 when a stream broke off.
+        input_tokens: all of the prompt's. cached_tokens: those of them that the upstream had in its cache.
+        counted: the tokens are our own count because the upstream's figure never came.
+    """
+
+    request_id: str
+    client_request_id: str | None
+    key_uid: str
+    key_scope: str
+    endpoint_uid: str
+    endpoint_scope: str
+    endpoint_name: str
+    model: str
+    route: str
+    operation: str
+    stream: bool
+    started_at: float
+    finished_at: float
+    status: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    counted: bool
+
+
+Charge: TypeAlias = Callable[[Sequence[UsageRecord]], Awaitable[None]]
+"""Charges a batch in one transaction, each record once however often it comes; raising means: again later, whole."""
+
+
+class Refusal(Exception):
+    """A request that is not served, in OpenAI's terms.
+
+    Args:
+        status: HTTP status. code: stable, snake_case. kind: OpenAI's `type`. param: the field that is wrong.
+        retry_after: seconds, where waiting may help. allow: the method that a 405 asks for.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        retry_after: int | None = None,
+        allow: bytes = b"",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.kind = kind
+        self.param = param
+        self.retry_after = retry_after
+        self.allow = allow
+
+
+def malformed(message: str, param: str | None = None) -> Refusal:
+    """400: the request itself is wrong."""
+    return Refusal(400, "invalid_request", message, param=param)
+
+
+def upstream_failed(message: str, status: int = 502) -> Refusal:
+    """The replica did not do its part; nothing the caller could mend."""
+    return Refusal(status, "upstream_timeout" if status == 504 else "upstream_error", message, kind="server_error")
+
+
+def unavailable(code: str, message: str, retry_after: int = 1) -> Refusal:
+    """503: not now."""
+    return Refusal(503, code, message, kind="server_error", retry_after=retry_after)

@@ -1,0 +1,103 @@
+"""The process: starts the parts, listens, and stops without losing a request or its bill."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from ironworks.products.tokenfactory.gateway.client import ClientConnection
+from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, KeySource
+from ironworks.products.tokenfactory.routing import TargetSource
+from ironworks.shared import telemetry
+
+log = telemetry.logger(__name__)
+
+TICK = 0.5
+BACKLOG = 4096
+SHIP_AT_STOP = 10.0
+
+
+class Gateway:
+    """One gateway process.
+
+    Args:
+        keys, targets: where the snapshot comes from. charge: what closed requests are handed to.
+    """
+
+    def __init__(self, settings: GatewaySettings, *, keys: KeySource, targets: TargetSource, charge: Charge) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._targets = targets
+        self._charge = charge
+        self._core: Core | None = None
+        self._stopping = asyncio.Event()
+
+    def notice(self, kind: str) -> None:
+        """A resource of `kind` changed (empty: anything may have): what depends on it is loaded again at once."""
+        if self._core is not None:
+            self._core.mirror.notice(kind)
+
+    def heartbeat(self) -> None:
+        """The change log was read up to its end and all of it noticed; call about every 300 ms."""
+        if self._core is not None:
+            self._core.mirror.heartbeat()
+
+    def stop(self) -> None:
+        """Stop accepting, finish what is in flight, charge what is spooled; `serve` then returns. A signal handler."""
+        self._stopping.set()
+
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve on listening `sockets`, which several processes may share, until `stop` or cancellation.
+
+        Raises OSError when the spool cannot be made.
+        """
+        loop = asyncio.get_running_loop()
+        core = self._core = Core(loop, self._settings, self._keys, self._targets, self._charge)
+        tasks = [
+            loop.create_task(work)
+            for work in (core.mirror.run(), core.shipper.run(), core.shipper.recover_forever(), _tick(core))
+        ]
+        servers: list[asyncio.Server] = []
+        try:
+            for sock in sockets:
+                servers.append(await loop.create_server(lambda: ClientConnection(core), sock=sock, backlog=BACKLOG))
+            await self._stopping.wait()
+        finally:
+            await self._end(core, servers, tasks)
+
+    async def _end(self, core: Core, servers: list[asyncio.Server], tasks: list[asyncio.Task[None]]) -> None:
+        core.draining = True
+        for server in servers:
+            server.close()
+        for client in list(core.clients):
+            client.close_if_idle()
+        await _drain(core, self._settings.drain)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        core.upstreams.close()
+        if not await core.shipper.ship_all(SHIP_AT_STOP):
+            log.warning("some usage is not charged yet; another gateway process will charge it")
+        core.spool.release()
+
+
+async def _drain(core: Core, limit: float) -> None:
+    """Wait for requests in flight; cut off what is left after `limit` seconds, billed as far as it got."""
+    until = core.now() + limit
+    while (core.exchanges or core.clients) and core.now() < until:
+        await asyncio.sleep(0.02)
+        for client in list(core.clients):
+            client.close_if_idle()
+    for exchange in list(core.exchanges):
+        exchange.on_client_lost()
+    for client in list(core.clients):
+        client.abort()
+    await asyncio.sleep(0.1)  # the sync of the last closing records
+
+
+async def _tick(core: Core) -> None:
+    while True:
+        core.tick()
+        await asyncio.sleep(TICK)

@@ -1,0 +1,156 @@
+"""The spool's files: checksummed records in segments of fixed size, and token counts in slots, both memory-mapped.
+
+A record is `crc32 | length | kind | payload` (little-endian u32, u32, u8, JSON array); the checksum covers all that
+follows it. Segments are allocated whole and zero-filled, so the first thing that does not check out is the end: of
+what was written, or of what a crash tore. A write into a shared mapping is in the page cache at once, so it survives
+the process; only a sync makes it survive the machine.
+
+A slot is `generation | tokens` (u32, u32): how many tokens the open request that holds it has been sent so far. The
+generation tells it from earlier holders of the slot.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+OPENED: Final = 1
+CLOSED: Final = 2
+HEADER: Final = struct.Struct("<IIB")
+_COVERED = struct.Struct("<IB")
+SUFFIX: Final = ".segment"
+SLOTS: Final = "slots"
+
+
+def encode_record(kind: int, payload: bytes) -> bytes:
+    """The record's bytes."""
+    covered = _COVERED.pack(len(payload), kind) + payload
+    return crc32(covered).to_bytes(4, "little") + covered
+
+
+def read_records(data: bytes | mmap.mmap, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes, int]]:
+    """(kind, payload, position after it) of each whole record from `start`; stops at the first that is torn."""
+    end = len(data) if end is None else end
+    while start + HEADER.size <= end:
+        checksum, length, kind = HEADER.unpack_from(data, start)
+        stop = start + HEADER.size + length
+        if stop > end or crc32(data[start + 4 : stop]) != checksum:
+            return
+        yield kind, data[start + HEADER.size : stop], stop
+        start = stop
+
+
+class Ticket:
+    """An open request's place in the spool: its slot, its opening record, and the segment that holds that."""
+
+    __slots__ = ("record", "segment", "slot")
+
+    def __init__(self, segment: Segment, slot: int, record: bytes) -> None:
+        self.segment = segment
+        self.slot = slot
+        self.record = record
+
+
+class Segment:
+    """One file being written.
+
+    Attributes:
+        end: where the next record goes. closed_end: end of the last closing record. synced: what is on disk.
+        opened: the requests whose opening is here and which are not closed, by slot.
+    """
+
+    __slots__ = ("_entered", "_fd", "closed_end", "end", "map", "number", "opened", "path", "synced")
+
+    def __init__(self, directory: Path, number: int, size: int) -> None:
+        """Creates and allocates the file; raises OSError when the disk cannot hold it."""
+        self.number = number
+        self.path = directory / f"{number:010d}{SUFFIX}"
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.posix_fallocate(self._fd, 0, size)
+            self.map = mmap.mmap(self._fd, size)
+        except OSError:
+            os.close(self._fd)
+            self.path.unlink(missing_ok=True)
+            raise
+        self._entered = False
+        self.end = self.closed_end = self.synced = 0
+        self.opened: dict[int, Ticket] = {}
+
+    def append(self, kind: int, record: bytes) -> bool:
+        """Write `record`; False when it does not fit."""
+        end = self.end + len(record)
+        if end > len(self.map):
+            return False
+        self.map[self.end : end] = record
+        self.end = end
+        if kind == CLOSED:
+            self.closed_end = end
+        return True
+
+    def sync(self) -> None:
+        """Force it to disk, the first time its directory entry too; waits, so call it on a thread."""
+        os.fdatasync(self._fd)
+        if not self._entered:
+            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+            self._entered = True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.map.close()
+        os.close(self._fd)
+
+
+class Slots:
+    """The token counts of one process's open requests."""
+
+    __slots__ = ("_fd", "_free", "_generation", "_map", "_view")
+
+    def __init__(self, directory: Path, count: int) -> None:
+        self._fd = os.open(directory / SLOTS, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        os.posix_fallocate(self._fd, 0, count * 8)
+        self._map = mmap.mmap(self._fd, count * 8)
+        self._view = memoryview(self._map).cast("I")
+        self._free = list(range(count - 1, -1, -1))
+        self._generation = 0
+
+    def take(self) -> tuple[int, int] | None:
+        """(slot, generation) for a new request, counting from zero; None when all are taken."""
+        if not self._free:
+            return None
+        slot = self._free.pop()
+        self._generation = self._generation + 1 & 0xFFFFFFFF
+        self._view[2 * slot + 1] = 0
+        self._view[2 * slot] = self._generation
+        return slot, self._generation
+
+    def count(self, slot: int, tokens: int) -> None:
+        """`tokens` have been sent."""
+        self._view[2 * slot + 1] = tokens
+
+    def give(self, slot: int) -> None:
+        """The request is closed."""
+        self._free.append(slot)
+
+    def close(self) -> None:
+        self._view.release()
+        self._map.close()
+        os.close(self._fd)
+
+
+def read_slots(directory: Path) -> Mapping[tuple[int, int], int]:
+    """{(slot, generation): tokens} of a process that is gone."""
+    try:
+        data = (directory / SLOTS).read_bytes()
+    except FileNotFoundError:
+        return {}
+    return {(i, generation): tokens for i, (generation, tokens) in enumerate(struct.iter_unpack("<II", data))}

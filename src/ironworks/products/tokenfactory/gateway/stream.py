@@ -1,0 +1,136 @@
+"""Server-sent events of a completion, read as they pass (WHATWG HTML, "Server-sent events").
+
+Nearly every read is whole events with nothing in them but text; those pass as the bytes they are. Only what may hold
+usage, an error or the end is taken apart.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from ironworks.products.tokenfactory.gateway.answers import read_usage
+from ironworks.products.tokenfactory.gateway.model import Refusal, Usage, upstream_failed
+
+MAX_EVENT = 8 * 1024 * 1024
+DONE = b"data: [DONE]\n\n"
+
+_PRODUCED = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning|refusal)": ?"[^"]')
+_MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
+
+
+def rename_model(data: bytes, field: bytes) -> bytes:
+    """`data` with every `"model": "…"` member replaced by `field`; inside strings quotes are escaped, so none match."""
+    return _MODEL.sub(lambda _: field, data)
+
+
+class StreamReader:
+    """One stream: forwards whole events, counts tokens, keeps the usage, hides it from a caller that did not ask.
+
+    Attributes:
+        tokens: events so far that carried generated text, which is how engines send one token.
+        usage: the upstream's last figure, if any came.
+        done: `[DONE]` came; nothing after it is read.
+        fault: why the stream cannot go on.
+    """
+
+    __slots__ = ("_field", "_pending", "_rename", "_show_usage", "done", "fault", "tokens", "usage")
+
+    def __init__(self, model: str, show_usage: bool) -> None:
+        self.tokens = 0
+        self.usage: Usage | None = None
+        self.done = False
+        self.fault: Refusal | None = None
+        self._pending = b""
+        self._show_usage = show_usage
+        self._field = b'"model":' + orjson.dumps(model)
+        self._rename: bool | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """The complete events, up to the end, that the caller is to see now; may be empty."""
+        if (
+            not self._pending
+            and data.endswith(b"\n\n")
+            and b'"usage"' not in data
+            and b"[DONE]" not in data
+            and b'"error"' not in data
+            and b"\r" not in data
+        ):
+            self._count(data)
+            return self._named(data)
+        return self._take_apart(self._pending + data)
+
+    def finish(self) -> bytes:
+        """The upstream's body ended: what was still incomplete counts as an event. Shown as by `feed`."""
+        return self._take_apart(self._pending + b"\n\n") if self._pending.strip() else b""
+
+    def _take_apart(self, data: bytes) -> bytes:
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        *events, self._pending = data.split(b"\n\n")
+        if len(self._pending) > MAX_EVENT:
+            self.fault = upstream_failed("the model server sent an event that does not end")
+        out = []
+        for event in events:
+            shown = self._event(event)
+            if self.done or self.fault:
+                self._pending = b""
+                break
+            if shown:
+                out.append(shown)
+        return self._named(b"\n\n".join((*out, b""))) if out else b""
+
+    def _event(self, event: bytes) -> bytes | None:
+        """The event as the caller is to see it, without its blank line; None to hide it."""
+        data = _data_of(event)
+        if data == b"[DONE]":
+            self.done = True
+            return None
+        if data is None or (b'"usage"' not in data and b'"error"' not in data):
+            self._count(event)
+            return event
+        try:
+            chunk = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            chunk = None
+        if not isinstance(chunk, dict):
+            self.fault = upstream_failed("the model server sent an event that is not JSON")
+            return None
+        return self._chunk(event, chunk)
+
+    def _chunk(self, event: bytes, chunk: dict[str, object]) -> bytes | None:
+        if chunk.get("error"):
+            self.fault = upstream_failed("the model server reported an error in the middle of the stream")
+            return None
+        self._count(event)
+        if not isinstance(chunk.get("usage"), dict):
+            return event
+        self.usage = read_usage(chunk["usage"]) or self.usage
+        if self._show_usage:
+            return event
+        if not chunk.get("choices"):
+            return None
+        del chunk["usage"]
+        return b"data: " + orjson.dumps(chunk)
+
+    def _count(self, data: bytes) -> None:
+        plain = data.count(b'"content":"')
+        if plain == 1 and b'"content":""' not in data:
+            self.tokens += 1
+        else:
+            self.tokens += len(_PRODUCED.findall(data))
+
+    def _named(self, data: bytes) -> bytes:
+        """`data` under the model's public name; whether that needs work is decided by the first event."""
+        if self._rename is None and b'"model"' in data:
+            self._rename = self._field not in data
+        return rename_model(data, self._field) if self._rename else data
+
+
+def _data_of(event: bytes) -> bytes | None:
+    """The event's data, its lines joined; None for a comment or an event without any."""
+    if event.startswith(b"data:") and b"\n" not in event:
+        return event[5:].strip()
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines).strip() if lines else None

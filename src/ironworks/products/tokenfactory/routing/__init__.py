@@ -1,0 +1,15 @@
+"""Routing: which replicas answer to a model name, and which of them takes the next request.
+
+Owns: the table from (a key's scope, model name) to a target and its replicas, the choice among replicas, and the
+passive health they are chosen by.
+Never: opens a connection, reads a request's body, or knows who may call what.
+Invariants: a table never changes after it is made (a change makes another); a name resolves at the key's own scope or
+below it, never above; a replica that is set aside is tried again.
+
+Besides the usual files: `balance.py`, the choice of a replica.
+"""
+
+from ironworks.products.tokenfactory.routing.balance import Balancer, ReplicaState
+from ironworks.products.tokenfactory.routing.model import Replica, RouteTable, Target, TargetSource
+
+__all__ = ["Balancer", "Replica", "ReplicaState", "RouteTable", "Target", "TargetSource"]
