@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from ironworks.shared.consumers import Consumer, consumer_of
 from ironworks.shared.declarations import Declarations, declarations_of_kind
 from ironworks.shared.http import Router
 from ironworks.shared.kind import Kind
+from ironworks.shared.reconcile import Reconciler, reconciler_of
+from ironworks.shared.schedules import Schedule, schedule_of
 
 DOMAINS = (
     "platform.registry",
@@ -45,9 +48,9 @@ class Catalogue:
     kinds: tuple[Kind, ...]
     routers: tuple[Router, ...]
     admissions: dict[str, tuple[Callable[..., Any], ...]]
-    reconcilers: tuple[Callable[..., Any], ...]
-    consumers: tuple[Callable[..., Any], ...]
-    schedules: tuple[Callable[..., Any], ...]
+    reconcilers: tuple[Reconciler, ...]
+    consumers: tuple[Consumer, ...]
+    schedules: tuple[Schedule, ...]
     declarations: dict[str, Declarations] = field(default_factory=dict)
 
     def kind(self, name: str) -> Kind:
@@ -55,8 +58,9 @@ class Catalogue:
         return next(k for k in self.kinds if k.name == name)
 
     @property
-    def audit_actions(self) -> frozenset[str]:
-        return frozenset(a.name for d in self.declarations.values() for a in d.audit_actions)
+    def permissions(self) -> tuple[str, ...]:
+        """Every declared permission, sorted."""
+        return tuple(sorted(p.name for d in self.declarations.values() for p in d.permissions))
 
 
 def collect(domains: tuple[str, ...] = DOMAINS) -> Catalogue:
@@ -64,14 +68,16 @@ def collect(domains: tuple[str, ...] = DOMAINS) -> Catalogue:
     kinds: dict[str, Kind] = {}
     routers: list[Router] = []
     admissions: dict[str, list[Callable[..., Any]]] = {}
-    marked: dict[str, list[Callable[..., Any]]] = {"reconciles": [], "consumes": [], "schedules": []}
+    reconcilers: list[Reconciler] = []
+    consumers: list[Consumer] = []
+    periodic: list[Schedule] = []
     declarations: dict[str, Declarations] = {}
     for domain in domains:
         for kind in _kinds(domain):
             if kind.name in kinds:
                 raise ValueError(f"kind {kind.name} is declared in {domain} and in {kinds[kind.name].schema}")
             kinds[kind.name] = kind
-            declarations[f"{domain}.{kind.name}"] = declarations_of_kind(kind)
+            declarations[f"{domain}.{kind.resource}"] = declarations_of_kind(kind)
         own = _module(domain, "declarations")
         if own is not None:
             declarations[domain] = own.DECLARATIONS
@@ -82,16 +88,16 @@ def collect(domains: tuple[str, ...] = DOMAINS) -> Catalogue:
             if hasattr(function, "admits"):
                 admissions.setdefault(function.admits, []).append(function)
         for function in _functions(_module(domain, "controller")):
-            for mark, found in marked.items():
-                if hasattr(function, mark):
-                    found.append(function)
+            reconcilers += filter(None, [reconciler_of(function)])
+            consumers += filter(None, [consumer_of(function)])
+            periodic += filter(None, [schedule_of(function)])
     return Catalogue(
         tuple(kinds.values()),
         tuple(routers),
         {name: tuple(found) for name, found in admissions.items()},
-        tuple(marked["reconciles"]),
-        tuple(marked["consumes"]),
-        tuple(marked["schedules"]),
+        tuple(reconcilers),
+        tuple(consumers),
+        tuple(periodic),
         declarations,
     )
 

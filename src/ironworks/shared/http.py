@@ -7,9 +7,9 @@
         return GrantView.of(await service.grant_access(ctx, path, name, body.subject))
 
 A handler's parameters are found by name: `ctx` (one transaction for the whole request) or `call` (for a handler marked
-`calls_out`, which opens its own short ones), `body` and `query` (Pydantic models, or `Any` for the bare JSON), and the
-path's placeholders as text. It answers a Pydantic model, None (204), `Raw`, or `Stream`. A route without a permission
-cannot be declared.
+`calls_out`, which opens its own short ones), `body` and `query` (Pydantic models, or `Any` for the bare JSON), the
+path's placeholders as text; any other parameter is injected by `app.wiring`, by its type. It answers a Pydantic
+model, None (204), `Raw`, or `Stream`. A route without a permission cannot be declared.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class Route:
     returns: Any = None
     parameters: tuple[str, ...] = ()
     wants: frozenset[str] = frozenset()
-    errors: tuple[int, ...] = ()
+    injects: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that are wired by type."""
 
     @property
     def scope(self) -> str | None:
@@ -144,9 +145,9 @@ class Router:
         hints = typing.get_type_hints(handler)
         wants = list(inspect.signature(handler).parameters)
         placeholders = tuple(_PLACEHOLDER.findall(path))
-        unknown = set(wants) - {"ctx", "call", "body", "query", *placeholders}
-        if unknown:
-            raise TypeError(f"{method} {path}: nothing to give to {', '.join(sorted(unknown))}")
+        injects = {n: hints.get(n) for n in wants if n not in ("ctx", "call", "body", "query", *placeholders)}
+        if not all(isinstance(wanted, type) for wanted in injects.values()):
+            raise TypeError(f"{method} {path}: nothing to give to {', '.join(sorted(injects))}")
         if ("call" in wants) != bool(options.get("calls_out")):
             raise TypeError(f"{method} {path}: `call` goes with calls_out=True, `ctx` without")
         route = Route(
@@ -162,6 +163,7 @@ class Router:
             returns=options.pop("returns", hints.get("return")),
             parameters=placeholders,
             wants=frozenset(wants),
+            injects=injects,
             **options,
         )
         self.routes.append(route)

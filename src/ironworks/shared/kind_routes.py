@@ -16,11 +16,12 @@ from ironworks.shared.documents import document_model
 from ironworks.shared.http import AUTHENTICATED, Call, DryRun, Raw, Router, Stream
 from ironworks.shared.kind import Kind, Resource
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, ListQuery, list_resources
+from ironworks.shared.watch import current_cursor
 
 _TEXT = Field(None, max_length=1024)
 
-CurrentCursor = Callable[[Context], Awaitable[str]]
-WatchKind = Callable[[Call, Kind, ListQuery, str | None], Awaitable[AsyncIterator[bytes]]]
+OpenWatch = Callable[[Call, Kind, ListQuery, str | None], Awaitable[AsyncIterator[bytes]]]
+"""`Watches.open` of the process."""
 
 
 class ListParameters(BaseModel):
@@ -116,22 +117,22 @@ def applied_model(kind: Kind) -> type[BaseModel]:
     )
 
 
-def kind_router(kind: Kind, current_cursor: CurrentCursor, watch: WatchKind) -> Router:
+def kind_router(kind: Kind, watch: OpenWatch) -> Router:
     """All routes of one kind."""
     router = Router(kind.schema.replace("_", ".", 1))
-    _add_reads(router, kind, current_cursor, watch)
+    _add_reads(router, kind, watch)
     _add_writes(router, kind)
     return router
 
 
-def _add_reads(router: Router, kind: Kind, current_cursor: CurrentCursor, watch: WatchKind) -> None:
+def _add_reads(router: Router, kind: Kind, watch: OpenWatch) -> None:
     async def one_list(call: Call, scope: str | None, query: ListParameters) -> Raw | Stream:
         wanted = query.as_query(scope)
         if query.watch:
             resume = call.headers.get("last-event-id") or query.resource_cursor
             return Stream(await watch(call, kind, wanted, resume))
         async with call.transaction() as ctx:
-            cursor = await current_cursor(ctx)
+            cursor = await current_cursor(ctx, kind)
             page = await list_resources(ctx, kind, wanted)
         return Raw(
             b'{"items":[' + ",".join(page.items).encode() + b'],"next_cursor":' + orjson.dumps(page.next_cursor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -92,6 +92,7 @@ class Api:
         changed: called after every commit that may have changed something (wakes the sequencer and the workers).
         refused: told of every 401 and 403, for the audit trail.
         body_limit: bytes.
+        injected: what handlers ask for, by type; LookupError at the start where something is missing.
     """
 
     database: Database
@@ -101,6 +102,13 @@ class Api:
     refused: Callable[[Call, IronworksError], Awaitable[None]] = _nothing
     limiter: RateLimiter = field(default_factory=RateLimiter)
     body_limit: int = 1 << 20
+    injected: Mapping[type, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for route in self.table.routes:
+            missing = [name for name, wanted in route.injects.items() if wanted not in self.injected]
+            if missing:
+                raise LookupError(f"{route.method} {route.path}: nothing was wired for {', '.join(missing)}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -156,7 +164,7 @@ class Api:
         self.limiter.spend(f"address {request.address}", anonymous=True)
         await self._identify(request, route)
         body = await _read_body(receive, request.headers, self.body_limit) if route.method != "GET" else b""
-        arguments = _bind(route, request, body)
+        arguments = _bind(route, request, body) | {n: self.injected[t] for n, t in route.injects.items()}
         key = request.headers.get("idempotency-key")
         if key is not None and route.method != "GET" and request.actor.uid is not None:
             check_key(key)

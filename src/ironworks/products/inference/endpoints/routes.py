@@ -8,7 +8,6 @@ from ironworks.products.inference import clusters
 from ironworks.products.inference.endpoints import service
 from ironworks.products.inference.endpoints.declarations import LOGS
 from ironworks.shared.http import Call, Router, Stream
-from ironworks.shared.path import parse_path
 
 
 class LogQuery(BaseModel):
@@ -18,20 +17,17 @@ class LogQuery(BaseModel):
     tail: int | None = Field(None, ge=0, le=100_000, description="Begin with the last so many lines.")
 
 
-def make_router(drivers: clusters.Drivers) -> Router:
-    """The routes, reading logs where `drivers` find them."""
-    router = Router("inference.endpoints")
+router = Router("inference.endpoints")
 
-    @router.get(
-        "/api/v1/scopes/{path}/endpoints/{name}/logs",
-        permission=LOGS,
-        calls_out=True,
-        summary="Read the logs of an endpoint's replicas",
-    )
-    async def read_logs(call: Call, path: str, name: str, query: LogQuery) -> Stream:
-        async with call.transaction() as ctx:
-            endpoint, cluster = await service.find_for_logs(ctx, parse_path(path), name)
-        lines = await service.open_logs(drivers, endpoint, cluster, query.replica, follow=query.follow, tail=query.tail)
-        return Stream(lines, "text/plain; charset=utf-8")
 
-    return router
+@router.get(
+    "/api/v1/scopes/{path}/endpoints/{name}/logs",
+    permission=LOGS,
+    calls_out=True,
+    summary="Read the logs of an endpoint's replicas",
+)
+async def read_logs(call: Call, path: str, name: str, query: LogQuery, drivers: clusters.Drivers) -> Stream:
+    async with call.transaction() as ctx:
+        endpoint, cluster = await service.find_for_logs(ctx, path, name)
+    lines = await service.open_logs(drivers, endpoint, cluster, query.replica, follow=query.follow, tail=query.tail)
+    return Stream(lines, "text/plain; charset=utf-8")

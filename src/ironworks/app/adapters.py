@@ -1,0 +1,33 @@
+"""Which adapter stands behind which Protocol: what controllers, schedules and routes are given, by type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ironworks.app.settings import Settings
+from ironworks.platform import notification, secrets
+from ironworks.products.inference import clusters, endpoints, models
+from ironworks.shared.supervision import SupervisorClient
+
+
+def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, object]:
+    """Everything that is injected, of one process."""
+    local = clusters.LocalCluster(
+        SupervisorClient(settings.control_socket),
+        models.CachedModels(settings.models),
+        settings.logs / "replicas",
+        settings.ports["replicas"],
+    )
+    return {
+        clusters.Drivers: clusters.Drivers({"local": local.driver}),
+        endpoints.GatewayAddress: endpoints.GatewayAddress(settings.gateway_url),
+        notification.Mailer: _mailer(settings),
+        secrets.Keyring: keyring,
+    }
+
+
+def _mailer(settings: Settings) -> notification.Mailer:
+    """SMTP where the settings name a server, else files that the command line can show."""
+    if settings.smtp_url:
+        return notification.SmtpMailer(settings.smtp_url, settings.mail_from)
+    return notification.FileMailer(settings.mail, settings.mail_from)

@@ -1,0 +1,124 @@
+"""`python -m ironworks.app api`: the control API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+import uvicorn
+
+from ironworks.app.adapters import adapters_of
+from ironworks.app.bootstrap import bootstrap
+from ironworks.app.domains import Catalogue
+from ironworks.app.settings import Settings
+from ironworks.app.wiring import Process, open_process, run_together
+from ironworks.platform import audit, iam
+from ironworks.shared import telemetry
+from ironworks.shared.errors import Forbidden, IronworksError
+from ironworks.shared.http import PUBLIC, Call, Raw, Router, RouteTable
+from ironworks.shared.kind_routes import OpenWatch, ReadParameters, catalogue_router, kind_router
+from ironworks.shared.openapi import openapi_document
+from ironworks.shared.serving import Api
+from ironworks.shared.watch import Watches
+
+log = telemetry.logger(__name__)
+
+GRANT_KINDS = ("RoleAssignment", "Role", "ApiKey", "User", "ServiceAccount", "Platform")
+"""A change of one of these may change what a watcher may see."""
+
+
+def main(settings: Settings, arguments: Sequence[str]) -> int | None:
+    telemetry.configure(settings.log_level, "api")
+    return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    async with open_process(settings, "api") as process:
+        await bootstrap(process)
+        process.changed()
+        config = uvicorn.Config(
+            await build_api(process), http="httptools", loop="uvloop", lifespan="off", log_config=None,
+            access_log=False, server_header=False, date_header=True, timeout_graceful_shutdown=5,
+            h11_max_incomplete_event_size=64 * 1024,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        listener = settings.listener("api")
+        await run_together(server.serve(sockets=[listener]), *process.background())
+
+
+async def build_api(process: Process) -> Api:
+    """The application over this process's parts."""
+    watches = Watches(process.database, process.tail, grant_kinds=GRANT_KINDS)
+    routers = all_routers(process.catalogue, watches.open)
+    return Api(
+        database=process.database,
+        table=RouteTable([route for router in routers for route in router.routes]),
+        authenticate=await iam.open_authenticator(process.database),
+        changed=process.changed,
+        refused=_record_refusal,
+        injected=adapters_of(process.settings, process.keyring),
+    )
+
+
+def all_routers(catalogue: Catalogue, watch: OpenWatch) -> list[Router]:
+    """Every route of the API: the kinds', the domains' own, and what describes the API itself."""
+    routers = [
+        *(kind_router(kind, watch) for kind in catalogue.kinds),
+        *catalogue.routers,
+        catalogue_router(list(catalogue.kinds)),
+        _operations_router(),
+    ]
+    return [*routers, _document_router(routers)]
+
+
+async def _record_refusal(call: Call, error: IronworksError) -> None:
+    """Leave a trace of every 401 and 403 in the audit trail."""
+    if not isinstance(error, Forbidden):
+        return  # a failed login leaves its own record; a bad bearer token names nobody
+    async with call.transaction() as ctx:
+        await audit.record_denied(
+            ctx, "permission", str(error.details.get("permission", "")), str(error.details.get("scope", "")),
+            permission=error.details.get("permission"), reason=error.code,
+        )  # fmt: skip
+
+
+def _operations_router() -> Router:
+    router = Router("app.operations")
+
+    @router.get("/healthz", permission=PUBLIC, summary="Tell that the process lives.")
+    async def healthz() -> Raw:
+        return Raw(b"ok\n", "text/plain")
+
+    @router.get("/readyz", permission=PUBLIC, calls_out=True, summary="Tell whether the database answers.")
+    async def readyz(call: Call) -> Raw:
+        async with call.transaction() as ctx:
+            await ctx.allows("none:none", "")
+        return Raw(b"ok\n", "text/plain")
+
+    @router.get("/metrics", permission="metrics:read", summary="Metrics in Prometheus' text format.")
+    async def metrics() -> Raw:
+        return Raw(telemetry.render(), telemetry.CONTENT_TYPE)
+
+    return router
+
+
+def _document_router(described: list[Router]) -> Router:
+    router = Router("app.operations")
+    content = b""
+
+    @router.get("/api/v1/openapi.json", permission=PUBLIC, summary="This document.", returns=dict[str, Any])
+    async def openapi(query: ReadParameters) -> Raw:
+        nonlocal content
+        content = content or orjson.dumps(api_document([*described, router]))
+        return Raw(content)
+
+    return router
+
+
+def api_document(routers: list[Router]) -> dict[str, Any]:
+    """The OpenAPI document of what is served under `/api`."""
+    routes = [route for router in routers for route in router.routes if route.path.startswith("/api/")]
+    return openapi_document(sorted(routes, key=lambda r: (r.path, r.method)), version("ironworks"))

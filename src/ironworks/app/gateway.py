@@ -1,0 +1,152 @@
+"""`python -m ironworks.app gateway`: one process of the data plane, fed by the change log."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import uvloop
+
+from ironworks.app.settings import Settings
+from ironworks.app.wiring import open_process, run_together
+from ironworks.platform import billing, iam, metering
+from ironworks.products.inference import endpoints
+from ironworks.products.tokenfactory import gateway, routing
+from ironworks.shared import telemetry
+from ironworks.shared.changelog import Lagged, Tail
+from ironworks.shared.context import system_actor
+from ironworks.shared.db import Database
+
+ACTOR = system_actor("gateway")
+BEAT = 0.3
+"""Seconds between two confirmations that what the gateway knows is what the log says."""
+FRESH = 2.0
+"""A tail that saw the log less than so many seconds ago confirms it."""
+
+
+def main(settings: Settings, arguments: Sequence[str]) -> int | None:
+    telemetry.configure(settings.log_level, "gateway")
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    async with open_process(settings, "gateway", connections=4) as process:
+        program = gateway.Gateway(
+            gateway.GatewaySettings(spool=settings.spool),
+            keys=Keys(process.database),
+            targets=Targets(process.database),
+            charge=Charging(process.database),
+        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
+        listener = settings.listener("gateway")
+        await run_together(program.serve([listener]), _feed(process.tail, program), *process.background())
+
+
+async def _feed(tail: Tail, program: gateway.Gateway) -> None:
+    """Tell the gateway of every change, and that there was none."""
+    with tail.subscribe(lambda notice: notice.kind is not None) as news:
+        await tail.ready()
+        program.notice("")
+        while True:
+            await news.wait(BEAT)
+            try:
+                for kind in {notice.kind for notice in news.take()[0]}:
+                    program.notice(kind or "")
+            except Lagged:
+                program.notice("")
+            if tail.age() < FRESH:
+                program.heartbeat()
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """`KeySource` from identity management."""
+
+    database: Database
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return iam.GATEWAY_KEY_KINDS
+
+    async def load_keys(self) -> Sequence[gateway.KeyView]:
+        async with self.database.transaction(ACTOR) as ctx:
+            found = await iam.list_gateway_keys(ctx)
+        return [
+            gateway.KeyView(
+                uid=key.uid,
+                digest=digest,
+                scope=key.scope,
+                owner=key.owner,
+                invoke_scopes=tuple(key.invoke_scopes),
+                disabled=key.disabled,
+                suspended=key.suspended,
+                expires_at=key.expires_at.timestamp() if key.expires_at else None,
+            )
+            for key in found
+            for digest in key.digests
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """`TargetSource` from the inference product."""
+
+    database: Database
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset({endpoints.ENDPOINT.name})
+
+    async def load_targets(self) -> Sequence[routing.Target]:
+        async with self.database.transaction(ACTOR) as ctx:
+            found = await endpoints.list_targets(ctx)
+        return [
+            routing.Target(
+                uid=target.endpoint,
+                scope=target.path,
+                name=target.name,
+                model=target.model,
+                served_as=target.model,
+                replicas=tuple(routing.Replica(f"{host}:{port}", target.bearer) for host, port in target.replicas),
+            )
+            for target in found
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Charging:
+    """`Charge` by billing: a batch is recorded, rated and posted in one transaction."""
+
+    database: Database
+
+    async def __call__(self, records: Sequence[gateway.UsageRecord]) -> None:
+        events = [usage_event(record) for record in records]
+        async with self.database.transaction(ACTOR) as ctx:
+            await billing.charge_usage(ctx, events)
+
+
+def usage_event(record: gateway.UsageRecord) -> metering.UsageEvent:
+    """A finished request as metering takes it: cached tokens are priced apart from the rest of the input."""
+    return metering.UsageEvent(
+        id=record.request_id,
+        occurred_at=datetime.fromtimestamp(record.finished_at, UTC),
+        scope=record.key_scope,
+        quantities={
+            metering.INPUT_TOKENS: max(0, record.input_tokens - record.cached_tokens),
+            metering.CACHED_INPUT_TOKENS: record.cached_tokens,
+            metering.OUTPUT_TOKENS: record.output_tokens,
+        },
+        model=record.model,
+        route=record.route,
+        endpoint_uid=UUID(record.endpoint_uid),
+        endpoint_name=record.endpoint_name,
+        endpoint_scope=record.endpoint_scope,
+        key_uid=UUID(record.key_uid),
+        counted=record.counted,
+        client_request_id=record.client_request_id,
+        dimensions={"operation": record.operation, "status": str(record.status)},
+    )

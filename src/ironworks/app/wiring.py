@@ -1,0 +1,90 @@
+"""The composition root: what each process is made of, and which adapter stands behind which Protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ironworks.app.domains import Catalogue, collect
+from ironworks.app.settings import Role, Settings
+from ironworks.platform import audit, secrets
+from ironworks.shared.changelog import CHANGED, Sequencer, Tail
+from ironworks.shared.context import Services
+from ironworks.shared.db import Database
+from ironworks.shared.notify import Notifier
+from ironworks.shared.queue import CHANNEL as WORK
+
+SEALS = ("select platform_audit.seal($1)",)
+"""What the leader of the change log does besides, batch by batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What every process of ours has."""
+
+    settings: Settings
+    role: Role
+    catalogue: Catalogue
+    keyring: secrets.Keyring
+    database: Database
+    notifier: Notifier
+    tail: Tail
+
+    @property
+    def url(self) -> str:
+        return self.settings.database_url(self.role)
+
+    def changed(self) -> None:
+        """Wake whoever waits for changes or for work; call it after a commit."""
+        self.notifier.poke(CHANGED)
+        self.notifier.poke(WORK)
+
+    def background(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside the process's own work, until it is cancelled."""
+        common = [self.notifier.run(), self.tail.run()]
+        return common if self.role == "gateway" else [*common, Sequencer(self.url, SEALS).run()]
+
+
+@asynccontextmanager
+async def open_process(settings: Settings, role: Role, *, connections: int = 10) -> AsyncIterator[Process]:
+    """Everything wired, and closed at the end. Raises UnsafeRole, BadMasterKey, FileNotFoundError, OSError."""
+    catalogue = collect()
+    keyring = await secrets.load_keyring(master_key_source(settings))
+    services = Services(audit.append_record, secrets.EnvelopeVault(keyring), catalogue.admissions)
+    url = settings.database_url(role)
+    database = await Database.connect(url, services, max_size=connections, name=f"ironworks-{role}")
+    try:
+        yield Process(settings, role, catalogue, keyring, database, Notifier(url), Tail(url))
+    finally:
+        await database.close()
+
+
+def master_key_source(settings: Settings) -> secrets.MasterKeySource:
+    """A value, a command, or a file: the first that the settings name."""
+    if settings.master_key is not None:
+        return secrets.TextMasterKeys(settings.master_key)
+    if settings.master_key_command is not None:
+        return secrets.CommandMasterKeys(settings.master_key_command)
+    return secrets.FileMasterKeys(settings.master_key_file)
+
+
+def host_name() -> str:
+    """The name under which this host's own work is pinned."""
+    return socket.gethostname()
+
+
+async def run_together(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Run all until the first one ends or fails; then end the others."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,5 @@
+"""`python -m ironworks.cli`."""
+
+from ironworks.cli.main import main
+
+main(prog_name="ironworks")

@@ -1,0 +1,39 @@
+"""For those who work on Ironworks itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def dev() -> None:
+    """Tools for developing Ironworks."""
+
+
+@dev.command()
+@click.argument("domain", metavar="DOMAIN")
+@click.argument("name", metavar="KIND")
+def kind(domain: str, name: str) -> None:
+    """Write the migration of a declared kind: `ironworks dev kind products.gpuaas.storage Bucket`."""
+    sys.exit(_server_side("kind", domain, name))
+
+
+@dev.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit code 1 if anything is out of date or was broken.")
+def contracts(check: bool) -> None:
+    """Regenerate contracts/ from the code: OpenAPI, AsyncAPI, schema, authorization matrix, ownership."""
+    sys.exit(_server_side("contracts", *(["--check"] if check else [])))
+
+
+def _server_side(*words: str) -> int:
+    """The work needs the domains, which a client does not import."""
+    if not Path("src/ironworks").is_dir():
+        raise click.UsageError("run this in a checkout of the project")
+    return subprocess.call([sys.executable, "-m", "ironworks.app", "dev", *words])  # noqa: S603
+
+
+COMMANDS = (dev,)

@@ -1,0 +1,37 @@
+"""The command's root: global options, exit codes, completion."""
+
+from __future__ import annotations
+
+import click
+
+from ironworks.cli import dev, identity, local, models, money, resources
+from ironworks.cli.session import EXIT_CODES
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EXIT_CODES)
+@click.version_option(package_name="ironworks", prog_name="ironworks")
+@click.option("--url", envvar="IRONWORKS_URL", metavar="URL", help="The API (IRONWORKS_URL).")
+@click.option("--token", envvar="IRONWORKS_TOKEN", metavar="TOKEN", help="An API key or session (IRONWORKS_TOKEN).")
+def main(url: str | None, token: str | None) -> None:
+    """Ironworks: models, GPUs and apps for your customers, behind one metered gateway.
+
+    Resources are named by kind (singular, plural or short), scope and name: `ironworks get endpoints -s acme.shop.eu`,
+    `ironworks describe endpoint/acme.shop.eu/chat`. The operator's scope is `-`.
+    """
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: eval "$(ironworks completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(main, {}, "ironworks", "_IRONWORKS_COMPLETE").source())
+
+
+for module in (local, identity, resources, models, money, dev):
+    for command in module.COMMANDS:
+        main.add_command(command)
+main.add_command(completion)

@@ -1,0 +1,184 @@
+"""Usage, what it cost, and who did what: usage, billing, prices, audit."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from ironworks.cli.output import show_data, show_table, text_of
+from ironworks.cli.session import fails_clearly, open_client
+
+data_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
+)
+scope_option = click.option("-s", "--scope", default="-", show_default=True, metavar="PATH")
+
+
+@click.command()
+@scope_option
+@click.option("--by", type=click.Choice(["model", "key", "tenant", "day"]), default="model", show_default=True)
+@click.option("--from", "since", help="First moment, ISO 8601 with a time zone (default: 30 days ago).")
+@click.option("--to", "until", help="First moment no longer in it (default: now).")
+@data_option
+@click.pass_context
+@fails_clearly
+def usage(ctx: click.Context, scope: str, by: str, since: str | None, until: str | None, output: str) -> None:
+    """Sum up what a scope and all below it used."""
+    query = {"group_by": by, "from": since, "to": until}
+    answer = open_client(ctx).request("GET", f"/api/v1/scopes/{scope}/usage", query=query)
+    if output != "table":
+        show_data(answer, output)
+        return
+    meters = sorted({m for item in answer["items"] for m in item["quantities"]})
+    heads = [by.upper(), "REQUESTS", *(m.upper() for m in meters)]
+    rows = [
+        [i["group"], str(i["requests"]), *(str(i["quantities"].get(m, 0)) for m in meters)] for i in answer["items"]
+    ]
+    show_table(heads, rows)
+
+
+@click.group()
+def billing() -> None:
+    """What was used, what it cost, and why."""
+
+
+@billing.command()
+@click.argument("request_id")
+@data_option
+@click.pass_context
+@fails_clearly
+def explain(ctx: click.Context, request_id: str, output: str) -> None:
+    """Print the chain behind one request: usage event, rated lines, ledger transfers."""
+    chain = open_client(ctx).request("GET", f"/api/v1/billing/requests/{request_id}")
+    if output != "table":
+        show_data(chain, output)
+        return
+    print_chain(chain)
+
+
+def print_chain(chain: dict[str, Any]) -> None:
+    """The chain as people read it, from the request down to the ledger."""
+    event = chain["usage"]
+    how = "counted by us" if event["counted"] else "reported by the engine"
+    click.echo(f"request   {chain['request_id']}")
+    click.echo(f"usage     {event['occurred_at']}  {event['scope']}  {event['model']}  {event['route']}  ({how})")
+    for line in chain["lines"]:
+        cost = f"{line['cost']['amount']} {line['cost']['currency']}"
+        click.echo(
+            f"  line    {line['quantity']:>8} {line['meter']} x {line['unit_price']} = {cost}  (price {line['price_id']})"
+        )
+    for line in chain["unrated"]:
+        click.echo(f"  waiting {line['quantity']:>8} {line['meter']}: {line['reason']}")
+    for t in chain["transfers"]:
+        moved, debit, credit = t["moved"], t["debit"], t["credit"]
+        click.echo(
+            f"transfer  {t['id']}  {moved['amount']} {moved['currency']}"
+            f"  {debit['purpose']} of {debit['scope']} -> {credit['purpose']} of {credit['scope']}"
+        )
+    total = ", ".join(f"{m['amount']} {m['currency']}" for m in chain["total"]) or "nothing"
+    click.echo(f"cost      {total}")
+
+
+@billing.command()
+@scope_option
+@data_option
+@click.pass_context
+@fails_clearly
+def balance(ctx: click.Context, scope: str, output: str) -> None:
+    """Show what a scope and all below it owe."""
+    answer = open_client(ctx).request("GET", f"/api/v1/scopes/{scope}/balance")
+    if output != "table":
+        show_data(answer, output)
+        return
+    show_table(["SCOPE", "OWES", "CURRENCY"], [[answer["scope"], m["amount"], m["currency"]] for m in answer["owed"]])
+
+
+@billing.command()
+@data_option
+@click.pass_context
+@fails_clearly
+def prices(ctx: click.Context, output: str) -> None:
+    """List prices with their versions."""
+    items = open_client(ctx).request("GET", "/api/v1/prices")["items"]
+    if output != "table":
+        show_data({"items": items}, output)
+        return
+    heads = ["METER", "MODEL", "PER MILLION", "CURRENCY", "FROM", "TO", "ID"]
+    rows = [
+        [p["meter"], p["model"], p["per_million"], p["currency"], p["valid_from"], text_of(p["valid_to"]), p["id"]]
+        for p in items
+    ]
+    show_table(heads, rows)
+
+
+@click.group()
+def audit() -> None:
+    """Who did what, and whether the record of it is whole."""
+
+
+@audit.command("list")
+@scope_option
+@click.option("--actor")
+@click.option("--action")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@data_option
+@click.pass_context
+@fails_clearly
+def list_records(
+    ctx: click.Context, scope: str, actor: str | None, action: str | None, limit: int, output: str
+) -> None:
+    """List audit records of a scope and all below it, newest first."""
+    query = {"actor": actor, "action": action, "limit": limit}
+    items = open_client(ctx).request("GET", f"/api/v1/scopes/{scope}/audit", query=query)["items"]
+    if output != "table":
+        show_data({"items": items}, output)
+        return
+    heads = ["TIME", "ACTOR", "ACTION", "TARGET", "RESULT", "REQUEST"]
+    rows = [
+        [r["occurred_at"], r["actor"], r["action"], r["target_id"], r["result"], r["correlation_id"]] for r in items
+    ]
+    show_table(heads, rows)
+
+
+@audit.command()
+@click.option("--platform", help="Only this platform's chain ('-': all above platforms).")
+@data_option
+@click.pass_context
+@fails_clearly
+def verify(ctx: click.Context, platform: str | None, output: str) -> None:
+    """Recompute the hash chains; exit code 1 if a record was altered, removed or reordered."""
+    report = open_client(ctx).request("POST", "/api/v1/audit:verify", body={"platform": platform} if platform else {})
+    if output != "table":
+        show_data(report, output)
+    else:
+        rows = [
+            [c["platform"], "whole" if c["ok"] else "BROKEN", str(c["records"]), c["head"][:16],
+             "-" if c["ok"] else f"record {c['first_bad']['chain_seq']}: {c['first_bad']['message']}"]
+            for c in report["chains"]
+        ]  # fmt: skip
+        show_table(["CHAIN", "STATE", "RECORDS", "HEAD", "FIRST BAD"], rows)
+    sys.exit(0 if report["ok"] else 1)
+
+
+@click.command()
+@click.option("--show", metavar="NUMBER", type=int, help="Print the whole of one.")
+@data_option
+@click.pass_context
+@fails_clearly
+def mails(ctx: click.Context, show: int | None, output: str) -> None:
+    """List the mails that a local installation would have sent."""
+    items = open_client(ctx).request("GET", "/api/v1/mails")["items"]
+    if output != "table":
+        show_data({"items": items}, output)
+    elif show is not None:
+        if not 0 < show <= len(items):
+            raise click.UsageError(f"there are {len(items)} mails")
+        click.echo(items[show - 1]["body"])
+    else:
+        rows = [[str(n), m["sent_at"] or "-", m["recipient"], m["subject"]] for n, m in enumerate(items, 1)]
+        show_table(["#", "SENT", "TO", "SUBJECT"], rows)
+
+
+COMMANDS = (usage, billing, audit, mails)
