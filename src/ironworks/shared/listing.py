@@ -125,6 +125,8 @@ def _page_sql(kind: Kind, query: ListQuery, branches: list[tuple[str, str]], arg
             f"(select {alias}.path, {alias}.name, {rendered(kind)} as json from {source}"
             f" where {where}{common} order by {alias}.path, {alias}.name limit $1)"
         )
+    if len(parts) == 1:
+        return parts[0]  # a second ORDER BY around a single branch is a syntax error
     return " union all ".join(parts) + " order by path, name limit $1"
 
 
