@@ -31,7 +31,7 @@ from ironworks.platform.secrets.model import (
 from ironworks.shared import telemetry
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
-from ironworks.shared.errors import Forbidden, Invalid, field_problem
+from ironworks.shared.errors import Invalid, field_problem
 from ironworks.shared.path import show_path
 
 log = telemetry.logger(__name__)
@@ -89,12 +89,8 @@ def _check_values(values: Mapping[str, str]) -> None:
 
 async def _current_key(ctx: Context, keyring: Keyring, scope: str) -> WrappedKey:
     """The scope's key; its first one is made here. Of two that make it at once, one waits and takes the other's."""
-    key = await store.fetch_current_key(ctx, scope)
-    if key is None:
+    while (key := await store.fetch_current_key(ctx, scope)) is None:
         await store.insert_key(ctx, keyring.new_key(scope, 1))
-        key = await store.fetch_current_key(ctx, scope)
-    if key is None:
-        raise Forbidden(f"no secret may be kept at {show_path(scope)!r} by this caller")
     return key
 
 

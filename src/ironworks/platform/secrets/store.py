@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from ironworks.platform.secrets.model import KeyReport, Place, SealedSecret, WrappedKey
 from ironworks.shared.context import Context
+from ironworks.shared.errors import Forbidden
+from ironworks.shared.path import show_path
 
 _NEWER = "select from platform_secrets.data_key n where n.scope = k.scope and n.version > k.version"
 
@@ -19,15 +23,18 @@ async def fetch_current_key(ctx: Context, scope: str) -> WrappedKey | None:
 
 
 async def insert_key(ctx: Context, key: WrappedKey) -> None:
-    """Store a data key, unless another transaction stored that version first."""
-    await ctx.db.execute(
-        "insert into platform_secrets.data_key (scope, version, wrapped, master_key_id)"
-        " values ($1::text::ltree, $2, $3, $4) on conflict do nothing",
-        key.scope,
-        key.version,
-        key.wrapped,
-        key.master_key_id,
-    )
+    """Store a data key, unless another transaction stored that version first. Raises Forbidden."""
+    try:
+        await ctx.db.execute(
+            "insert into platform_secrets.data_key (scope, version, wrapped, master_key_id)"
+            " values ($1::text::ltree, $2, $3, $4) on conflict do nothing",
+            key.scope,
+            key.version,
+            key.wrapped,
+            key.master_key_id,
+        )
+    except asyncpg.InsufficientPrivilegeError as problem:
+        raise Forbidden(f"this caller may keep no secret at {show_path(key.scope)!r}") from problem
 
 
 async def save_secrets(ctx: Context, secrets: Sequence[SealedSecret]) -> None:

@@ -41,24 +41,27 @@ class CommandMasterKeys:
             raise BadMasterKey(f"the master key command {self.argv[0]!r} took over {self.timeout:g} s") from None
         finally:
             await _end(process)
+        if output is None:
+            raise BadMasterKey(f"the master key command {self.argv[0]!r} printed over {_MAX_OUTPUT} bytes")
         if process.returncode != 0:
             raise BadMasterKey(f"the master key command {self.argv[0]!r} ended with status {process.returncode}")
         return output.decode("ascii", "replace")
 
 
-async def _output(process: asyncio.subprocess.Process) -> bytes:
+async def _output(process: asyncio.subprocess.Process) -> bytes | None:
+    """What it prints until it ends; None when that is too much."""
     assert process.stdout is not None
     try:
-        output = await process.stdout.readexactly(_MAX_OUTPUT)
+        await process.stdout.readexactly(_MAX_OUTPUT + 1)
     except asyncio.IncompleteReadError as whole:
-        output = whole.partial
-    await process.wait()
-    return output
+        await process.wait()
+        return whole.partial
+    return None
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End what is left of the command, children included."""
+    """End what is left of the command, children included, and close its pipe."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await process.communicate()
