@@ -77,9 +77,10 @@ def _conditions(query: TrailQuery, args: list[Any]) -> list[str]:
         return template.format(*(f"${first + index}" for index in range(len(values))))
 
     conditions = []
-    if level(query.path) >= 2:  # its platform's index holds all of it, in order
+    depth = level(query.path)
+    if depth >= 2:  # its platform's index holds all of it, in order
         conditions.append(bind("platform = {0}", chain_of(query.path)))
-    if query.path:
+    if depth not in (0, 2):  # all of the installation, or of a platform, needs no further test
         below = (query.path, f"{query.path}.", f"{query.path}/")
         conditions.append(bind("(path = {0} or (path >= {1} and path < {2}))", *below))
     equal = {
