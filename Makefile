@@ -1,0 +1,75 @@
+# What people and CI call. `make up` and `make test` need Python 3.11–3.13 with venv, make and git, nothing else.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+JOBS ?= 2
+export UV_PYTHON_DOWNLOADS := never
+
+bin := .venv/bin
+pins := requirements/bootstrap.txt requirements/install.py pyproject.toml
+
+# a checkout that was moved needs its environment anew
+ifneq ($(shell cat .venv/.checkout 2>/dev/null),$(CURDIR))
+moved := anew
+endif
+
+.PHONY: up down status test test-all lint format lock contracts bench clean anew
+
+up: .venv/.run ## start everything in the background and run the main job
+	@$(bin)/python -m ironworks.app up
+
+down: ## stop everything; `ironworks down --purge` removes the state too
+	@if [ -x $(bin)/python ]; then $(bin)/python -m ironworks.app down; fi
+
+status: .venv/.run ## show every part
+	@$(bin)/python -m ironworks.app status
+
+# every check runs, whatever the others say, and pytest has the last word
+test: .venv/.dev ## lint, types, import contracts, and every test but the long ones
+	@$(MAKE) --no-print-directory --keep-going lint || failed=1; \
+	$(bin)/python -m pytest -q -n $(JOBS) -m "not long" && test -z "$$failed"
+
+test-all: .venv/.dev ## the long ones too
+	@$(MAKE) --no-print-directory --keep-going lint || failed=1; \
+	$(bin)/python -m pytest -q -n $(JOBS) --timeout 3600 && test -z "$$failed"
+
+.PHONY: ruff types imports
+lint: ruff types imports
+ruff: .venv/.dev
+	@$(bin)/ruff check --quiet .
+	@$(bin)/ruff format --quiet --check .
+types: .venv/.dev
+	@$(bin)/mypy
+imports: .venv/.dev
+	@PYTHONPATH=. $(bin)/lint-imports
+
+format: .venv/.dev ## put the code into shape
+	@$(bin)/ruff check --quiet --fix .
+	@$(bin)/ruff format --quiet .
+
+contracts: .venv/.dev ## regenerate what contracts/ publishes
+	@$(bin)/python -m ironworks.app contracts
+
+bench: .venv/.dev ## measure; the results are a page under docs/
+	@$(bin)/python -m bench
+
+# no download addresses in the pins: they work with any index
+compile := $(bin)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--no-header --universal --python-version 3.11
+lock: .venv/.dev ## pin dependencies anew after a change of pyproject.toml
+	$(compile) --extra server --extra local --group build pyproject.toml -o requirements/run.txt
+	$(compile) --extra server --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
+
+clean: ## remove the environment and every cache; state stays, `ironworks down --purge` removes it
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.run: requirements/run.txt $(pins) $(moved)
+	@command -v $(PYTHON) >/dev/null || { echo "ironworks: needs Python 3.11, 3.12 or 3.13" >&2; exit 1; }
+	@$(PYTHON) requirements/install.py run
+
+.venv/.dev: requirements/dev.txt $(pins) $(moved)
+	@command -v $(PYTHON) >/dev/null || { echo "ironworks: needs Python 3.11, 3.12 or 3.13" >&2; exit 1; }
+	@$(PYTHON) requirements/install.py dev
+
+anew:

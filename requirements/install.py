@@ -1,0 +1,108 @@
+"""Makes `.venv` hold exactly what `requirements/` pins, by hash, and the project itself: `install.py run|dev`.
+
+Called by make with whatever `python3` there is, so it uses the standard library alone and must be readable by older
+versions, to be able to say what is missing. Two at once wait for each other; a crash half-way is mended by the next.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+SUPPORTED = ((3, 11), (3, 12), (3, 13))
+
+
+def main(wanted):
+    os.chdir(ROOT)
+    use_supported_python()
+    with open(os.path.join(ROOT, "requirements", "install.py")) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(stamp("dev")):
+            wanted = "dev"  # holds all of `run`; a developer's tools stay
+        if not works():
+            create_venv()
+        for name in ("run", "dev"):
+            if os.path.exists(stamp(name)):
+                os.remove(stamp(name))
+        install(wanted)
+        for name in ("run", "dev") if wanted == "dev" else ("run",):
+            with open(stamp(name), "w"):
+                pass
+        with open(os.path.join(VENV, ".checkout"), "w") as file:
+            file.write(ROOT)
+
+
+def stamp(name):
+    return os.path.join(VENV, "." + name)
+
+
+def use_supported_python():
+    """Go on under a Python that we support, if this is none."""
+    if sys.version_info[:2] in SUPPORTED:
+        return
+    for minor in (13, 12, 11):
+        other = shutil.which("python3.%d" % minor)
+        if other and subprocess.call([other, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+            os.execv(other, [other] + sys.argv)
+    fail("needs Python 3.11, 3.12 or 3.13, and python3 is %d.%d: install one of them" % sys.version_info[:2])
+
+
+def works():
+    """Whether .venv is whole and was made in this very folder (a moved one has wrong paths in it)."""
+    try:
+        with open(os.path.join(VENV, ".checkout")) as file:
+            here = file.read() == ROOT
+    except OSError:
+        here = not os.path.exists(stamp("run")) and os.path.exists(PYTHON)
+    return here and subprocess.call([PYTHON, "-m", "pip", "--version"], stdout=subprocess.DEVNULL) == 0
+
+
+def create_venv():
+    say("creating .venv with Python %d.%d" % sys.version_info[:2])
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError:
+        fail("this Python has no venv module: apt-get install python3.%d-venv" % sys.version_info[1])
+    run([sys.executable, "-m", "venv", "--clear", VENV], "cannot create .venv")
+
+
+def install(wanted):
+    say("installing what requirements/%s.txt pins" % wanted)
+    offline = "no packages can be had; is there a network? (PIP_INDEX_URL and UV_DEFAULT_INDEX name another index)"
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    run(pip + ["-r", "requirements/bootstrap.txt"], offline)
+    uv = [os.path.join(VENV, "bin", "uv"), "--quiet", "pip"]
+    files = ["requirements/bootstrap.txt", "requirements/%s.txt" % wanted]
+    run(uv + ["sync", "--python", PYTHON, "--require-hashes"] + files, offline)
+    project = ["install", "--python", PYTHON, "--offline", "--no-deps", "--no-build-isolation", "--editable", "."]
+    run(uv + project, "cannot install the project itself")
+
+
+def run(command, problem):
+    environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", UV_NO_CONFIG="0")
+    environment.setdefault("UV_LINK_MODE", "hardlink")
+    done = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
+    )
+    output = done.communicate()[0]
+    if done.returncode:
+        sys.stderr.write(output)
+        fail(problem)
+
+
+def say(text):
+    sys.stdout.write("ironworks: %s\n" % text)
+    sys.stdout.flush()
+
+
+def fail(problem):
+    sys.stderr.write("ironworks: %s\n" % problem)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
