@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ironworks.platform.tenancy.model import ACCOUNT, PLATFORM, TENANT, Account, Node, Platform, Tenant
 from ironworks.platform.tenancy.service import advance_platform, end_cancelled_platforms, find_node
 from ironworks.shared.context import Context, system_actor
@@ -38,7 +40,7 @@ async def reconcile_platform(step: Step[Platform]) -> Outcome:
     if step.resource.deleting:
         return step.gone()
     node = await _node(step)
-    shown = {"id": node.external_id, "reason": node.reason, "ends_at": node.ends_at}
+    shown: dict[str, Any] = {"id": node.external_id, "reason": node.reason, "ends_at": node.ends_at}
     match node.phase:
         case "pending" | "provisioning":
 

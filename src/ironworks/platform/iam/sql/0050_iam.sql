@@ -49,7 +49,7 @@ create table platform_iam.preset (
   name text not null unique
 );
 
--- Credentials. Secrets are here only as hashes; private signing keys are in the vault.
+-- Credentials. Secrets are here only as hashes.
 
 create table platform_iam.password (
   user_uid uuid primary key references platform_iam.principal (uid) on delete cascade,
@@ -95,15 +95,15 @@ create table platform_iam.key_material (
   check ((previous_hash is null) = (previous_until is null))
 );
 
+-- Public halves only: each process signs with a key of its own that never leaves its memory.
 create table platform_iam.signing_key (
   kid text primary key,
-  uid uuid not null unique,
+  process text not null,
   public_key bytea not null check (length(public_key) = 32),
-  signs_from timestamptz not null,
-  signs_until timestamptz not null,
-  verifies_until timestamptz not null,
-  check (signs_from < signs_until and signs_until < verifies_until)
+  published_at timestamptz not null,
+  verifies_until timestamptz not null
 );
+create index on platform_iam.signing_key (verifies_until);
 
 create table platform_iam.signup (
   uid uuid primary key,
@@ -111,6 +111,7 @@ create table platform_iam.signup (
   display_name text,
   password_hash text not null,
   account uuid not null,
+  account_name text not null,
   token_hash bytea unique check (length(token_hash) = 32),
   token_expires_at timestamptz,
   sent_at timestamptz,

@@ -361,11 +361,12 @@ begin
   perform shared.enqueue('ApiKey', key_uid);
 end $$;
 
--- What authentication must know of a key. `state`: ok, disabled, expired, halted (its scope is suspended) or orphaned.
+-- What authentication must know of a key. `unseen`: its last use should be noted. `state`: ok, disabled, expired, halted (its scope is suspended) or orphaned.
 create or replace function platform_iam.find_key(key_uid uuid)
-returns table (hash bytea, previous_hash bytea, name text, scope text, state text)
+returns table (hash bytea, previous_hash bytea, name text, unseen boolean, state text)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-  select m.hash, case when m.previous_until > now() then m.previous_hash end, k.name, k.scope::text,
+  select m.hash, case when m.previous_until > now() then m.previous_hash end, k.name,
+         m.last_used_at is null or m.last_used_at < now() - interval '5 minutes',
          case when not k.active then 'disabled' when k.expires_at <= now() then 'expired'
               when not o.active then 'orphaned' when not shared.scope_running(k.scope) then 'halted' else 'ok' end
   from platform_iam.principal k
@@ -542,26 +543,27 @@ $$;
 
 -- --- signing keys ---------------------------------------------------------------------------------------------------
 
-create or replace function platform_iam.signing_keys()
-returns table (kid text, uid uuid, public_key bytea, signs_from timestamptz, signs_until timestamptz, verifies_until timestamptz)
-language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-  select k.kid, k.uid, k.public_key, k.signs_from, k.signs_until, k.verifies_until from platform_iam.signing_key k
-  order by k.signs_from desc, k.kid
+-- Publishes the public half of a key of the calling process; its login role says which process that is.
+create or replace function platform_iam.publish_signing_key(key_id text, public bytea, at timestamptz, until timestamptz)
+returns void language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  insert into platform_iam.signing_key (kid, process, public_key, published_at, verifies_until)
+    values (key_id, replace(session_user, 'ironworks_', ''), public, at, until)
 $$;
 
-create or replace function platform_iam.add_signing_key(
-  kid text, uid uuid, public_key bytea, signs_from timestamptz, signs_until timestamptz, verifies_until timestamptz)
-returns void language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
-  insert into platform_iam.signing_key values ($1, $2, $3, $4, $5, $6)
+create or replace function platform_iam.signing_keys(at timestamptz)
+returns table (kid text, process text, public_key bytea, verifies_until timestamptz)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select k.kid, k.process, k.public_key, k.verifies_until from platform_iam.signing_key k
+  where k.verifies_until > at order by k.published_at desc, k.kid
 $$;
 
 -- --- sign-up --------------------------------------------------------------------------------------------------------
 
 create or replace function platform_iam.begin_signup(
-  signup_uid uuid, address text, title text, password_hash text, account uuid, at timestamptz) returns void
-language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
-  insert into platform_iam.signup (uid, email, display_name, password_hash, account, created_at)
-    values (signup_uid, address, title, password_hash, account, at)
+  signup_uid uuid, address text, title text, password_hash text, account uuid, account_name text, at timestamptz)
+returns void language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  insert into platform_iam.signup (uid, email, display_name, password_hash, account, account_name, created_at)
+    values (signup_uid, lower(address), title, password_hash, account, account_name, at)
 $$;
 
 -- The sign-ups of an address that still wait, newest first; `sent_before` leaves out those mailed a moment ago.
@@ -574,11 +576,11 @@ $$;
 
 -- Gives a waiting sign-up its next token, which ends the one before; returns where to send it.
 create or replace function platform_iam.arm_signup(signup_uid uuid, new_token_hash bytea, at timestamptz, until timestamptz)
-returns table (email text, display_name text, account uuid, known boolean)
+returns table (email text, display_name text, account_name text, known boolean)
 language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
   update platform_iam.signup s set token_hash = new_token_hash, token_expires_at = until, sent_at = at
   where s.uid = signup_uid and s.verified_at is null
-  returning s.email, s.display_name, s.account,
+  returning s.email, s.display_name, s.account_name,
     exists (select from platform_iam.principal p where p.kind = 'user' and p.name = s.email)
 $$;
 
@@ -699,11 +701,11 @@ do $$
 declare
   f record;
   api text[] := array['issue_key', 'find_key', 'touch_keys', 'begin_attempt', 'attempt_succeeded', 'find_login',
-    'set_password', 'open_session', 'renew_session', 'end_session', 'end_sessions', 'signing_keys', 'add_signing_key',
+    'set_password', 'open_session', 'renew_session', 'end_session', 'end_sessions', 'signing_keys', 'publish_signing_key',
     'begin_signup', 'waiting_signups', 'redeem_signup', 'admit_newcomer', 'whoami', 'granted', 'visible'];
-  worker text[] := array['issue_key', 'touch_keys', 'key_facts', 'set_password', 'purge', 'signing_keys', 'add_signing_key',
+  worker text[] := array['issue_key', 'touch_keys', 'key_facts', 'set_password', 'purge', 'signing_keys', 'publish_signing_key',
     'arm_signup', 'sync_presets', 'ensure_operator', 'granted', 'visible'];
-  gateway text[] := array['gateway_keys', 'touch_keys', 'signing_keys', 'granted', 'visible'];
+  gateway text[] := array['gateway_keys', 'touch_keys', 'signing_keys', 'publish_signing_key', 'granted', 'visible'];
 begin
   for f in select p.oid::regprocedure as signature, p.proname::text as name from pg_proc p
            where p.pronamespace = 'platform_iam'::regnamespace loop

@@ -1,0 +1,89 @@
+"""Who is there, what each may do, and how each proves who it is.
+
+Owns: the kinds User, ServiceAccount, Role, RoleAssignment and ApiKey; `platform_iam.granted` and `visible`, which every
+policy asks; passwords, sessions, keys' secrets, sign-up. Named besides the usual files: `tokens.py` (signed tokens),
+`passwords.py` (hashing), `authentication.py` (the use cases of proving who one is).
+Never: stores a secret other than hashed, or a private signing key at all; mails anybody (notification does).
+Invariants:
+  - nobody gives, takes or learns the credentials of what he does not hold himself, whichever way in he takes;
+  - a key holds no more than its owner holds now, inside its scope; it dies with the owner and with its scope;
+  - what the registry does not know, or an operator disabled, grants nothing;
+  - a refresh token works once; whoever shows it again ends the session;
+  - a wrong password, an unknown address and a disabled user are answered alike, after the same time.
+"""
+
+from ironworks.platform.iam.authentication import (
+    BearerAuthenticator,
+    Identity,
+    Session,
+    SignupMail,
+    arm_signup,
+    issue_service_token,
+    verify_service_token,
+)
+from ironworks.platform.iam.events import KeyRotated, SignupVerified, VerificationRequested
+from ironworks.platform.iam.model import (
+    API_KEY,
+    KEY_PREFIX,
+    KEY_SOURCES,
+    PRESETS,
+    ROLE,
+    ROLE_ASSIGNMENT,
+    SERVICE_ACCOUNT,
+    USER,
+    GatewayKey,
+    SessionEnded,
+    TooManyAttempts,
+    WrongCredentials,
+    key_owner,
+    preset_permissions,
+    token_hash,
+)
+from ironworks.platform.iam.passwords import PasswordHashing
+from ironworks.platform.iam.service import (
+    IssuedKey,
+    describe_caller,
+    ensure_operator,
+    list_gateway_keys,
+    rotate_key,
+    set_password,
+    sync_presets,
+    touch_keys,
+)
+
+__all__ = [
+    "API_KEY",
+    "KEY_PREFIX",
+    "KEY_SOURCES",
+    "PRESETS",
+    "ROLE",
+    "ROLE_ASSIGNMENT",
+    "SERVICE_ACCOUNT",
+    "USER",
+    "BearerAuthenticator",
+    "GatewayKey",
+    "Identity",
+    "IssuedKey",
+    "KeyRotated",
+    "PasswordHashing",
+    "Session",
+    "SessionEnded",
+    "SignupMail",
+    "SignupVerified",
+    "TooManyAttempts",
+    "VerificationRequested",
+    "WrongCredentials",
+    "arm_signup",
+    "describe_caller",
+    "ensure_operator",
+    "issue_service_token",
+    "key_owner",
+    "list_gateway_keys",
+    "preset_permissions",
+    "rotate_key",
+    "set_password",
+    "sync_presets",
+    "token_hash",
+    "touch_keys",
+    "verify_service_token",
+]

@@ -1,0 +1,30 @@
+"""What iam registers."""
+
+from __future__ import annotations
+
+from ironworks.platform.iam.events import KeyRotated, SignupVerified, VerificationRequested
+from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission
+
+DECLARATIONS = Declarations(
+    permissions=(
+        Permission("api-key:rotate", "Issue or replace the secret of an API key"),
+        Permission("user:set-password", "Set another user's password"),
+    ),
+    audit_actions=(
+        AuditAction("iam.key.rotate", "An API key got a new secret"),
+        AuditAction("iam.login.success", "A user signed in"),
+        AuditAction("iam.login.failure", "A sign-in was refused: wrong address or password"),
+        AuditAction("iam.login.blocked", "A sign-in was refused unread: too many attempts"),
+        AuditAction("iam.session.end", "A user signed out"),
+        AuditAction("iam.session.reuse", "A used refresh token came again: its session was ended"),
+        AuditAction("iam.password.change", "A password was changed"),
+        AuditAction("iam.signup.begin", "Somebody signed up"),
+        AuditAction("iam.signup.verify", "A sign-up's address was verified"),
+        AuditAction("iam.operator.create", "The first operator was made"),
+    ),
+    events=(
+        EventClass("platform.iam.key_rotated.v1", KeyRotated),
+        EventClass("platform.iam.verification_requested.v1", VerificationRequested),
+        EventClass("platform.iam.signup_verified.v1", SignupVerified),
+    ),
+)

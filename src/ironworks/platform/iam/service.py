@@ -1,0 +1,113 @@
+"""Use cases of keys, roles and the caller; signing in and signing up are in `authentication.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from ironworks.platform.iam import store
+from ironworks.platform.iam.events import KeyRotated
+from ironworks.platform.iam.model import (
+    API_KEY,
+    MAX_GRACE,
+    PRESETS,
+    USER,
+    GatewayKey,
+    new_key,
+    preset_permissions,
+    token_hash,
+)
+from ironworks.shared.context import Context
+from ironworks.shared.errors import Conflict, NotFound, invalid
+from ironworks.shared.path import show_path
+from ironworks.shared.resources import load
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key's text, shown this once."""
+
+    uid: UUID
+    name: str
+    text: str = field(repr=False)
+
+
+async def rotate_key(ctx: Context, path: str, name: str, grace: timedelta = timedelta(0)) -> IssuedKey:
+    """Issue an API key's secret, or replace it; the former one goes on working for `grace`, at most 7 days.
+
+    Whoever learns the secret must hold all that the key holds. Raises NotFound, Forbidden, Conflict, Invalid.
+    """
+    if not timedelta(0) <= grace <= MAX_GRACE:
+        raise invalid("grace_seconds", "is out of range", f"0 to {int(MAX_GRACE.total_seconds())}")
+    key = await load(ctx, API_KEY, path, name)
+    if key.deleting:
+        raise Conflict(f"the key {name!r} is being deleted")
+    await ctx.require("api-key:rotate", path)
+    text = new_key(key.uid)
+    await store.save_key_hash(ctx, key.uid, token_hash(text), grace)
+    await ctx.audit(
+        "iam.key.rotate", API_KEY.name, f"{show_path(path)}/{name}", path,
+        after={"grace_seconds": int(grace.total_seconds())},
+    )  # fmt: skip
+    await ctx.emit(KeyRotated(key=key.uid), path)
+    return IssuedKey(key.uid, f"{show_path(path)}/{name}", text)
+
+
+async def set_password(ctx: Context, name: str, hashed: str) -> None:
+    """Set another user's password and end his sessions; the caller must hold everything that user holds.
+
+    `hashed` is from `PasswordHashing.hash`. Raises NotFound, Forbidden.
+    """
+    user = await load(ctx, USER, "", name)
+    await store.save_password(ctx, user.uid, hashed)
+    await store.end_sessions(ctx, user.uid, "password")
+    await ctx.audit("iam.password.change", USER.name, f"-/{name}")
+
+
+async def describe_caller(ctx: Context) -> dict[str, Any]:
+    """Who the caller is, its roles and where it holds them. Raises NotFound for one that is gone or disabled."""
+    found = await store.fetch_caller(ctx)
+    if found is None:
+        raise NotFound("this subject is gone or disabled: it may do nothing")
+    return found
+
+
+async def list_gateway_keys(ctx: Context, only: Sequence[UUID] | None = None) -> list[GatewayKey]:
+    """Every issued key, or those of `only`, with what the gateway must know of it. For the gateway's role."""
+    return await store.fetch_gateway_keys(ctx, only)
+
+
+async def touch_keys(ctx: Context, keys: Sequence[UUID]) -> None:
+    """Note that these keys were used now; kept to within five minutes."""
+    await store.touch_keys(ctx, keys)
+
+
+async def sync_presets(ctx: Context, declared: Iterable[str]) -> None:
+    """Make the preset roles hold what the declared permissions give them. At start, as the worker; idempotent."""
+    held = preset_permissions(declared)
+    await store.sync_presets(
+        ctx, {name: {"permissions": held[name], "description": text} for name, text in PRESETS.items()}
+    )
+
+
+async def ensure_operator(
+    ctx: Context, email: str, hashed_password: str | None = None, name: str = "operator", *, reissue: bool = False
+) -> IssuedKey | None:
+    """Make the first operator, with the role `operator` everywhere and an API key of the same name.
+
+    Call it as the worker, after `sync_presets`. Returns the key where its secret was issued now, to be stored where
+    only the operator can read it; None where it was issued before, unless `reissue` replaces one that was lost.
+    """
+    user, key, issued = await store.ensure_operator(ctx, name, email, name)
+    if hashed_password is not None:
+        await store.save_password(ctx, user, hashed_password)
+    if issued and not reissue:
+        return None
+    text = new_key(key)
+    await store.save_key_hash(ctx, key, token_hash(text), timedelta(0))
+    await ctx.audit("iam.operator.create", USER.name, f"-/{name}", after={"email": email})
+    await ctx.emit(KeyRotated(key=key))
+    return IssuedKey(key, f"-/{name}", text)

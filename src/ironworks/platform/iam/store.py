@@ -1,0 +1,217 @@
+"""Iam's SQL: calls of the functions in `sql/policy.sql`, which alone see its tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from ironworks.platform.iam.model import GatewayKey
+from ironworks.platform.iam.tokens import VerificationKey
+from ironworks.shared.context import Context, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """`state` is ok, disabled, expired, halted or orphaned; `unseen`: its use should be noted."""
+
+    hash: bytes
+    previous_hash: bytes | None
+    name: str
+    unseen: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    owner: str
+    active: bool
+    expires_at: datetime | None
+    issued_at: datetime | None
+    last_used_at: datetime | None
+    previous_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a sign-in is checked against; `hash` is None for a user without a password."""
+
+    user_uid: UUID
+    hash: str | None
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """`outcome` is renewed, unknown, ended or reused."""
+
+    outcome: str
+    session_id: UUID | None
+    user_uid: UUID | None
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    signup_uid: UUID
+    email: str
+    account: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """Where a verification mail goes; `known`: the address has a user already."""
+
+    email: str
+    display_name: str | None
+    account_name: str
+    known: bool
+
+
+# --- keys --------------------------------------------------------------------------------------------------------
+
+
+async def save_key_hash(ctx: Context, key: UUID, hashed: bytes, grace: timedelta) -> None:
+    await ctx.db.execute("select platform_iam.issue_key($1, $2, $3)", key, hashed, grace)
+
+
+async def fetch_key(ctx: Context, key: UUID) -> StoredKey | None:
+    row = await ctx.db.fetchrow("select * from platform_iam.find_key($1)", key)
+    return StoredKey(**row) if row else None
+
+
+async def touch_keys(ctx: Context, keys: Sequence[UUID]) -> None:
+    await ctx.db.execute("select platform_iam.touch_keys($1)", list(keys))
+
+
+async def fetch_key_facts(ctx: Context, key: UUID) -> KeyFacts | None:
+    row = await ctx.db.fetchrow("select * from platform_iam.key_facts($1)", key)
+    return KeyFacts(**row) if row else None
+
+
+async def fetch_gateway_keys(ctx: Context, only: Sequence[UUID] | None) -> list[GatewayKey]:
+    rows = await ctx.db.fetch(
+        "select key as uid, hash, previous_hash, previous_until, scope, name, owner, not active as disabled,"
+        " expires_at, paths, halted as suspended from platform_iam.gateway_keys($1)",
+        None if only is None else list(only),
+    )
+    return [GatewayKey(**{**row, "paths": tuple(row["paths"])}) for row in rows]
+
+
+# --- passwords and sessions --------------------------------------------------------------------------------------
+
+
+async def begin_attempt(ctx: Context, guards: Mapping[str, int]) -> datetime | None:
+    """Count an attempt at each guard (name → how many are free); until when they refuse, or None."""
+    until: datetime | None = await ctx.db.fetchval(
+        "select platform_iam.begin_attempt($1, $2, $3)", list(guards), list(guards.values()), ctx.now()
+    )
+    return until
+
+
+async def end_attempt(ctx: Context, account_guard: str, address_guard: str) -> None:
+    await ctx.db.execute("select platform_iam.attempt_succeeded($1, $2)", account_guard, address_guard)
+
+
+async def fetch_login(ctx: Context, email: str) -> Login | None:
+    row = await ctx.db.fetchrow("select * from platform_iam.find_login($1)", email)
+    return Login(**row) if row else None
+
+
+async def save_password(ctx: Context, user: UUID, hashed: str) -> None:
+    await ctx.db.execute("select platform_iam.set_password($1, $2, $3)", user, hashed, ctx.now())
+
+
+async def insert_session(ctx: Context, session: UUID, user: UUID, hashed: bytes, until: datetime) -> None:
+    await ctx.db.execute(
+        "select platform_iam.open_session($1, $2, $3, $4, $5, $6)",
+        session, user, ctx.actor.address, hashed, ctx.now(), until,
+    )  # fmt: skip
+
+
+async def renew_session(ctx: Context, hashed: bytes, next_hash: bytes) -> Renewal:
+    row = await ctx.db.fetchrow("select * from platform_iam.renew_session($1, $2, $3)", hashed, next_hash, ctx.now())
+    assert row is not None
+    return Renewal(**row)
+
+
+async def end_session(ctx: Context, hashed: bytes) -> tuple[UUID, UUID, str] | None:
+    """(session, user, e-mail) of the session that ended."""
+    row = await ctx.db.fetchrow("select * from platform_iam.end_session($1, $2)", hashed, ctx.now())
+    return (row["session_id"], row["user_uid"], row["email"]) if row else None
+
+
+async def end_sessions(ctx: Context, user: UUID, reason: str) -> None:
+    await ctx.db.execute("select platform_iam.end_sessions($1, $2, $3)", user, reason, ctx.now())
+
+
+async def purge(ctx: Context) -> None:
+    await ctx.db.execute("select platform_iam.purge($1)", ctx.now())
+
+
+async def publish_signing_key(ctx: Context, kid: str, public: bytes, until: datetime) -> None:
+    await ctx.db.execute("select platform_iam.publish_signing_key($1, $2, $3, $4)", kid, public, ctx.now(), until)
+
+
+async def fetch_signing_keys(ctx: Context) -> dict[str, VerificationKey]:
+    rows = await ctx.db.fetch("select * from platform_iam.signing_keys($1)", ctx.now())
+    return {row["kid"]: VerificationKey(**row) for row in rows}
+
+
+# --- sign-up -----------------------------------------------------------------------------------------------------
+
+
+async def insert_signup(
+    ctx: Context, uid: UUID, email: str, title: str | None, hashed: str, account: UUID, account_name: str
+) -> None:
+    await ctx.db.execute(
+        "select platform_iam.begin_signup($1, $2, $3, $4, $5, $6, $7)",
+        uid, email, title, hashed, account, account_name, ctx.now(),
+    )  # fmt: skip
+
+
+async def fetch_waiting_signups(ctx: Context, email: str, sent_before: datetime) -> list[UUID]:
+    rows = await ctx.db.fetch("select uid from platform_iam.waiting_signups($1, $2) as uid", email, sent_before)
+    return [row["uid"] for row in rows]
+
+
+async def arm_signup(ctx: Context, uid: UUID, hashed: bytes, until: datetime) -> Armed | None:
+    row = await ctx.db.fetchrow("select * from platform_iam.arm_signup($1, $2, $3, $4)", uid, hashed, ctx.now(), until)
+    return Armed(**row) if row else None
+
+
+async def redeem_signup(ctx: Context, hashed: bytes) -> Redeemed | None:
+    row = await ctx.db.fetchrow("select * from platform_iam.redeem_signup($1, $2)", hashed, ctx.now())
+    return Redeemed(**row) if row else None
+
+
+async def admit_newcomer(ctx: Context, signup: UUID, name: str, role: str, path: str) -> UUID:
+    """Returns the user's uid."""
+    user: UUID = await ctx.db.fetchval(
+        "select platform_iam.admit_newcomer($1, $2, $3, $4::text::ltree)", signup, name, role, path
+    )
+    return user
+
+
+# --- start-up and the caller -------------------------------------------------------------------------------------
+
+
+async def sync_presets(ctx: Context, presets: Mapping[str, Mapping[str, Any]]) -> None:
+    await ctx.db.execute("select platform_iam.sync_presets($1::jsonb)", to_json(presets))
+
+
+async def ensure_operator(ctx: Context, name: str, email: str, key_name: str) -> tuple[UUID, UUID, bool]:
+    """(user, key, whether the key has a secret already)."""
+    row = await ctx.db.fetchrow("select * from platform_iam.ensure_operator($1, $2, $3)", name, email, key_name)
+    assert row is not None
+    return row["user_uid"], row["key_uid"], row["key_issued"]
+
+
+async def fetch_caller(ctx: Context) -> dict[str, Any] | None:
+    """Who the caller is and what it may do; None for nobody."""
+    text = await ctx.db.fetchval("select platform_iam.whoami()::text")
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
