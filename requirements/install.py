@@ -1,7 +1,7 @@
 """Makes `.venv` hold exactly what `requirements/` pins, by hash, and the project itself: `install.py run|dev`.
 
-Called by make with whatever `python3` there is, so it uses the standard library alone and must be readable by older
-versions, to be able to say what is missing. Two at once wait for each other; a crash half-way is mended by the next.
+Called by make with whatever `python3` there is, so it uses the standard library alone and can be read by older versions
+(3.6), to be able to say what is missing. Two at once wait for each other; a crash half-way is mended by the next.
 """
 
 import fcntl
@@ -45,10 +45,10 @@ def use_supported_python():
     if sys.version_info[:2] in SUPPORTED:
         return
     for minor in (13, 12, 11):
-        other = shutil.which("python3.%d" % minor)
+        other = shutil.which(f"python3.{minor}")
         if other and subprocess.call([other, "-c", ""], stderr=subprocess.DEVNULL) == 0:
-            os.execv(other, [other] + sys.argv)
-    fail("needs Python 3.11, 3.12 or 3.13, and python3 is %d.%d: install one of them" % sys.version_info[:2])
+            os.execv(other, [other, *sys.argv])
+    fail(f"needs Python 3.11, 3.12 or 3.13, and python3 is {sys.version.split()[0]}: install one of them")
 
 
 def works():
@@ -62,45 +62,45 @@ def works():
 
 
 def create_venv():
-    say("creating .venv with Python %d.%d" % sys.version_info[:2])
+    say(f"creating .venv with Python {sys.version.split()[0]}")
     try:
         import ensurepip  # noqa: F401
     except ImportError:
-        fail("this Python has no venv module: apt-get install python3.%d-venv" % sys.version_info[1])
+        fail(f"this Python cannot make environments: apt-get install python3.{sys.version_info[1]}-venv")
     run([sys.executable, "-m", "venv", "--clear", VENV], "cannot create .venv")
 
 
 def install(wanted):
-    say("installing what requirements/%s.txt pins" % wanted)
+    say(f"installing what requirements/{wanted}.txt pins")
     offline = "no packages can be had; is there a network? (PIP_INDEX_URL and UV_DEFAULT_INDEX name another index)"
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-    run(pip + ["-r", "requirements/bootstrap.txt"], offline)
+    run([*pip, "-r", "requirements/bootstrap.txt"], offline)
     uv = [os.path.join(VENV, "bin", "uv"), "--quiet", "pip"]
-    files = ["requirements/bootstrap.txt", "requirements/%s.txt" % wanted]
-    run(uv + ["sync", "--python", PYTHON, "--require-hashes"] + files, offline)
+    files = ["requirements/bootstrap.txt", f"requirements/{wanted}.txt"]
+    run([*uv, "sync", "--python", PYTHON, "--require-hashes", *files], offline)
     project = ["install", "--python", PYTHON, "--offline", "--no-deps", "--no-build-isolation", "--editable", "."]
-    run(uv + project, "cannot install the project itself")
+    run([*uv, *project], "cannot install the project itself")
 
 
 def run(command, problem):
-    environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", UV_NO_CONFIG="0")
-    environment.setdefault("UV_LINK_MODE", "hardlink")
-    done = subprocess.Popen(
+    environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1")
+    environment["VIRTUAL_ENV"] = VENV
+    process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
     )
-    output = done.communicate()[0]
-    if done.returncode:
+    output = process.communicate()[0]
+    if process.returncode:
         sys.stderr.write(output)
         fail(problem)
 
 
 def say(text):
-    sys.stdout.write("ironworks: %s\n" % text)
+    sys.stdout.write(f"ironworks: {text}\n")
     sys.stdout.flush()
 
 
 def fail(problem):
-    sys.stderr.write("ironworks: %s\n" % problem)
+    sys.stderr.write(f"ironworks: {problem}\n")
     sys.exit(1)
 
 
