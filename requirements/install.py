@@ -67,31 +67,45 @@ def create_venv():
         import ensurepip  # noqa: F401
     except ImportError:
         fail(f"this Python cannot make environments: apt-get install python3.{sys.version_info[1]}-venv")
-    run([sys.executable, "-m", "venv", "--clear", VENV], "cannot create .venv")
+    run("cannot create .venv", [sys.executable, "-m", "venv", "--clear", VENV])
 
 
 def install(wanted):
     say(f"installing what requirements/{wanted}.txt pins")
     offline = "no packages can be had; is there a network? (PIP_INDEX_URL and UV_DEFAULT_INDEX name another index)"
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-    run([*pip, "-r", "requirements/bootstrap.txt"], offline)
-    uv = [os.path.join(VENV, "bin", "uv"), "--quiet", "pip"]
     files = ["requirements/bootstrap.txt", f"requirements/{wanted}.txt"]
-    run([*uv, "sync", "--python", PYTHON, "--require-hashes", *files], offline)
-    project = ["install", "--python", PYTHON, "--offline", "--no-deps", "--no-build-isolation", "--editable", "."]
-    run([*uv, *project], "cannot install the project itself")
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    uv = [os.path.join(VENV, "bin", "uv"), "--quiet"]
+    sync = ["pip", "sync", "--python", PYTHON, "--require-hashes", *files]
+    run(offline, [*pip, "-r", files[0]])
+    # uv is fast; where only pip knows the way out (its own certificates, its own index), pip does it all
+    run(offline, [*uv, *sync], [*uv, "--system-certs", *sync], [*pip, "-r", files[0], "-r", files[1]])
+    project = [
+        "pip",
+        "install",
+        "--python",
+        PYTHON,
+        "--offline",
+        "--no-deps",
+        "--no-build-isolation",
+        "--editable",
+        ".",
+    ]
+    run("cannot install the project itself", [*uv, *project])
 
 
-def run(command, problem):
-    environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1")
-    environment["VIRTUAL_ENV"] = VENV
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
-    )
-    output = process.communicate()[0]
-    if process.returncode:
-        sys.stderr.write(output)
-        fail(problem)
+def run(problem, *commands):
+    """Run the first of the commands that succeeds; says what the last one printed if none does."""
+    environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", VIRTUAL_ENV=VENV)
+    for command in commands:
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
+        )
+        output = process.communicate()[0]
+        if process.returncode == 0:
+            return
+    sys.stderr.write(output)
+    fail(problem)
 
 
 def say(text):
