@@ -99,7 +99,7 @@ async def _own_scope(ctx: Context, scope: str) -> str:
 
 
 async def seal_records(db: Connection, limit: int = 1000) -> int:
-    """Chain up to `limit` committed records; returns how many. Needs the worker's role, in a transaction of its own.
+    """Chain up to `limit` committed records; returns how many. Give it a transaction of its own.
 
     Called by the sequencer's loop; a second caller at the same time gets 0.
     """

@@ -108,7 +108,8 @@ begin
   return sealed;
 end $$;
 alter function platform_audit.seal(integer) owner to ironworks_system;
-grant execute on function platform_audit.seal(integer) to ironworks_worker;
+-- Whoever leads the change log seals: an API or a worker.
+grant execute on function platform_audit.seal(integer) to ironworks_api, ironworks_worker;
 
 create or replace function platform_audit.save_head(head platform_audit.chain_head) returns void
 language sql set search_path = pg_catalog, public, pg_temp as $$
