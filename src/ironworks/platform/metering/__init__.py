@@ -1,0 +1,40 @@
+"""Metering: what was used, by whom and where, once.
+
+Owns: meters of the data plane, usage events, the claims that make an event count once, and what was set aside.
+Never: knows a price, moves money, or refuses a whole batch because of one event in it.
+Invariants: an event id is claimed in the transaction of its effect and is recorded at most once; the same id with
+other content is kept as a conflict; an event that breaks a rule (unknown meter, absurd quantity) is kept with the
+reason; nothing that was handed in is lost.
+"""
+
+from ironworks.platform.metering.model import (
+    CACHED_INPUT_TOKENS,
+    INPUT_TOKENS,
+    MAX_QUANTITY,
+    OUTPUT_TOKENS,
+    GroupBy,
+    Reason,
+    RecordedUsage,
+    SetAside,
+    UsageEvent,
+    UsageTotal,
+)
+from ironworks.platform.metering.service import find_usage, list_set_aside, list_usage, record_usage, summarize_usage
+
+__all__ = [
+    "CACHED_INPUT_TOKENS",
+    "INPUT_TOKENS",
+    "MAX_QUANTITY",
+    "OUTPUT_TOKENS",
+    "GroupBy",
+    "Reason",
+    "RecordedUsage",
+    "SetAside",
+    "UsageEvent",
+    "UsageTotal",
+    "find_usage",
+    "list_set_aside",
+    "list_usage",
+    "record_usage",
+    "summarize_usage",
+]

@@ -1,0 +1,171 @@
+"""The usage event: all quantities that one occurrence used, under an id that makes it count once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final, Literal, TypeAlias
+from uuid import UUID
+
+from ironworks.shared.context import to_json
+from ironworks.shared.errors import Invalid
+from ironworks.shared.path import parse_path
+
+INPUT_TOKENS: Final = "input_tokens"
+CACHED_INPUT_TOKENS: Final = "cached_input_tokens"
+OUTPUT_TOKENS: Final = "output_tokens"
+
+MAX_QUANTITY: Final = 10**12
+"""More than this of anything in one occurrence is a mistake of whoever measured it, not usage."""
+MAX_TEXT: Final = 512
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+@-]{0,199}")
+
+GroupBy: TypeAlias = Literal["model", "key", "tenant", "day"]
+
+
+class Reason(StrEnum):
+    """Why a usage event was set aside."""
+
+    CONFLICT = "conflict"
+    BAD_ID = "bad_id"
+    BAD_SCOPE = "bad_scope"
+    BAD_TIME = "bad_time"
+    BAD_TEXT = "bad_text"
+    BAD_QUANTITY = "bad_quantity"
+    UNKNOWN_METER = "unknown_meter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageEvent:
+    """What one occurrence used.
+
+    Args:
+        id: counts once, for ever; the gateway's is its request id.
+        occurred_at: when the use ended, with a time zone.
+        scope: path of the tenant that pays.
+        quantities: meter name → whole number of its units.
+        model: the name under which prices are looked up.
+        route: the name the caller used. endpoint_*: what served it; endpoint_scope is a path.
+        counted: the quantities come from our own count because the true ones were lost in a crash.
+        client_request_id: the caller's own id; deduplicates nothing.
+        dimensions: further words to group by.
+    """
+
+    id: str
+    occurred_at: datetime
+    scope: str
+    quantities: Mapping[str, int]
+    model: str = ""
+    route: str = ""
+    endpoint_uid: UUID | None = None
+    endpoint_name: str = ""
+    endpoint_scope: str = ""
+    key_uid: UUID | None = None
+    counted: bool = False
+    client_request_id: str | None = None
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """Every field in a form that JSON can hold; equal events have equal content."""
+        aware = self.occurred_at.tzinfo is not None
+        return {
+            "id": self.id,
+            "occurred_at": (self.occurred_at.astimezone(UTC) if aware else self.occurred_at).isoformat(),
+            "scope": self.scope,
+            "quantities": {meter: _json_number(q) for meter, q in sorted(self.quantities.items())},
+            "model": self.model,
+            "route": self.route,
+            "endpoint_uid": self.endpoint_uid and str(self.endpoint_uid),
+            "endpoint_name": self.endpoint_name,
+            "endpoint_scope": self.endpoint_scope,
+            "key_uid": self.key_uid and str(self.key_uid),
+            "counted": self.counted,
+            "client_request_id": self.client_request_id,
+            "dimensions": dict(sorted(self.dimensions.items())),
+        }
+
+    def digest(self) -> bytes:
+        """16 bytes that tell this content from any other under the same id."""
+        return hashlib.blake2b(to_json(self.content()).encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedUsage:
+    """A usage event as stored."""
+
+    event: UsageEvent
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """An event that was kept but not counted, and why. `problem` is for people."""
+
+    event: UsageEvent
+    reason: Reason
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageTotal:
+    """One group's sums: quantities per meter over `requests` events. `group` is a model, key uid, path or UTC day."""
+
+    group: str
+    requests: int
+    quantities: Mapping[str, int]
+
+
+def find_problem(event: UsageEvent, meters: Collection[str]) -> SetAside | None:
+    """Why `event` cannot be counted, or None. `meters` are the registered and enabled ones."""
+    if not _ID.fullmatch(event.id):
+        return SetAside(event, Reason.BAD_ID, "an id is 1 to 200 of letters, digits and . _ : / + @ -")
+    if event.occurred_at.tzinfo is None:
+        return SetAside(event, Reason.BAD_TIME, "occurred_at has no time zone")
+    if not (_is_path(event.scope) and _is_path(event.endpoint_scope)):
+        return SetAside(event, Reason.BAD_SCOPE, "scope and endpoint_scope must be paths")
+    if not all(_is_storable(text) for text in _texts(event)):
+        return SetAside(event, Reason.BAD_TEXT, f"texts must be Unicode of at most {MAX_TEXT} characters, without NUL")
+    for meter, quantity in event.quantities.items():
+        if meter not in meters:
+            return SetAside(event, Reason.UNKNOWN_METER, f"no enabled meter is called {meter!r}")
+        if type(quantity) is not int or not 0 <= quantity <= MAX_QUANTITY:
+            return SetAside(event, Reason.BAD_QUANTITY, f"{meter} must be a whole number from 0 to {MAX_QUANTITY}")
+    return None
+
+
+def _json_number(quantity: int) -> int | str:
+    """`quantity` itself, or, for what only a faulty measurer hands in (NaN, a huge number), a text that shows it."""
+    if type(quantity) is not int:
+        return repr(quantity)[:MAX_TEXT]
+    return quantity if abs(quantity) < 1 << 64 else hex(quantity)[:MAX_TEXT]
+
+
+def _texts(event: UsageEvent) -> tuple[str, ...]:
+    fixed = (event.model, event.route, event.endpoint_name, event.client_request_id or "")
+    return fixed + tuple(event.dimensions) + tuple(event.dimensions.values())
+
+
+def _is_storable(text: str) -> bool:
+    """Whether Postgres can hold `text`: no NUL, no lone surrogate."""
+    return len(text) <= MAX_TEXT and "\0" not in text and (text.isascii() or _encodes(text))
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _is_path(text: str) -> bool:
+    try:
+        return parse_path(text) == text
+    except Invalid:
+        return False

@@ -1,0 +1,160 @@
+"""Reading usage: sums, single requests, and what could not be counted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from ironworks.platform.metering import service
+from ironworks.platform.metering.model import GroupBy, Reason, RecordedUsage
+from ironworks.shared.context import Context
+from ironworks.shared.errors import invalid
+from ironworks.shared.http import Router
+from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.path import show_path
+
+router = Router("platform.metering")
+
+DEFAULT_PERIOD: Final = timedelta(days=30)
+Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))]
+
+
+class Period(BaseModel):
+    """[from, to); by default the last 30 days until now."""
+
+    model_config = ConfigDict(extra="forbid")
+    since: Moment | None = Field(None, alias="from", description="First moment, with a time zone.")
+    until: Moment | None = Field(None, alias="to", description="First moment no longer in it.")
+
+    def bounds(self, now: datetime) -> tuple[datetime, datetime]:
+        """Raises Invalid for a period that ends before it begins."""
+        until = self.until or now
+        since = self.since or until - DEFAULT_PERIOD
+        if since > until:
+            raise invalid("from", "is after 'to'", "swap them")
+        return since, until
+
+
+class SummaryQuery(Period):
+    group_by: GroupBy = "model"
+
+
+class RequestsQuery(Period):
+    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
+    cursor: str | None = Field(None, max_length=1024)
+
+
+class SetAsideQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
+
+
+class UsageGroupView(BaseModel):
+    group: str = Field(description="A model, a key's uid, a tenant's path, or a UTC day.")
+    requests: int
+    quantities: dict[str, int] = Field(description="Meter → sum, in the meter's unit.")
+
+
+class UsageSummaryView(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True)
+    scope: str
+    since: datetime = Field(serialization_alias="from")
+    until: datetime = Field(serialization_alias="to")
+    group_by: GroupBy
+    items: list[UsageGroupView]
+
+
+class UsageView(BaseModel):
+    request_id: str
+    occurred_at: datetime
+    recorded_at: datetime
+    scope: str
+    model: str
+    route: str
+    endpoint: str | None = Field(description="`path/name` of what served it.")
+    endpoint_uid: UUID | None
+    key_uid: UUID | None
+    quantities: dict[str, int]
+    counted: bool = Field(description="The quantities are our own count; the true ones were lost in a crash.")
+    client_request_id: str | None
+    dimensions: dict[str, str]
+
+    @classmethod
+    def of(cls, usage: RecordedUsage) -> UsageView:
+        event = usage.event
+        return cls(
+            request_id=event.id,
+            occurred_at=event.occurred_at,
+            recorded_at=usage.recorded_at,
+            scope=show_path(event.scope),
+            model=event.model,
+            route=event.route,
+            endpoint=f"{show_path(event.endpoint_scope)}/{event.endpoint_name}" if event.endpoint_name else None,
+            endpoint_uid=event.endpoint_uid,
+            key_uid=event.key_uid,
+            quantities=dict(event.quantities),
+            counted=event.counted,
+            client_request_id=event.client_request_id,
+            dimensions=dict(event.dimensions),
+        )
+
+
+class UsagePage(BaseModel):
+    items: list[UsageView]
+    next_cursor: str | None
+
+
+class SetAsideView(BaseModel):
+    event_id: str
+    reason: Reason
+    problem: str
+    content: dict[str, Any] = Field(description="What was handed in.")
+    recorded_at: datetime
+
+
+class SetAsideList(BaseModel):
+    items: list[SetAsideView]
+
+
+@router.get("/api/v1/scopes/{path}/usage", permission="usage:read")
+async def summarize_usage(ctx: Context, path: str, query: SummaryQuery) -> UsageSummaryView:
+    """Sum up what a scope and all below it used."""
+    since, until = query.bounds(ctx.now())
+    totals = await service.summarize_usage(ctx, path, since, until, query.group_by)
+    items = [UsageGroupView(group=t.group, requests=t.requests, quantities=dict(t.quantities)) for t in totals]
+    return UsageSummaryView(scope=show_path(path), since=since, until=until, group_by=query.group_by, items=items)
+
+
+@router.get("/api/v1/scopes/{path}/usage/requests", permission="usage:read")
+async def list_usage(ctx: Context, path: str, query: RequestsQuery) -> UsagePage:
+    """List the single requests of a scope and all below it, newest first."""
+    since, until = query.bounds(ctx.now())
+    before = _decode(query.cursor) if query.cursor else None
+    found = await service.list_usage(ctx, path, since, until, query.limit + 1, before)
+    page = found[: query.limit]
+    last = page[-1].event if len(found) > query.limit else None
+    return UsagePage(
+        items=[UsageView.of(usage) for usage in page],
+        next_cursor=encode_cursor(last.occurred_at.isoformat(), last.id) if last else None,
+    )
+
+
+@router.get("/api/v1/scopes/{path}/usage/set-aside", permission="usage:read")
+async def list_set_aside(ctx: Context, path: str, query: SetAsideQuery) -> SetAsideList:
+    """List usage that was handed in and could not be counted, newest first."""
+    cases = await service.list_set_aside(ctx, path, query.limit)
+    return SetAsideList(items=[SetAsideView.model_validate(case) for case in cases])
+
+
+def _decode(cursor: str) -> tuple[datetime, str]:
+    at, event_id = decode_cursor(cursor)
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise invalid("cursor", "is not one of ours", "take next_cursor from the page before, or leave it out")
+    return moment, event_id

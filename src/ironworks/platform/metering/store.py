@@ -1,0 +1,181 @@
+"""Usage in Postgres. A batch of any size is recorded in at most four statements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from ironworks.platform.metering.model import GroupBy, Reason, RecordedUsage, SetAside, UsageEvent, UsageTotal
+from ironworks.shared.context import Context, to_json
+
+_GROUPS: Mapping[GroupBy, str] = {
+    "model": "model",
+    "key": "coalesce(key_uid::text, '')",
+    "tenant": "path",
+    "day": "to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD')",
+}
+_BELOW = """
+    select * from platform_metering.usage_event
+    where path = $1 and occurred_at >= $2 and occurred_at < $3
+    union all
+    select * from platform_metering.usage_event
+    where path >= case $1 when '' then '!' else $1 || '.' end and path < case $1 when '' then '~' else $1 || '/' end
+      and occurred_at >= $2 and occurred_at < $3
+"""
+
+
+async def claim_ids(ctx: Context, digests: Mapping[str, bytes]) -> set[str]:
+    """Claim every id that nobody has claimed; returns those.
+
+    Ids are taken in order, so two transactions with overlapping batches wait for each other but never deadlock.
+    """
+    rows = await ctx.db.fetch(
+        """
+        insert into platform_metering.usage_claim (event_id, digest)
+        select * from unnest($1::text[], $2::bytea[]) as claim (event_id, digest) order by event_id collate "C"
+        on conflict do nothing returning event_id
+        """,
+        list(digests),
+        list(digests.values()),
+    )
+    return {row["event_id"] for row in rows}
+
+
+async def claimed_digests(ctx: Context, ids: Sequence[str]) -> dict[str, bytes]:
+    """What was recorded under ids that are claimed already."""
+    rows = await ctx.db.fetch(
+        "select event_id, digest from platform_metering.usage_claim where event_id = any($1::text[])", ids
+    )
+    return {row["event_id"]: row["digest"] for row in rows}
+
+
+async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
+    """Insert events whose ids were claimed in this transaction."""
+    await ctx.db.execute(
+        """
+        insert into platform_metering.usage_event (
+          event_id, occurred_at, scope, quantities, model, route, endpoint_uid, endpoint_name, endpoint_scope,
+          key_uid, counted, client_request_id, dimensions)
+        select id, occurred_at, scope::ltree, quantities::jsonb, model, route, endpoint_uid, endpoint_name,
+               endpoint_scope::ltree, key_uid, counted, client_request_id, dimensions::jsonb
+        from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[],
+                    $8::text[], $9::text[], $10::uuid[], $11::boolean[], $12::text[], $13::text[])
+          as e (id, occurred_at, scope, quantities, model, route, endpoint_uid, endpoint_name, endpoint_scope,
+                key_uid, counted, client_request_id, dimensions)
+        """,
+        [e.id for e in events],
+        [e.occurred_at for e in events],
+        [e.scope for e in events],
+        [to_json(dict(e.quantities)) for e in events],
+        [e.model for e in events],
+        [e.route for e in events],
+        [e.endpoint_uid for e in events],
+        [e.endpoint_name for e in events],
+        [e.endpoint_scope for e in events],
+        [e.key_uid for e in events],
+        [e.counted for e in events],
+        [e.client_request_id for e in events],
+        [to_json(dict(e.dimensions)) for e in events],
+    )
+
+
+async def save_set_aside(ctx: Context, cases: Sequence[SetAside]) -> None:
+    """Keep events that cannot be counted; the same event handed in again is kept once."""
+    await ctx.db.execute(
+        """
+        insert into platform_metering.set_aside (event_id, digest, reason, problem, content, scope)
+        select event_id, digest, reason, problem, content::json, scope::ltree
+        from unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[])
+          as s (event_id, digest, reason, problem, content, scope)
+        order by event_id collate "C", digest on conflict do nothing
+        """,
+        [ascii(c.event.id)[1:-1] for c in cases],
+        [c.event.digest() for c in cases],
+        [c.reason for c in cases],
+        [c.problem for c in cases],
+        [to_json(c.event.content()) for c in cases],
+        ["" if c.reason in (Reason.BAD_SCOPE, Reason.BAD_ID) else c.event.scope for c in cases],
+    )
+
+
+async def get_usage(ctx: Context, event_id: str) -> RecordedUsage | None:
+    """One event, if it exists for this caller."""
+    row = await ctx.db.fetchrow("select * from platform_metering.usage_event where event_id = $1", event_id)
+    return _recorded(row) if row else None
+
+
+async def list_usage(
+    ctx: Context, path: str, since: datetime, until: datetime, limit: int, before: tuple[datetime, str] | None
+) -> list[RecordedUsage]:
+    """Events at and below `path` in [since, until), newest first, older than `before` (time, id)."""
+    at, event_id = before or (until, "")
+    rows = await ctx.db.fetch(
+        f"select * from ({_BELOW}) e where (occurred_at, event_id) < ($4, $5)"
+        " order by occurred_at desc, event_id desc limit $6",
+        path,
+        since,
+        until,
+        at,
+        event_id,
+        limit,
+    )
+    return [_recorded(row) for row in rows]
+
+
+async def total_usage(ctx: Context, path: str, since: datetime, until: datetime, by: GroupBy) -> list[UsageTotal]:
+    """Sums over the events at and below `path` in [since, until)."""
+    rows = await ctx.db.fetch(
+        f"""
+        with part as (select {_GROUPS[by]} as bucket, quantities from ({_BELOW}) e),
+        sums as (select bucket, q.key, sum(q.value::numeric)::text as total
+                 from part cross join lateral jsonb_each_text(quantities) q group by bucket, q.key)
+        select c.bucket, c.requests,
+               coalesce((select jsonb_object_agg(s.key, s.total) from sums s where s.bucket = c.bucket), '{{}}')
+                 as totals
+        from (select bucket, count(*) as requests from part group by bucket) c order by c.bucket collate "C"
+        """,
+        path,
+        since,
+        until,
+    )
+    return [
+        UsageTotal(r["bucket"], r["requests"], {meter: int(q) for meter, q in json.loads(r["totals"]).items()})
+        for r in rows
+    ]
+
+
+async def list_set_aside(ctx: Context, path: str, limit: int) -> list[dict[str, Any]]:
+    """What was set aside at and below `path`, newest first."""
+    rows = await ctx.db.fetch(
+        """
+        select event_id, reason, problem, content, path, recorded_at from platform_metering.set_aside
+        where path = $1 or $1 = '' or (path >= $1 || '.' and path < $1 || '/')
+        order by recorded_at desc, event_id limit $2
+        """,
+        path,
+        limit,
+    )
+    return [dict(row) | {"content": json.loads(row["content"])} for row in rows]
+
+
+def _recorded(row: asyncpg.Record) -> RecordedUsage:
+    event = UsageEvent(
+        id=row["event_id"],
+        occurred_at=row["occurred_at"],
+        scope=row["path"],
+        quantities=json.loads(row["quantities"]),
+        model=row["model"],
+        route=row["route"],
+        endpoint_uid=row["endpoint_uid"],
+        endpoint_name=row["endpoint_name"],
+        endpoint_scope=row["endpoint_scope"],
+        key_uid=row["key_uid"],
+        counted=row["counted"],
+        client_request_id=row["client_request_id"],
+        dimensions=json.loads(row["dimensions"]),
+    )
+    return RecordedUsage(event, row["recorded_at"])

@@ -1,0 +1,214 @@
+"""Usage is recorded once, whatever is handed in with it, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import asyncpg
+import pytest
+
+from ironworks.platform import metering, registry
+from tests.support.lower import LowerWorld
+from tests.support.money import NOON, TENANT, money_world, usage
+from tests.support.postgres import TestDatabase
+
+
+@pytest.fixture
+async def world(database: TestDatabase) -> AsyncIterator[LowerWorld]:
+    async with money_world(database) as world:
+        yield world
+
+
+async def record(world: LowerWorld, *events: metering.UsageEvent) -> list[metering.UsageEvent]:
+    async with world.system("gateway") as ctx:
+        return await metering.record_usage(ctx, events)
+
+
+async def set_aside(world: LowerWorld) -> dict[str, str]:
+    rows = await world.query("select event_id, reason from platform_metering.set_aside")
+    return {row["event_id"]: row["reason"] for row in rows}
+
+
+async def test_an_event_comes_back_as_it_was_recorded(world: LowerWorld) -> None:
+    event = usage(dimensions={"region": "eu"}, client_request_id="mine-1", counted=True)
+    assert await record(world, event) == [event]
+    async with world.system("worker") as ctx:
+        found = await metering.find_usage(ctx, event.id)
+    assert found is not None
+    assert found.event == event
+
+
+async def test_the_same_again_is_ignored(world: LowerWorld) -> None:
+    await record(world, usage("a"), usage("b"))
+    assert await record(world, usage("b"), usage("a"), usage("c"), usage("c")) == [usage("c")]
+    assert await set_aside(world) == {}
+
+
+async def test_the_same_moment_in_another_zone_is_the_same_content(world: LowerWorld) -> None:
+    await record(world, usage("a"))
+    elsewhere = NOON.astimezone(tz=datetime.fromisoformat("2026-01-01T00:00:00+05:30").tzinfo)
+    assert await record(world, usage("a", occurred_at=elsewhere)) == []
+    assert await set_aside(world) == {}
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["in two batches", "in one batch"])
+async def test_other_content_under_the_same_id_is_kept_as_a_conflict(world: LowerWorld, apart: bool) -> None:
+    first, second = usage("a"), usage("a", tokens=(999, 0, 0))
+    if apart:
+        assert await record(world, first) == [first]
+        assert await record(world, second) == []
+        assert await record(world, second) == []
+    else:
+        assert await record(world, first, second, second) == [first]
+    (row,) = await world.query("select * from platform_metering.set_aside")
+    assert row["reason"] == "conflict"
+    assert json.loads(row["content"])["quantities"]["input_tokens"] == 999
+    assert row["path"] == TENANT
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"quantities": {"input_tokens": -1}}, "bad_quantity"),
+        ({"quantities": {"input_tokens": metering.MAX_QUANTITY + 1}}, "bad_quantity"),
+        ({"quantities": {"input_tokens": 1.5}}, "bad_quantity"),
+        ({"quantities": {"input_tokens": 10**5000}}, "bad_quantity"),
+        ({"quantities": {"input_tokens": True}}, "bad_quantity"),
+        ({"quantities": {"input_tokens": float("nan")}}, "bad_quantity"),
+        ({"quantities": {"bananas": 1}}, "unknown_meter"),
+        ({"occurred_at": NOON.replace(tzinfo=None)}, "bad_time"),
+        ({"scope": "Not A Path"}, "bad_scope"),
+        ({"scope": "-"}, "bad_scope"),
+        ({"endpoint_scope": "a..b"}, "bad_scope"),
+        ({"model": "nul\0"}, "bad_text"),
+        ({"route": "half a \ud800 pair"}, "bad_text"),
+        ({"client_request_id": "x" * 513}, "bad_text"),
+        ({"dimensions": {"\0": "x"}}, "bad_text"),
+    ],
+)
+async def test_what_breaks_a_rule_is_set_aside_and_the_rest_of_the_batch_counts(
+    world: LowerWorld, changes: dict[str, object], reason: str
+) -> None:
+    bad = usage("bad", **changes)
+    assert await record(world, usage("a"), bad, usage("b")) == [usage("a"), usage("b")]
+    assert await record(world, bad) == []
+    assert await set_aside(world) == {"bad": reason}
+
+
+@pytest.mark.parametrize("event_id", ["", "a b", "x" * 201, "nul\0", "\ud800", "'; drop table x; --"])
+async def test_an_id_that_is_none_is_set_aside(world: LowerWorld, event_id: str) -> None:
+    assert await record(world, usage(event_id), usage("b")) == [usage("b")]
+    assert list((await set_aside(world)).values()) == ["bad_id"]
+
+
+async def test_a_mended_event_counts_under_its_id(world: LowerWorld) -> None:
+    await record(world, usage("a", quantities={"bananas": 1}))
+    assert await record(world, usage("a")) == [usage("a")]
+
+
+async def test_a_disabled_meter_fails_closed(world: LowerWorld) -> None:
+    operator = await world.subject("operator", {"registry:manage": [""], "registry:read": [""]})
+    async with world.acting(operator) as ctx:
+        await registry.disable_entry(ctx, "meter", metering.OUTPUT_TOKENS)
+    assert await record(world, usage("a")) == []
+    assert await set_aside(world) == {"a": "unknown_meter"}
+
+
+async def test_overlapping_batches_at_once_record_each_event_once(world: LowerWorld) -> None:
+    events = [usage(f"req_{n:03}") for n in range(200)]
+
+    async def send(order: Sequence[metering.UsageEvent]) -> list[metering.UsageEvent]:
+        return await record(world, *order)
+
+    answers = await asyncio.gather(*(send(events[n * 10 :] + events[: n * 10]) for n in range(8)))
+    recorded = [event.id for answer in answers for event in answer]
+    assert sorted(recorded) == [event.id for event in events]
+
+
+async def test_a_batch_that_is_rolled_back_leaves_its_ids_free(world: LowerWorld) -> None:
+    async with world.system("gateway") as ctx:
+        await metering.record_usage(ctx, [usage("a")])
+        await ctx.db.execute("rollback; begin")
+    assert await record(world, usage("a")) == [usage("a")]
+
+
+async def test_sums_by_each_group(world: LowerWorld) -> None:
+    await record(
+        world,
+        usage("a", tokens=(1, 2, 3)),
+        usage("b", tokens=(10, 20, 30), scope=f"{TENANT}.returns", model="other", key_uid=None),
+        usage("c", tokens=(100, 200, 300), scope="acme.shop.europe"),
+        usage("d", tokens=(7, 0, 0), occurred_at=NOON + timedelta(days=1)),
+        usage("e", quantities={}),
+    )
+    groups: dict[str, dict[str, tuple[int, int]]] = {}
+    by: metering.GroupBy
+    for by in ("model", "key", "tenant", "day"):
+        async with world.system("worker") as ctx:
+            totals = await metering.summarize_usage(ctx, TENANT, NOON, NOON + timedelta(days=2), by)
+        groups[by] = {t.group: (t.requests, t.quantities.get("input_tokens", 0)) for t in totals}
+    assert groups["model"] == {"smollm2": (3, 8), "other": (1, 10)}
+    assert groups["key"] == {"": (1, 10), "00000000-0000-4000-8000-000000000001": (3, 8)}
+    assert groups["tenant"] == {TENANT: (3, 8), f"{TENANT}.returns": (1, 10)}
+    assert groups["day"] == {"2026-03-01": (3, 11), "2026-03-02": (1, 7)}
+    async with world.system("worker") as ctx:
+        (everything,) = await metering.summarize_usage(ctx, "", NOON, NOON + timedelta(seconds=1), "day")
+    assert (everything.requests, everything.quantities["output_tokens"]) == (4, 333)
+
+
+async def test_single_requests_in_pages_newest_first(world: LowerWorld) -> None:
+    events = [usage(f"r{n}", occurred_at=NOON + timedelta(seconds=n // 2)) for n in range(5)]
+    await record(world, *events, usage("other", scope="acme.shop"))
+    seen: list[str] = []
+    before = None
+    for _ in range(3):
+        async with world.system("worker") as ctx:
+            page = await metering.list_usage(ctx, TENANT, NOON, NOON + timedelta(hours=1), 2, before)
+        seen += [usage.event.id for usage in page]
+        before = (page[-1].event.occurred_at, page[-1].event.id)
+    assert seen == ["r4", "r3", "r2", "r1", "r0"]
+
+
+async def test_a_reader_sees_the_usage_of_its_scopes_alone(world: LowerWorld) -> None:
+    await record(world, usage("ours"), usage("theirs", scope="rival.shop.eu"), usage("x", quantities={"bananas": 1}))
+    for permission in ("usage:read", "billing:read"):
+        reader = await world.subject(f"reader of {permission}", {permission: ["acme"]})
+        async with world.acting(reader) as ctx:
+            assert await metering.find_usage(ctx, "ours") is not None
+            assert await metering.find_usage(ctx, "theirs") is None
+            totals = await metering.summarize_usage(ctx, "", NOON, NOON + timedelta(days=1))
+            assert [t.requests for t in totals] == [1]
+            assert len(await metering.list_set_aside(ctx, "", 10)) == (permission == "usage:read")
+
+
+@pytest.mark.parametrize("table", ["usage_claim", "usage_event", "set_aside"])
+async def test_no_role_of_ours_changes_what_was_recorded(world: LowerWorld, table: str) -> None:
+    await record(world, usage("a"))
+    for role in ("api", "worker", "gateway"):
+        for verb in (f"delete from platform_metering.{table}", f"update platform_metering.{table} set event_id = 'b'"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with world.system(role) as ctx:  # type: ignore[arg-type]
+                    await ctx.db.execute(verb)
+
+
+def test_every_field_is_content() -> None:
+    changed = {
+        "occurred_at": NOON + timedelta(microseconds=1),
+        "scope": "acme",
+        "quantities": {},
+        "model": "m",
+        "route": "r",
+        "endpoint_uid": usage().key_uid,
+        "endpoint_name": "n",
+        "endpoint_scope": "",
+        "key_uid": None,
+        "counted": True,
+        "client_request_id": "c",
+        "dimensions": {"a": "b"},
+    }
+    digests = {usage().digest(), *(replace(usage(), **{name: value}).digest() for name, value in changed.items())}
+    assert len(digests) == 1 + len(changed)
