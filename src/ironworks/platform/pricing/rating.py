@@ -1,0 +1,77 @@
+"""What a quantity costs: pure, exact, rounded once.
+
+Whole numbers throughout: a decimal price is its digits and a power of ten, so neither binary fractions nor a decimal
+context's precision can touch an amount.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from ironworks.platform.pricing.model import (
+    ANY_MODEL,
+    CURRENCY,
+    MAX_LINE_NANO,
+    Measured,
+    Price,
+    PriceKey,
+    RatedLine,
+    Rating,
+    UnratedLine,
+    UnratedReason,
+)
+
+
+def nano_amount(quantity: int, unit_price: Decimal) -> int:
+    """quantity × unit_price in whole nano-units, half to even (IEEE 754 roundTiesToEven). Neither may be negative."""
+    _, digits, exponent = unit_price.as_tuple()
+    if not isinstance(exponent, int):
+        raise ValueError(f"{unit_price} is no price")
+    product = quantity * int("".join(map(str, digits)) or "0")
+    shift = exponent + 9
+    return product * 10**shift if shift >= 0 else _half_even(product, 10**-shift)
+
+
+def _half_even(number: int, divisor: int) -> int:
+    quotient, rest = divmod(number, divisor)
+    return quotient + (2 * rest > divisor or (2 * rest == divisor and quotient % 2 == 1))
+
+
+class PriceBook:
+    """Price versions, found by meter, model and moment. A model's own price goes before that of `*`."""
+
+    def __init__(self, prices: Iterable[Price]) -> None:
+        self._versions: dict[PriceKey, list[Price]] = {}
+        for price in sorted(prices, key=lambda p: p.valid_from):
+            self._versions.setdefault(price.key, []).append(price)
+
+    def find(self, meter: str, model: str, currency: str, at: datetime) -> Price | None:
+        """The version in force at `at`, or None."""
+        for name in (model, ANY_MODEL):
+            versions = self._versions.get(PriceKey(meter, name, currency), [])
+            index = bisect_right(versions, at, key=lambda p: p.valid_from)
+            if index:
+                return versions[index - 1]
+        return None
+
+
+def rate(measured: Iterable[Measured], book: PriceBook, currency: str = CURRENCY) -> Rating:
+    """Price every quantity at the moment it was used; what has no price, or costs absurdly much, stays unrated."""
+    lines: list[RatedLine] = []
+    unrated: list[UnratedLine] = []
+    for m in measured:
+        price = book.find(m.meter, m.model, currency, m.occurred_at)
+        if price is None:
+            unrated.append(UnratedLine(m, UnratedReason.NO_PRICE))
+            continue
+        amount = nano_amount(m.quantity, price.unit_price)
+        if amount > MAX_LINE_NANO:
+            unrated.append(UnratedLine(m, UnratedReason.OVER_LIMIT))
+            continue
+        lines.append(
+            RatedLine(m.usage_event_id, m.meter, m.quantity, price.id, price.unit_price, amount, currency, m.scope)
+        )
+    return Rating(lines, unrated)

@@ -1,0 +1,183 @@
+"""The price book and its lines in Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import asyncpg
+
+from ironworks.platform.pricing.model import (
+    ANY_MODEL,
+    Measured,
+    Price,
+    PriceKey,
+    RatedLine,
+    UnratedLine,
+    UnratedReason,
+)
+from ironworks.shared.context import Context
+
+_VERSIONS = """
+    select id, meter, model, currency, unit_price, valid_from,
+           lead(valid_from) over (partition by meter, model, currency order by valid_from) as valid_to
+    from platform_pricing.price
+"""
+_LINES = """
+    select l.*, p.unit_price from platform_pricing.rated_line l
+    join platform_pricing.price p on p.id = l.price_id
+"""
+
+
+async def lock_book(ctx: Context) -> None:
+    """One writer of the book at a time, until the transaction ends; readers go on."""
+    await ctx.db.execute("select pg_advisory_xact_lock(hashtextextended('platform_pricing.price', 0))")
+
+
+async def list_prices(ctx: Context, at: datetime | None = None) -> list[Price]:
+    """Every version, or only those in force at `at`; by meter, model, currency and time."""
+    rows = await ctx.db.fetch(
+        f"""
+        select * from ({_VERSIONS}) v
+        where $1::timestamptz is null or (valid_from <= $1 and (valid_to is null or valid_to > $1))
+        order by meter, model, currency, valid_from
+        """,
+        at,
+    )
+    return [_price(row) for row in rows]
+
+
+async def list_prices_for(ctx: Context, meters: Iterable[str], models: Iterable[str]) -> list[Price]:
+    """Every version that could price these meters for these models."""
+    rows = await ctx.db.fetch(
+        "select id, meter, model, currency, unit_price, valid_from, null::timestamptz as valid_to"
+        " from platform_pricing.price where meter = any($1::text[]) and model = any($2::text[])",
+        list(meters),
+        [ANY_MODEL, *models],
+    )
+    return [_price(row) for row in rows]
+
+
+async def save_price(ctx: Context, key: PriceKey, unit_price: Decimal, valid_from: datetime) -> Price | None:
+    """Add a version; None when one of the same key begins at the same time."""
+    price_id = await ctx.db.fetchval(
+        """
+        insert into platform_pricing.price (meter, model, currency, unit_price, valid_from, created_by)
+        values ($1, $2, $3, $4, $5, $6) on conflict (meter, model, currency, valid_from) do nothing returning id
+        """,
+        *key,
+        unit_price,
+        valid_from,
+        ctx.actor.name,
+    )
+    return Price(price_id, key, unit_price, valid_from) if price_id else None
+
+
+async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[tuple[str, str], UUID]) -> None:
+    """Insert rated lines; `transfer_of` names the transfer of (scope, currency) for those that cost something."""
+    await ctx.db.execute(
+        """
+        insert into platform_pricing.rated_line
+          (usage_event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id)
+        select event_id, meter, quantity, price_id, amount_nano, currency, scope::ltree, transfer_id
+        from unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::uuid[])
+          as l (event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id)
+        """,
+        [line.usage_event_id for line in lines],
+        [line.meter for line in lines],
+        [line.quantity for line in lines],
+        [line.price_id for line in lines],
+        [line.amount_nano for line in lines],
+        [line.currency for line in lines],
+        [line.scope for line in lines],
+        [transfer_of[line.scope, line.currency] if line.amount_nano else None for line in lines],
+    )
+
+
+async def save_unrated(ctx: Context, lines: Sequence[UnratedLine]) -> None:
+    """Keep quantities that wait."""
+    await ctx.db.execute(
+        """
+        insert into platform_pricing.unrated_line (usage_event_id, meter, quantity, model, occurred_at, scope, reason)
+        select event_id, meter, quantity, model, occurred_at, scope::ltree, reason
+        from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
+          as l (event_id, meter, quantity, model, occurred_at, scope, reason)
+        """,
+        [line.measured.usage_event_id for line in lines],
+        [line.measured.meter for line in lines],
+        [line.measured.quantity for line in lines],
+        [line.measured.model for line in lines],
+        [line.measured.occurred_at for line in lines],
+        [line.measured.scope for line in lines],
+        [line.reason for line in lines],
+    )
+
+
+async def take_ratable(ctx: Context, currency: str, limit: int) -> list[Measured]:
+    """Take out up to `limit` waiting lines that a price exists for by now; a rollback puts them back."""
+    rows = await ctx.db.fetch(
+        """
+        delete from platform_pricing.unrated_line where (usage_event_id, meter) in (
+          select u.usage_event_id, u.meter from platform_pricing.unrated_line u
+          where u.reason = 'no_price' and exists (
+            select from platform_pricing.price p
+            where p.meter = u.meter and p.model in (u.model, '*') and p.currency = $1
+              and p.valid_from <= u.occurred_at)
+          order by u.usage_event_id, u.meter limit $2)
+        returning *
+        """,
+        currency,
+        limit,
+    )
+    return [_measured(row) for row in rows]
+
+
+async def list_lines(ctx: Context, usage_event_id: str) -> list[RatedLine]:
+    """The rated lines of one usage event, by meter."""
+    rows = await ctx.db.fetch(f"{_LINES} where l.usage_event_id = $1 order by l.meter", usage_event_id)
+    return [_line(row) for row in rows]
+
+
+async def list_transfer_lines(ctx: Context, transfer_id: UUID, after: tuple[str, str], limit: int) -> list[RatedLine]:
+    """The rated lines that one transfer moved, by (usage event, meter), past `after`."""
+    rows = await ctx.db.fetch(
+        f"{_LINES} where l.transfer_id = $1 and (l.usage_event_id, l.meter) > ($2, $3)"
+        " order by l.usage_event_id, l.meter limit $4",
+        transfer_id,
+        *after,
+        limit,
+    )
+    return [_line(row) for row in rows]
+
+
+async def list_unrated(ctx: Context, usage_event_id: str) -> list[UnratedLine]:
+    """The quantities of one usage event that wait."""
+    rows = await ctx.db.fetch(
+        "select * from platform_pricing.unrated_line where usage_event_id = $1 order by meter", usage_event_id
+    )
+    return [UnratedLine(_measured(row), UnratedReason(row["reason"])) for row in rows]
+
+
+def _price(row: asyncpg.Record) -> Price:
+    key = PriceKey(row["meter"], row["model"], row["currency"])
+    return Price(row["id"], key, row["unit_price"], row["valid_from"], row["valid_to"])
+
+
+def _measured(row: asyncpg.Record) -> Measured:
+    return Measured(row["usage_event_id"], row["meter"], row["quantity"], row["model"], row["path"], row["occurred_at"])
+
+
+def _line(row: asyncpg.Record) -> RatedLine:
+    return RatedLine(
+        row["usage_event_id"],
+        row["meter"],
+        row["quantity"],
+        row["price_id"],
+        row["unit_price"],
+        row["amount_nano"],
+        row["currency"],
+        row["path"],
+        row["transfer_id"],
+    )

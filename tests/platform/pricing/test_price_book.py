@@ -1,0 +1,128 @@
+"""The price book: versions that close each other, and rated lines that keep theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+
+import asyncpg
+import pytest
+
+from ironworks.platform import billing, pricing, registry
+from ironworks.platform.pricing.model import PriceInUse
+from ironworks.shared.context import Actor
+from ironworks.shared.errors import Forbidden, IronworksError, NotFound
+from tests.support.lower import LowerWorld
+from tests.support.money import NOON, charge, check_books, money_world, usage
+from tests.support.postgres import TestDatabase
+
+INPUT = pricing.PriceKey("input_tokens", "*", "USD")
+
+
+@pytest.fixture
+async def world(database: TestDatabase) -> AsyncIterator[LowerWorld]:
+    async with money_world(database) as world:
+        world.clock = lambda: NOON
+        yield world
+
+
+@pytest.fixture
+async def operator(world: LowerWorld) -> Actor:
+    return await world.subject("operator", {"price:create": [""], "billing:read": [""]})
+
+
+async def test_a_new_version_closes_the_one_before(world: LowerWorld, operator: Actor) -> None:
+    async with world.acting(operator) as ctx:
+        created = await pricing.create_price(ctx, INPUT, Decimal("0.0000002"))
+    async with world.acting(operator) as ctx:
+        first, second = [p for p in await pricing.list_prices(ctx) if p.key == INPUT]
+        in_force = [p.id for p in await pricing.list_prices(ctx, NOON) if p.key == INPUT]
+    assert (first.valid_to, second.valid_from, second.valid_to) == (NOON, NOON, None)
+    assert in_force == [created.id]
+
+
+async def test_what_is_rated_keeps_its_version(world: LowerWorld, operator: Actor) -> None:
+    await charge(world, usage("before", occurred_at=NOON - timedelta(seconds=1)))
+    async with world.acting(operator) as ctx:
+        await pricing.create_price(ctx, INPUT, Decimal("0.5"))
+    await charge(world, usage("late", occurred_at=NOON - timedelta(seconds=1)), usage("after"))
+    prices = {}
+    for request in ("before", "late", "after"):
+        async with world.acting(operator) as ctx:
+            lines = (await billing.explain_request(ctx, request)).lines
+        prices[request] = next(line.unit_price for line in lines if line.meter == "input_tokens")
+    assert prices == {"before": Decimal("0.0000001"), "late": Decimal("0.0000001"), "after": Decimal("0.5")}
+    await check_books(world)
+
+
+async def test_a_price_keeps_every_digit(world: LowerWorld, operator: Actor) -> None:
+    exact = Decimal("0.123456789012345678")
+    async with world.acting(operator) as ctx:
+        await pricing.create_price(ctx, INPUT, exact)
+    async with world.acting(operator) as ctx:
+        assert exact in [p.unit_price for p in await pricing.list_prices(ctx)]
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1000001", "NaN", "Infinity", "-Infinity", "0.0000000000000000001"])
+async def test_what_is_no_price_is_refused(world: LowerWorld, operator: Actor, text: str) -> None:
+    with pytest.raises(IronworksError) as caught:
+        async with world.acting(operator) as ctx:
+            await pricing.create_price(ctx, INPUT, Decimal(text))
+    assert (caught.value.status, caught.value.details["fields"][0]["field"]) == (422, "unit_price")
+
+
+async def test_an_unknown_meter_has_no_price(world: LowerWorld, operator: Actor) -> None:
+    with pytest.raises(registry.UnknownEntry):
+        async with world.acting(operator) as ctx:
+            await pricing.create_price(ctx, INPUT._replace(meter="bananas"), Decimal(1))
+
+
+async def test_only_the_operators_people_add_prices(world: LowerWorld) -> None:
+    tenant = await world.subject("tenant", {"price:create": ["acme"]})
+    with pytest.raises((Forbidden, NotFound)):
+        async with world.acting(tenant) as ctx:
+            await pricing.create_price(ctx, INPUT, Decimal(0))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with world.acting(tenant) as ctx:
+            await ctx.db.execute(
+                "insert into platform_pricing.price (meter, model, currency, unit_price, valid_from, created_by)"
+                " values ('input_tokens', '*', 'USD', 0, now(), 'me')"
+            )
+    async with world.acting(tenant) as ctx:
+        assert len(await pricing.list_prices(ctx)) == 3
+
+
+async def test_two_versions_at_once_do_not_price_one_moment_twice(world: LowerWorld, operator: Actor) -> None:
+    async def create(price: int) -> bool:
+        try:
+            async with world.acting(operator) as ctx:
+                await pricing.create_price(ctx, INPUT, Decimal(price), NOON + timedelta(days=1))
+        except PriceInUse:
+            return False
+        return True
+
+    assert sorted(await asyncio.gather(*map(create, range(4)))) == [False, False, False, True]
+
+
+async def test_seeding_again_changes_nothing(world: LowerWorld, operator: Actor) -> None:
+    async with world.acting(operator) as ctx:
+        await pricing.create_price(ctx, INPUT, Decimal(1))
+    before = await world.query("select * from platform_pricing.price order by id")
+    async with world.system("worker") as ctx:
+        await pricing.seed_default_prices(ctx)
+    assert await world.query("select * from platform_pricing.price order by id") == before
+
+
+@pytest.mark.parametrize("table", ["price", "rated_line"])
+@pytest.mark.parametrize("verb", ["delete from {}", "update {} set currency = 'EUR'", "truncate {} cascade"])
+async def test_nobody_changes_a_price_or_a_rated_line(world: LowerWorld, table: str, verb: str) -> None:
+    await charge(world, usage())
+    statement = verb.format(f"platform_pricing.{table}")
+    for role in ("api", "worker", "gateway"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with world.system(role) as ctx:  # type: ignore[arg-type]
+                await ctx.db.execute(statement)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await world.admin(statement)

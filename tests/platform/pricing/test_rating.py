@@ -1,0 +1,117 @@
+"""What a quantity costs: exact, rounded once, half to even, at the version in force."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ironworks.platform import pricing
+from ironworks.platform.pricing.model import Measured, PriceInUse, check_start
+from tests.support.money import NOON
+
+DAY = timedelta(days=1)
+
+
+def version(price: str = "0.0000001", model: str = "*", days: float = 0, meter: str = "input_tokens") -> pricing.Price:
+    return pricing.Price(uuid4(), pricing.PriceKey(meter, model, "USD"), Decimal(price), NOON + days * DAY)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unit_price", "nano"),
+    [
+        (1, "1", 10**9),
+        (7, "0.0000001", 700),
+        (1, "0.0000000005", 0),  # half, and 0 is even
+        (3, "0.0000000005", 2),  # 1.5 → 2
+        (5, "0.0000000005", 2),  # 2.5 → 2
+        (7, "0.0000000005", 4),  # 3.5 → 4
+        (1, "0.00000000049999999", 0),
+        (1, "0.0000000005000000001", 1),  # a little over half
+        (999, "0.000000000001", 1),  # 0.999
+        (0, "123.45", 0),
+        (10**12, "0.000000000000000001", 1000),
+        (10**12, "1000000", 10**27),
+        (3, "1E+2", 300 * 10**9),
+        (5, "0", 0),
+    ],
+)
+def test_half_even_table(quantity: int, unit_price: str, nano: int) -> None:
+    assert pricing.nano_amount(quantity, Decimal(unit_price)) == nano
+
+
+@given(st.integers(0, 10**12), st.decimals(0, 10**6, places=18))
+def test_the_amount_is_the_exact_product_rounded_half_even(quantity: int, unit_price: Decimal) -> None:
+    assert pricing.nano_amount(quantity, unit_price) == round(Fraction(unit_price) * quantity * 10**9)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity"])
+def test_what_is_no_number_is_no_price(text: str) -> None:
+    with pytest.raises(ValueError, match="is no price"):
+        pricing.nano_amount(1, Decimal(text))
+
+
+@pytest.mark.parametrize(
+    ("nano", "shown"), [(0, "0.000000000"), (1200, "0.000001200"), (-1, "-0.000000001"), (5 * 10**9 + 7, "5.000000007")]
+)
+def test_money_is_shown_exactly(nano: int, shown: str) -> None:
+    assert pricing.show_nano(nano) == shown
+
+
+def test_the_version_in_force_at_the_moment_of_use_prices_it() -> None:
+    early, late, own = version("1"), version("2", days=10), version("3", "big", days=5)
+    book = pricing.PriceBook([late, own, early])
+    found = {days: book.find("input_tokens", "big", "USD", NOON + days * DAY) for days in (-1, 0, 4.999, 5, 11)}
+    assert found == {-1: None, 0: early, 4.999: early, 5: own, 11: own}
+    assert book.find("input_tokens", "small", "USD", NOON + 10 * DAY) == late
+    assert book.find("input_tokens", "small", "EUR", NOON + 10 * DAY) is None
+    assert book.find("output_tokens", "small", "USD", NOON + 10 * DAY) is None
+
+
+def test_what_has_no_price_or_costs_absurdly_much_waits() -> None:
+    def used(quantity: int, meter: str = "input_tokens") -> Measured:
+        return Measured("req", meter, quantity, "m", "acme", NOON)
+
+    rating = pricing.rate([used(1), used(1, "output_tokens"), used(10**12)], pricing.PriceBook([version("1")]))
+    assert [(line.quantity, line.amount_nano) for line in rating.lines] == [(1, 10**9)]
+    assert [(u.measured.meter, u.reason) for u in rating.unrated] == [
+        ("output_tokens", "no_price"),
+        ("input_tokens", "over_limit"),
+    ]
+
+
+NOW = NOON + 20 * DAY
+
+
+@pytest.mark.parametrize(
+    ("book", "model", "days", "allowed"),
+    [
+        ([], "*", 20, True),
+        ([], "*", -300, True),  # nothing had a price yet
+        ([version()], "*", 20, True),
+        ([version()], "*", 30, True),
+        ([version()], "*", 19, False),  # the first one priced that day
+        ([version()], "*", -5, True),  # before the first one
+        ([version()], "*", 0, False),  # the same moment
+        ([version(days=30)], "*", 30, False),  # the same moment, to come
+        ([version()], "big", 10, False),  # `*` priced it
+        ([version(days=25)], "big", 10, True),  # `*` has not begun
+        ([version(model="other")], "big", 10, True),
+        ([version(days=15)], "big", 10, False),  # from day 15 on `*` priced it
+        ([version(days=15), version(model="big", days=12)], "big", 10, True),  # ends before `*` begins
+    ],
+)
+def test_a_new_version_never_gives_two_prices_to_one_moment(
+    book: list[pricing.Price], model: str, days: int, allowed: bool
+) -> None:
+    key = pricing.PriceKey("input_tokens", model, "USD")
+    if allowed:
+        check_start(book, key, NOON + days * DAY, NOW)
+    else:
+        with pytest.raises(PriceInUse):
+            check_start(book, key, NOON + days * DAY, NOW)
