@@ -1,0 +1,115 @@
+"""Ledger accounts, transfers and balances. Amounts are whole nano-units (10⁻⁹) of the currency."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from ironworks.shared.errors import Conflict
+from ironworks.shared.path import covers
+
+MAX_AMOUNT_NANO: Final = 2**63 - 1
+
+
+class Purpose(StrEnum):
+    """What a ledger account is for."""
+
+    RECEIVABLE = "receivable"
+    """What the scope owes for what it used: debits add to it."""
+    REVENUE = "revenue"
+    """What was earned: credits add to it."""
+
+
+class TransferKind(StrEnum):
+    """Why money moved."""
+
+    USAGE = "usage"
+    REVERSAL = "reversal"
+
+
+class AccountName(NamedTuple):
+    """Names a ledger account; it is opened by the first transfer. `scope` is a path."""
+
+    scope: str
+    purpose: Purpose
+    currency: str
+
+
+def new_transfer_id() -> UUID:
+    """A UUID of version 7 (RFC 9562): ids sort by time, so an index grows at one end."""
+    import time
+
+    milliseconds = int(time.time() * 1000)
+    chance = int.from_bytes(os.urandom(10))
+    number = milliseconds << 80 | 0x7 << 76 | (chance >> 68) << 64 | 0b10 << 62 | chance & (1 << 62) - 1
+    return UUID(int=number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTransfer:
+    """A transfer to post. Raises ValueError for one that could not balance or would cross scopes.
+
+    Args:
+        correlation: the request, batch or run that caused it.
+        corrects: the transfer that this one takes back.
+    """
+
+    debit: AccountName
+    credit: AccountName
+    amount_nano: int
+    kind: TransferKind
+    correlation: str
+    corrects: UUID | None = None
+    id: UUID = field(default_factory=new_transfer_id)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.amount_nano <= MAX_AMOUNT_NANO:
+            raise ValueError(f"a transfer moves 1 to {MAX_AMOUNT_NANO} nano-units, not {self.amount_nano}")
+        if self.debit.currency != self.credit.currency:
+            raise ValueError("a transfer does not convert currencies")
+        if self.debit == self.credit:
+            raise ValueError("a transfer needs two ledger accounts")
+        if not (covers(self.debit.scope, self.credit.scope) or covers(self.credit.scope, self.debit.scope)):
+            raise ValueError("money moves between a scope and one at or above it")
+
+    @property
+    def currency(self) -> str:
+        return self.debit.currency
+
+    @property
+    def scope(self) -> str:
+        """The lower one of its two scopes: whoever may see that one's bill sees this."""
+        return max(self.debit.scope, self.credit.scope, key=len)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A posted transfer."""
+
+    id: UUID
+    debit: AccountName
+    credit: AccountName
+    amount_nano: int
+    kind: TransferKind
+    correlation: str
+    corrects: UUID | None
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Debits minus credits of the ledger accounts of one purpose and currency: positive is owed by the scope."""
+
+    purpose: Purpose
+    currency: str
+    amount_nano: int
+
+
+class AlreadyReversed(Conflict):
+    """A transfer is taken back once."""
+
+    code = "ALREADY_REVERSED"

@@ -1,0 +1,67 @@
+"""Posting transfers, and adding them up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from ironworks.platform.ledger import store
+from ironworks.platform.ledger.model import (
+    AlreadyReversed,
+    Balance,
+    NewTransfer,
+    Transfer,
+    TransferKind,
+)
+from ironworks.shared.context import Context
+from ironworks.shared.errors import NotFound
+
+
+async def post_transfers(ctx: Context, transfers: Sequence[NewTransfer]) -> None:
+    """Append transfers, opening the ledger accounts that they name for the first time.
+
+    Whoever posts makes it happen once, by a claim in the same transaction (usage) or by what a transfer corrects.
+    """
+    if not transfers:
+        return
+    names = {name for transfer in transfers for name in (transfer.debit, transfer.credit)}
+    await store.save_transfers(ctx, transfers, await store.open_accounts(ctx, names))
+
+
+async def post_transfer(ctx: Context, transfer: NewTransfer) -> UUID:
+    """Append one transfer; returns its id."""
+    await post_transfers(ctx, [transfer])
+    return transfer.id
+
+
+async def reverse_transfer(ctx: Context, transfer_id: UUID, correlation: str) -> UUID:
+    """Take a transfer back by one that moves the same amount the other way; returns the new one's id.
+
+    Raises NotFound, and AlreadyReversed when it was taken back before.
+    """
+    await store.lock_transfer(ctx, transfer_id)
+    found = await store.list_transfers(ctx, [transfer_id])
+    if not found:
+        raise NotFound(f"no transfer {transfer_id} for this caller")
+    if correction := await store.find_correction(ctx, transfer_id):
+        raise AlreadyReversed(f"transfer {transfer_id} was taken back by {correction.id}")
+    wrong = found[0]
+    reversal = NewTransfer(
+        debit=wrong.credit,
+        credit=wrong.debit,
+        amount_nano=wrong.amount_nano,
+        kind=TransferKind.REVERSAL,
+        correlation=correlation,
+        corrects=wrong.id,
+    )
+    return await post_transfer(ctx, reversal)
+
+
+async def list_transfers(ctx: Context, ids: Collection[UUID]) -> list[Transfer]:
+    """Those of these transfers that the caller may see, oldest first."""
+    return await store.list_transfers(ctx, ids)
+
+
+async def get_balances(ctx: Context, path: str) -> list[Balance]:
+    """What the ledger accounts at and below `path` add up to, per purpose and currency, as the caller may see them."""
+    return await store.sum_balances(ctx, path)

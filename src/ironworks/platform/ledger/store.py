@@ -1,0 +1,128 @@
+"""Ledger accounts and transfers in Postgres: inserts and sums, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from ironworks.platform.ledger.model import AccountName, Balance, NewTransfer, Purpose, Transfer, TransferKind
+from ironworks.shared.context import Context
+
+
+async def open_accounts(ctx: Context, names: Collection[AccountName]) -> dict[AccountName, UUID]:
+    """The ids of these ledger accounts; those that do not exist yet are opened.
+
+    New ones are inserted in order, so that two transactions opening the same ones wait instead of deadlocking.
+    """
+    found = await _find_accounts(ctx, names)
+    missing = sorted(set(names) - set(found))
+    if not missing:
+        return found
+    await ctx.db.execute(
+        """
+        insert into platform_ledger.ledger_account (scope, purpose, currency)
+        select path::ltree, purpose, currency from unnest($1::text[], $2::text[], $3::text[])
+          with ordinality as a (path, purpose, currency, position) order by position
+        on conflict do nothing
+        """,
+        *_columns(missing),
+    )
+    return found | await _find_accounts(ctx, missing)
+
+
+async def _find_accounts(ctx: Context, names: Collection[AccountName]) -> dict[AccountName, UUID]:
+    rows = await ctx.db.fetch(
+        """
+        select a.id, a.path, a.purpose, a.currency from platform_ledger.ledger_account a
+        join unnest($1::text[], $2::text[], $3::text[]) as n (path, purpose, currency) using (path, purpose, currency)
+        """,
+        *_columns(names),
+    )
+    return {AccountName(row["path"], Purpose(row["purpose"]), row["currency"]): row["id"] for row in rows}
+
+
+def _columns(names: Collection[AccountName]) -> tuple[list[str], list[str], list[str]]:
+    return [n.scope for n in names], [n.purpose for n in names], [n.currency for n in names]
+
+
+async def save_transfers(ctx: Context, transfers: Sequence[NewTransfer], accounts: dict[AccountName, UUID]) -> None:
+    """Append transfers. Raises UniqueViolationError for an id, or a reversal, that exists."""
+    await ctx.db.execute(
+        """
+        insert into platform_ledger.transfer
+          (id, debit_account, credit_account, amount_nano, currency, kind, correlation, corrects, scope)
+        select id, debit, credit, amount, currency, kind, correlation, corrects, scope::ltree
+        from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::uuid[],
+                    $9::text[]) as t (id, debit, credit, amount, currency, kind, correlation, corrects, scope)
+        """,
+        [t.id for t in transfers],
+        [accounts[t.debit] for t in transfers],
+        [accounts[t.credit] for t in transfers],
+        [t.amount_nano for t in transfers],
+        [t.currency for t in transfers],
+        [t.kind for t in transfers],
+        [t.correlation for t in transfers],
+        [t.corrects for t in transfers],
+        [t.scope for t in transfers],
+    )
+
+
+async def lock_transfer(ctx: Context, transfer_id: UUID) -> None:
+    """One decision about correcting a transfer at a time, until the transaction ends."""
+    await ctx.db.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"ledger:{transfer_id}")
+
+
+async def list_transfers(ctx: Context, ids: Collection[UUID]) -> list[Transfer]:
+    """Those of these transfers that the caller may see, oldest first."""
+    rows = await ctx.db.fetch(f"{_TRANSFERS} where t.id = any($1::uuid[]) order by t.id", list(ids))
+    return [_transfer(row) for row in rows]
+
+
+async def find_correction(ctx: Context, transfer_id: UUID) -> Transfer | None:
+    """The transfer that takes this one back, if there is one."""
+    ids = await ctx.db.fetch("select id from platform_ledger.transfer where corrects = $1", transfer_id)
+    found = await list_transfers(ctx, [row["id"] for row in ids])
+    return found[0] if found else None
+
+
+async def sum_balances(ctx: Context, path: str) -> list[Balance]:
+    """Debits minus credits over the ledger accounts at and below `path`, by purpose and currency."""
+    rows = await ctx.db.fetch(
+        """
+        with account as (
+          select id, purpose, currency from platform_ledger.ledger_account where path = $1
+          union all
+          select id, purpose, currency from platform_ledger.ledger_account
+          where path >= case $1 when '' then '!' else $1 || '.' end
+            and path < case $1 when '' then '~' else $1 || '/' end)
+        select a.purpose, a.currency, sum(coalesce(d.amount, 0) - coalesce(c.amount, 0))::text as amount
+        from account a
+        cross join lateral (
+          select sum(amount_nano) as amount from platform_ledger.transfer where debit_account = a.id) d
+        cross join lateral (
+          select sum(amount_nano) as amount from platform_ledger.transfer where credit_account = a.id) c
+        group by a.purpose, a.currency order by a.purpose, a.currency
+        """,
+        path,
+    )
+    return [Balance(Purpose(row["purpose"]), row["currency"], int(row["amount"])) for row in rows]
+
+
+_TRANSFERS = """
+    select t.*, s.* from platform_ledger.transfer t join platform_ledger.sides($1::uuid[]) s on s.transfer_id = t.id
+"""
+
+
+def _transfer(row: asyncpg.Record) -> Transfer:
+    return Transfer(
+        row["id"],
+        AccountName(row["debit_path"], Purpose(row["debit_purpose"]), row["currency"]),
+        AccountName(row["credit_path"], Purpose(row["credit_purpose"]), row["currency"]),
+        row["amount_nano"],
+        TransferKind(row["kind"]),
+        row["correlation"],
+        row["corrects"],
+        row["posted_at"],
+    )
