@@ -13,6 +13,7 @@ from ironworks.platform.audit.declarations import DECLARATIONS as AUDIT
 from ironworks.platform.billing.declarations import DECLARATIONS as BILLING
 from ironworks.platform.metering.declarations import DECLARATIONS as METERING
 from ironworks.platform.pricing.declarations import DECLARATIONS as PRICING
+from ironworks.platform.registry.declarations import DECLARATIONS as REGISTRY
 from tests.support.lower import LowerWorld, lower_world
 from tests.support.postgres import TestDatabase
 
@@ -20,6 +21,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TENANT = "acme.shop.eu"
 KEY = UUID("00000000-0000-4000-8000-000000000001")
 _DECLARED = {
+    "platform.registry": REGISTRY,
     "platform.audit": AUDIT,
     "platform.metering": METERING,
     "platform.pricing": PRICING,

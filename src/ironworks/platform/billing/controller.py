@@ -1,0 +1,21 @@
+"""What billing does without a caller: charge usage that had no price when it came."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ironworks.platform.billing import service
+from ironworks.shared.context import system_actor
+from ironworks.shared.db import Database
+from ironworks.shared.schedules import schedules
+
+_MAX_BATCHES: Final = 100
+
+
+@schedules(every=60)
+async def charge_waiting_usage(db: Database) -> None:
+    """Rate and post waiting lines that have a price by now, a batch per transaction."""
+    for _ in range(_MAX_BATCHES):
+        async with db.transaction(system_actor("billing")) as ctx:
+            if await service.charge_waiting(ctx) == 0:
+                return

@@ -1,0 +1,62 @@
+"""The chain from a request to the ledger, and a scope's balance."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ironworks.platform import ledger, metering, pricing
+
+UsageInput: TypeAlias = metering.UsageEvent
+"""What whoever serves requests hands in: the usage event itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that one request cost, down to the ledger.
+
+    `transfers` are those of its lines that the caller may see; `total_nano` is per currency.
+    """
+
+    usage: metering.RecordedUsage
+    lines: Sequence[pricing.RatedLine]
+    unrated: Sequence[pricing.UnratedLine]
+    transfers: Sequence[ledger.Transfer]
+
+    @property
+    def total_nano(self) -> dict[str, int]:
+        totals: dict[str, int] = defaultdict(int)
+        for line in self.lines:
+            totals[line.currency] += line.amount_nano
+        return dict(totals)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeBalance:
+    """What a scope and all below it owe, per currency, in nano-units; negative is credit."""
+
+    scope: str
+    owed_nano: dict[str, int]
+
+
+def transfers_for(lines: Sequence[pricing.RatedLine], correlation: str) -> dict[tuple[str, str], ledger.NewTransfer]:
+    """One transfer per (scope, currency) that owes something: from the tenant's receivable to the operator's revenue.
+
+    Lines that share both ledger accounts share the transfer.
+    """
+    totals: dict[tuple[str, str], int] = defaultdict(int)
+    for line in lines:
+        totals[line.scope, line.currency] += line.amount_nano
+    return {
+        (scope, currency): ledger.NewTransfer(
+            debit=ledger.AccountName(scope, ledger.Purpose.RECEIVABLE, currency),
+            credit=ledger.AccountName("", ledger.Purpose.REVENUE, currency),
+            amount_nano=total,
+            kind=ledger.TransferKind.USAGE,
+            correlation=correlation,
+        )
+        for (scope, currency), total in totals.items()
+        if total
+    }

@@ -1,0 +1,183 @@
+"""Balances, and the chain behind every amount, in both directions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ironworks.platform import ledger, metering, pricing
+from ironworks.platform.billing import service
+from ironworks.platform.billing.model import Explanation
+from ironworks.shared.context import Context
+from ironworks.shared.http import Router
+from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.path import show_path
+
+router = Router("platform.billing")
+
+
+class Money(BaseModel):
+    """An exact amount, twice: whole nano-units for programs, a decimal for people."""
+
+    currency: str
+    nano: int = Field(description="Whole nano-units (10⁻⁹) of the currency.")
+    amount: str
+
+    @classmethod
+    def of(cls, currency: str, nano: int) -> Money:
+        return cls(currency=currency, nano=nano, amount=pricing.show_nano(nano))
+
+
+class ExplainedUsage(BaseModel):
+    occurred_at: datetime
+    recorded_at: datetime
+    scope: str
+    model: str
+    route: str
+    endpoint: str | None
+    key_uid: UUID | None
+    quantities: dict[str, int]
+    counted: bool
+    client_request_id: str | None
+
+    @classmethod
+    def of(cls, usage: metering.RecordedUsage) -> ExplainedUsage:
+        event = usage.event
+        return cls(
+            occurred_at=event.occurred_at,
+            recorded_at=usage.recorded_at,
+            scope=show_path(event.scope),
+            model=event.model,
+            route=event.route,
+            endpoint=f"{show_path(event.endpoint_scope)}/{event.endpoint_name}" if event.endpoint_name else None,
+            key_uid=event.key_uid,
+            quantities=dict(event.quantities),
+            counted=event.counted,
+            client_request_id=event.client_request_id,
+        )
+
+
+class RatedLineView(BaseModel):
+    request_id: str
+    meter: str
+    quantity: int
+    unit_price: str = Field(description="Exact decimal, for one unit of the meter.")
+    price_id: UUID = Field(description="The price version that made the line.")
+    cost: Money
+    transfer_id: UUID | None = Field(description="Null for a line that cost nothing.")
+
+    @classmethod
+    def of(cls, line: pricing.RatedLine) -> RatedLineView:
+        return cls(
+            request_id=line.usage_event_id,
+            meter=line.meter,
+            quantity=line.quantity,
+            unit_price=format(line.unit_price, "f"),
+            price_id=line.price_id,
+            cost=Money.of(line.currency, line.amount_nano),
+            transfer_id=line.transfer_id,
+        )
+
+
+class UnratedLineView(BaseModel):
+    meter: str
+    quantity: int
+    reason: pricing.UnratedReason
+
+
+class LedgerAccountView(BaseModel):
+    scope: str
+    purpose: ledger.Purpose
+
+
+class TransferView(BaseModel):
+    id: UUID
+    debit: LedgerAccountView
+    credit: LedgerAccountView
+    moved: Money
+    kind: ledger.TransferKind
+    correlation: str = Field(description="The batch or request that posted it.")
+    corrects: UUID | None
+    posted_at: datetime
+
+    @classmethod
+    def of(cls, transfer: ledger.Transfer) -> TransferView:
+        return cls(
+            id=transfer.id,
+            debit=LedgerAccountView(scope=show_path(transfer.debit.scope), purpose=transfer.debit.purpose),
+            credit=LedgerAccountView(scope=show_path(transfer.credit.scope), purpose=transfer.credit.purpose),
+            moved=Money.of(transfer.debit.currency, transfer.amount_nano),
+            kind=transfer.kind,
+            correlation=transfer.correlation,
+            corrects=transfer.corrects,
+            posted_at=transfer.posted_at,
+        )
+
+
+class ExplanationView(BaseModel):
+    request_id: str
+    usage: ExplainedUsage
+    lines: list[RatedLineView]
+    unrated: list[UnratedLineView] = Field(description="Quantities that wait: for a price, or for a person.")
+    transfers: list[TransferView] = Field(description="A transfer may also hold lines of other requests of its batch.")
+    total: list[Money]
+
+    @classmethod
+    def of(cls, explained: Explanation) -> ExplanationView:
+        return cls(
+            request_id=explained.usage.event.id,
+            usage=ExplainedUsage.of(explained.usage),
+            lines=[RatedLineView.of(line) for line in explained.lines],
+            unrated=[
+                UnratedLineView(meter=u.measured.meter, quantity=u.measured.quantity, reason=u.reason)
+                for u in explained.unrated
+            ],
+            transfers=[TransferView.of(transfer) for transfer in explained.transfers],
+            total=[Money.of(currency, nano) for currency, nano in explained.total_nano.items()],
+        )
+
+
+class LinesQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
+    cursor: str | None = Field(None, max_length=1024)
+
+
+class TransferLinesPage(BaseModel):
+    transfer: TransferView
+    lines: list[RatedLineView]
+    next_cursor: str | None
+
+
+class BalanceView(BaseModel):
+    scope: str
+    owed: list[Money] = Field(description="By the scope and all below it; negative is credit.")
+
+
+@router.get("/api/v1/billing/requests/{request_id}", permission="billing:read")
+async def explain_request(ctx: Context, request_id: str) -> ExplanationView:
+    """Explain what a request cost: usage event → rated lines → transfers."""
+    return ExplanationView.of(await service.explain_request(ctx, request_id))
+
+
+@router.get("/api/v1/billing/transfers/{transfer_id}", permission="billing:read")
+async def explain_transfer(ctx: Context, transfer_id: str, query: LinesQuery) -> TransferLinesPage:
+    """Show a transfer with the rated lines, and so the requests, that it moved."""
+    after = decode_cursor(query.cursor) if query.cursor else ("", "")
+    transfer, found = await service.explain_transfer(ctx, service.parse_id(transfer_id), after, query.limit + 1)
+    page = found[: query.limit]
+    return TransferLinesPage(
+        transfer=TransferView.of(transfer),
+        lines=[RatedLineView.of(line) for line in page],
+        next_cursor=encode_cursor(page[-1].usage_event_id, page[-1].meter) if len(found) > query.limit else None,
+    )
+
+
+@router.get("/api/v1/scopes/{path}/balance", permission="billing:read")
+async def get_balance(ctx: Context, path: str) -> BalanceView:
+    """Show what a scope and all below it owe."""
+    balance = await service.get_scope_balance(ctx, path)
+    owed = [Money.of(currency, nano) for currency, nano in sorted(balance.owed_nano.items())]
+    return BalanceView(scope=show_path(balance.scope), owed=owed)

@@ -1,0 +1,181 @@
+"""What people and programs see of usage, prices and money through the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from ironworks.platform.billing.routes import router as billing_router
+from ironworks.platform.metering.routes import router as metering_router
+from ironworks.platform.pricing.routes import router as pricing_router
+from ironworks.shared.context import Actor
+from ironworks.shared.db import Database
+from ironworks.shared.errors import Unauthenticated
+from ironworks.shared.http import RouteTable
+from ironworks.shared.serving import Api
+from tests.support.lower import LowerWorld
+from tests.support.money import TENANT, charge, money_world, usage
+from tests.support.postgres import TestDatabase
+
+PERIOD = "from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z"
+
+
+@pytest.fixture
+async def world(database: TestDatabase) -> AsyncIterator[LowerWorld]:
+    async with money_world(database) as world:
+        yield world
+
+
+class Caller:
+    """Calls the API as one of the subjects it was given, named by the bearer token."""
+
+    def __init__(self, database: Database, subjects: dict[str, Actor]) -> None:
+        async def authenticate(db: Database, authorization: str | None, address: str) -> Actor:
+            if authorization is None:
+                raise Unauthenticated("say who you are")
+            return subjects[authorization.removeprefix("Bearer ")]
+
+        routes = [*metering_router.routes, *pricing_router.routes, *billing_router.routes]
+        api = Api(database, RouteTable(routes), authenticate)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://api")  # type: ignore[arg-type]
+
+    async def __call__(self, who: str, path: str, body: Any = None, status: int = 200) -> Any:
+        method = "GET" if body is None else "POST"
+        headers = {"authorization": f"Bearer {who}"}
+        answer = await self.client.request(method, f"/api/v1/{path}", json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+async def call(world: LowerWorld) -> AsyncIterator[Caller]:
+    everything = ("usage:read", "billing:read", "price:create")
+    subjects = {
+        "operator": await world.subject("operator", {permission: [""] for permission in everything}),
+        "tenant": await world.subject("tenant", {"usage:read": [TENANT], "billing:read": [TENANT]}),
+        "rival": await world.subject("rival", {"usage:read": ["rival"], "billing:read": ["rival"]}),
+        "nobody": await world.subject("nobody", {}),
+    }
+    caller = Caller(await world.database("api"), subjects)
+    yield caller
+    await caller.client.aclose()
+
+
+async def test_a_request_is_explained_to_who_pays_for_it(world: LowerWorld, call: Caller) -> None:
+    await charge(world, usage("req_1"), usage("req_2", tokens=(1000, 0, 0)))
+    explained = await call("tenant", "billing/requests/req_1")
+    assert explained["request_id"] == "req_1"
+    assert explained["usage"]["quantities"] == {"input_tokens": 100, "cached_input_tokens": 20, "output_tokens": 30}
+    assert explained["usage"]["endpoint"] == f"{TENANT}/smollm2"
+    assert explained["total"] == [{"currency": "USD", "nano": 23_000, "amount": "0.000023000"}]
+    by_meter = {line["meter"]: line for line in explained["lines"]}
+    assert by_meter["output_tokens"]["unit_price"] == "0.0000004"
+    assert by_meter["output_tokens"]["cost"]["amount"] == "0.000012000"
+    (transfer,) = explained["transfers"]
+    assert transfer["debit"] == {"scope": TENANT, "purpose": "receivable"}
+    assert transfer["credit"] == {"scope": "-", "purpose": "revenue"}
+    assert transfer["moved"]["nano"] == 123_000
+    first = await call("tenant", f"billing/transfers/{transfer['id']}?limit=3")
+    rest = await call("tenant", f"billing/transfers/{transfer['id']}?limit=3&cursor={first['next_cursor']}")
+    assert sum(line["cost"]["nano"] for line in first["lines"] + rest["lines"]) == 123_000
+    assert rest["next_cursor"] is None
+
+
+async def test_to_everyone_else_it_does_not_exist(world: LowerWorld, call: Caller) -> None:
+    await charge(world, usage("req_1"))
+    transfer = (await call("tenant", "billing/requests/req_1"))["transfers"][0]["id"]
+    for path in ("billing/requests/req_1", f"billing/transfers/{transfer}", "billing/transfers/no-uuid"):
+        assert (await call("rival", path, status=404))["error"]["code"] == "NOT_FOUND"
+        await call("nobody", path, status=403)
+    for path in (f"scopes/{TENANT}/balance", f"scopes/{TENANT}/usage", f"scopes/{TENANT}/usage/requests"):
+        await call("rival", path, status=404)
+        await call("nobody", path, status=404)
+
+
+async def test_a_balance_holds_everything_below(world: LowerWorld, call: Caller) -> None:
+    await charge(world, usage("a"), usage("b", scope="acme.shop.us"))
+    owed = [(await call("operator", f"scopes/{s}/balance"))["owed"] for s in (TENANT, "acme", "-", "rival")]
+    assert [[money["nano"] for money in each] for each in owed] == [[23_000], [46_000], [46_000], []]
+
+
+async def test_usage_in_groups_and_pages(world: LowerWorld, call: Caller) -> None:
+    await charge(world, *(usage(f"r{n}") for n in range(5)), usage("x", quantities={"bananas": 2}))
+    summary = await call("tenant", f"scopes/{TENANT}/usage?group_by=day&{PERIOD}")
+    assert (summary["from"], summary["group_by"]) == ("2026-03-01T00:00:00Z", "day")
+    quantities = {"input_tokens": 500, "cached_input_tokens": 100, "output_tokens": 150}
+    assert summary["items"] == [{"group": "2026-03-01", "requests": 5, "quantities": quantities}]
+    seen: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        page = await call("tenant", f"scopes/acme.shop.eu/usage/requests?limit=2&{PERIOD}{cursor}")
+        seen += [item["request_id"] for item in page["items"]]
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+    assert seen == ["r4", "r3", "r2", "r1", "r0"]
+    (aside,) = (await call("tenant", f"scopes/{TENANT}/usage/set-aside"))["items"]
+    assert (aside["event_id"], aside["reason"], aside["content"]["quantities"]) == (
+        "x",
+        "unknown_meter",
+        {"bananas": 2},
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("from=yesterday", "from"),
+        ("from=2026-03-01T00:00:00", "from"),
+        ("to=0001-01-01T00:00:00Z", "to"),
+        ("from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "from"),
+        ("group_by=colour", "group_by"),
+        ("colour=red", "colour"),
+    ],
+)
+async def test_a_bad_period_is_named(call: Caller, query: str, field: str) -> None:
+    error = (await call("tenant", f"scopes/{TENANT}/usage?{query}", status=422))["error"]
+    assert [problem["field"] for problem in error["details"]["fields"]] == [field]
+
+
+@pytest.mark.parametrize("cursor", ["x", "W10", "WyJhIiwiYiJd", "WyIyMDI2LTAxLTAxVDAwOjAwOjAwIiwiYiJd"])
+async def test_a_made_up_cursor_is_refused(call: Caller, cursor: str) -> None:
+    error = (await call("tenant", f"scopes/{TENANT}/usage/requests?cursor={cursor}", status=422))["error"]
+    assert error["details"]["fields"][0]["field"] == "cursor"
+
+
+async def test_the_operator_changes_a_price_and_everyone_reads_it(call: Caller) -> None:
+    body = {"meter": "output_tokens", "unit_price": "0.0000006"}
+    created = await call("operator", "prices", body, 201)
+    assert (created["unit_price"], created["per_million"], created["model"]) == ("0.0000006", "0.6", "*")
+    await call("tenant", "prices", body, 403)
+    items = (await call("nobody", "prices"))["items"]
+    assert created["id"] in {item["id"] for item in items}
+    assert len(items) == 4
+    in_force = (await call("nobody", f"prices?at={created['valid_from']}"))["items"]
+    assert {item["unit_price"] for item in in_force} == {"0.0000001", "0.00000005", "0.0000006"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"meter": "bananas"}, "UNKNOWN_REGISTRY_ENTRY"),
+        ({"unit_price": "-1"}, "VALIDATION_ERROR"),
+        ({"unit_price": "NaN"}, "VALIDATION_ERROR"),
+        ({"unit_price": "1e400"}, "VALIDATION_ERROR"),
+        ({"unit_price": "0.0000000000000000001"}, "VALIDATION_ERROR"),
+        ({"unit_price": None}, "VALIDATION_ERROR"),
+        ({"currency": "dollar"}, "VALIDATION_ERROR"),
+        ({"model": ""}, "VALIDATION_ERROR"),
+        ({"valid_from": "9999-12-31T23:59:59-12:00"}, "VALIDATION_ERROR"),
+        ({"surprise": 1}, "VALIDATION_ERROR"),
+    ],
+)
+async def test_a_bad_price_is_refused(call: Caller, changes: dict[str, Any], code: str) -> None:
+    body = {"meter": "output_tokens", "unit_price": "0.1"} | changes
+    assert (await call("operator", "prices", body, 422))["error"]["code"] == code
+
+
+async def test_a_price_in_the_past_that_had_one_is_a_conflict(call: Caller) -> None:
+    body = {"meter": "output_tokens", "unit_price": "1", "valid_from": "2026-01-01T00:00:00Z"}
+    assert (await call("operator", "prices", body, 409))["error"]["code"] == "PRICE_IN_USE"
