@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -189,6 +189,7 @@ class Api:
     async def _identify(self, request: _Request, route: Route) -> None:
         authorization = request.headers.get("authorization")
         if authorization is None and route.permission == PUBLIC:
+            request.actor = replace(ANONYMOUS, address=request.address)
             return
         request.actor = await self.authenticate(self.database, authorization, request.address)
         self.limiter.spend(f"subject {request.actor.uid}")

@@ -50,8 +50,7 @@ class Mailer(Protocol):
 class MailSettings:
     """`public_url`: where people reach this installation, without a slash at its end."""
 
-    public_url: str = "http://127.0.0.1:7070"
-    sender: str = "Ironworks <no-reply@localhost>"
+    public_url: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,13 @@ import ssl
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ironworks.platform.notification.model import MailRefused, Message, one_line
+
+Security: TypeAlias = Literal["starttls", "tls", "none"]
+_PORTS: Final[dict[str, int]] = {"starttls": 587, "tls": 465, "none": 25}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +31,25 @@ class SmtpMailer:
     host: str
     port: int
     sender: str
-    security: Literal["starttls", "tls", "none"] = "starttls"
+    security: Security = "starttls"
     username: str = ""
     password: str = field(default="", repr=False)
     timeout: float = 20.0
     trust: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @classmethod
+    def at(cls, url: str, sender: str) -> SmtpMailer:
+        """The server that a URL names: `smtp://user:password@host:587` (STARTTLS), `smtps://host:465` (TLS).
+
+        `smtp://host:25?security=none` speaks in the clear. Raises ValueError.
+        """
+        parts = urlsplit(url)
+        wanted = dict(parse_qsl(parts.query)).get("security") or ("tls" if parts.scheme == "smtps" else "starttls")
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname or wanted not in _PORTS:
+            raise ValueError("a mail server is smtp://user:password@host:587, smtps://host:465 or ?security=none")
+        security: Security = "tls" if wanted == "tls" else "none" if wanted == "none" else "starttls"
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        return cls(parts.hostname, parts.port or _PORTS[security], sender, security, user, password)
 
     async def send(self, message: Message) -> None:
         """Hand the mail to the server. Raises MailRefused."""
