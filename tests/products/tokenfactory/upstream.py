@@ -28,6 +28,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    reader: asyncio.StreamReader
 
 
 @dataclass
@@ -83,7 +84,7 @@ async def _connection(upstream: Upstream, reader: asyncio.StreamReader, writer: 
         line, *rest = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (item.partition(":") for item in rest if item)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        received = Received(line.split()[1], headers, json.loads(body))
+        received = Received(line.split()[1], headers, json.loads(body), reader)
         upstream.received.append(received)
         await BEHAVIOURS.get(received.body["model"], plain)(upstream, received, writer)
         await writer.drain()
@@ -278,7 +279,7 @@ async def waits(upstream: Upstream, received: Received, writer: asyncio.StreamWr
             send(writer, piece)
     await writer.drain()
     while not upstream.release.is_set():
-        if writer.transport.is_closing():
+        if received.reader.at_eof():
             upstream.left += 1
             return
         await asyncio.sleep(0.005)

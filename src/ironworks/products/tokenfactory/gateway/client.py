@@ -70,6 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._parser = httptools.HttpRequestParser(self)
         self._incoming: Request | None = None
+        self._unparsed = 0
         self._head_size = 0
         self._in_head = True
         self._deaf = False
@@ -108,9 +109,10 @@ class ClientConnection(asyncio.Protocol):
         except httptools.HttpParserError as problem:
             self._reject(malformed(f"the request is not valid HTTP/1.1: {problem}"))
             return
-        if self._in_head:
-            self._head_size += len(data)
-            if self._head_size > self._core.settings.max_head:
+        if self._in_head and self._incoming is not None:
+            # the read that began the head may hold earlier requests too: count from the next one
+            self._unparsed = 0 if self._unparsed < 0 else self._unparsed + len(data)
+            if self._unparsed > self._core.settings.max_head:
                 self._reject(_head_too_large())
 
     def pause_writing(self) -> None:
@@ -149,6 +151,7 @@ class ClientConnection(asyncio.Protocol):
         self._incoming = Request(core.ids.new(), began)
         self._in_head = True
         self._head_size = 0
+        self._unparsed = -1
         if not self._busy:
             self.deadline = began + core.settings.head_timeout
 
@@ -167,7 +170,8 @@ class ClientConnection(asyncio.Protocol):
                 request.refusal = request.refusal or malformed(f"the header {name.decode('latin-1')!r} is sent twice")
             value = headers[name] + b", " + value
         headers[name] = value
-        if len(headers) > MAX_HEADERS:
+        self._head_size += len(name) + len(value) + 4  # a repeated header counts anew with all that came before
+        if len(headers) > MAX_HEADERS or self._head_size > self._core.settings.max_head:
             request.refusal = request.refusal or _head_too_large()
 
     def on_headers_complete(self) -> None:
@@ -221,7 +225,6 @@ class ClientConnection(asyncio.Protocol):
             return
         self._incoming = None
         self._in_head = True
-        self._head_size = 0
         request.keep_alive = self._parser.should_keep_alive()
         self._accept(request)
 

@@ -64,6 +64,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _clear(self) -> None:
         self._answered = False
         self._complete = False
+        self._reusable = False
         self._surplus = False
         self._awaiting = False
         self._framed = False
@@ -128,7 +129,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head_size > MAX_ANSWER_HEAD:
             self._lose("the model server's headers are too large")
         elif self._complete:
-            self._end(reusable=not self._surplus and self._parser.should_keep_alive())
+            self._end(reusable=self._reusable and not self._surplus)
 
     def eof_received(self) -> bool:
         if self._awaiting and self._status and not self._framed:
@@ -167,6 +168,7 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._status:
             self._complete = True
+            self._reusable = self._parser.should_keep_alive()
 
     def _end(self, *, reusable: bool) -> None:
         sink, self._sink = self._sink, None
