@@ -1,0 +1,203 @@
+"""The spool by itself: records, torn tails, segments, full and failing disks, shipping."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ironworks.products.tokenfactory.gateway.segments import encode_record, read_records
+from ironworks.products.tokenfactory.gateway.shipping import Shipper, dead_records
+from ironworks.products.tokenfactory.gateway.spool import Cursor, Spool, SpoolFull
+from tests.products.tokenfactory.upstream import Upstream
+from tests.products.tokenfactory.world import Ledger, World, chat, post, run_world, targets_for
+
+OPENING = (
+    "key",
+    "demo.app.dev",
+    "endpoint",
+    "demo.app.dev",
+    "m",
+    "catalogue/m",
+    "m",
+    "/v1/chat/completions",
+    True,
+    1.5,
+)
+
+
+def opening(number: int) -> tuple[object, ...]:
+    return (f"req_{number}", None, *OPENING, 25)
+
+
+def closing(number: int, output: int = 5) -> tuple[object, ...]:
+    return (f"req_{number}", None, *OPENING, 2.5, 200, 11, 4, output, False)
+
+
+async def close(spool: Spool, ticket: object, number: int) -> OSError | None:
+    done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
+    spool.close(ticket, closing(number), done.set_result)  # type: ignore[arg-type]
+    return await done
+
+
+@given(payloads=st.lists(st.binary(max_size=50), max_size=8), cut=st.integers(0, 600), noise=st.binary(max_size=20))
+def test_whatever_is_torn_what_came_before_is_read(payloads: list[bytes], cut: int, noise: bytes) -> None:
+    whole = [encode_record(1 + i % 2, payload) for i, payload in enumerate(payloads)]
+    data = b"".join(whole)
+    kept, size = [], 0
+    for payload, record in zip(payloads, whole, strict=True):
+        size += len(record)
+        if size <= cut:
+            kept.append(payload)
+    read = [payload for _, payload, _ in read_records(data[:cut] + b"\0" * 64)]
+    assert read == kept
+    assert [payload for _, payload, _ in read_records(data + noise)][: len(payloads)] == payloads
+
+
+@given(data=st.binary(max_size=300))
+def test_noise_is_never_a_record(data: bytes) -> None:
+    assert not list(read_records(data))
+
+
+async def test_records_survive_their_process_in_order(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, asyncio.get_running_loop(), segment=2048)
+    tickets = [spool.open(opening(number)) for number in range(20)]
+    for number in (3, 7, 1):
+        assert await close(spool, tickets[number], number) is None
+    spool.count(tickets[5], 42)
+    records = {record.request_id: record for record in dead_records(spool.directory)}
+    assert len(records) == 20
+    assert [r.output_tokens for r in (records["req_3"], records["req_5"], records["req_6"])] == [5, 42, 0]
+    assert [r.input_tokens for r in (records["req_3"], records["req_5"], records["req_6"])] == [11, 25, 0]
+    assert records["req_5"].counted
+    assert records["req_5"].status == 499
+    assert list(dead_records(spool.directory)) == list(dead_records(spool.directory))
+    spool.release()
+
+
+async def test_a_slot_used_again_counts_for_its_new_holder_only(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, asyncio.get_running_loop(), slots=1)
+    first = spool.open(opening(1))
+    spool.count(first, 9)
+    with pytest.raises(SpoolFull):
+        spool.open(opening(2))
+    await close(spool, first, 1)
+    spool.open(opening(2))
+    records = {record.request_id: record for record in dead_records(spool.directory)}
+    assert records["req_1"].output_tokens == 5
+    assert records["req_2"].output_tokens == 0
+    spool.release()
+
+
+async def test_a_long_request_holds_up_no_segment(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, asyncio.get_running_loop(), segment=2048)
+    ledger = Ledger()
+    shipper = Shipper(spool, tmp_path, ledger.charge, every=0.01, batch=7)
+    long = spool.open(opening(0))
+    for number in range(1, 300):
+        await close(spool, spool.open(opening(number)), number)
+        if number % 20 == 0:
+            assert await shipper.ship_all(1)
+    spool.count(long, 3)
+    assert len(list(spool.directory.glob("*.segment"))) < 10
+    lost = [record for record in dead_records(spool.directory) if record.request_id == "req_0"]
+    assert [record.output_tokens for record in lost] == [3]
+    await close(spool, long, 0)
+    assert await shipper.ship_all(1)
+    assert len(ledger.records) == 300
+    assert not ledger.conflicts
+    spool.release()
+    assert not list(tmp_path.iterdir())
+
+
+async def test_only_what_is_on_disk_is_charged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path, asyncio.get_running_loop())
+    monkeypatch.setattr(os, "fdatasync", lambda fd: time.sleep(0.2))
+    done = asyncio.create_task(close(spool, spool.open(opening(1)), 1))
+    await asyncio.sleep(0.05)
+    assert spool.read_closed(Cursor(), 10)[0] == []
+    await done
+    assert len(spool.read_closed(Cursor(), 10)[0]) == 1
+    spool.release()
+
+
+async def test_a_charge_that_fails_is_tried_again(world: World) -> None:
+    world.ledger.broken = True
+    async with world.http() as http:
+        for _ in range(5):
+            assert (await http.post("/v1/chat/completions", json=chat())).status_code == 200
+        await asyncio.sleep(0.2)
+        text = (await http.get("/metrics")).text
+    assert "ironworks_gateway_charging_fails_seconds 0.0" not in text
+    assert world.ledger.calls > 1
+    world.ledger.broken = False
+    await world.ledger.expect(5)
+
+
+async def test_the_spool_of_a_dead_process_is_settled_by_one_only(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    dead = Spool(tmp_path, loop)
+    await close(dead, dead.open(opening(1)), 1)
+    dead.open(opening(2))
+    os.close(dead._lock)  # what the kernel does when the process dies
+    (tmp_path / ".new-half-made").mkdir()
+    (tmp_path / ".new-half-made" / "lock").touch()
+    ledger, others = Ledger(), [Spool(tmp_path, loop) for _ in range(3)]
+    shippers = [Shipper(spool, tmp_path, ledger.charge, every=0.01, batch=10) for spool in others]
+    counts = await asyncio.gather(*(shipper.recover_once() for shipper in shippers))
+    assert sorted(counts) == [0, 0, 2]
+    assert len(ledger.records) == 2
+    for spool in others:
+        spool.release()
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_full_disk_refuses_and_heals(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = False
+    allocate = os.posix_fallocate
+
+    def fallocate(fd: int, offset: int, size: int) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        allocate(fd, offset, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", fallocate)
+    async with run_world(tmp_path, targets_for(upstream.address), segment=2048) as world, world.http() as http:
+        full = True
+        statuses = [(await http.post("/v1/chat/completions", json=chat())).status_code for _ in range(20)]
+        assert set(statuses[-5:]) == {503}
+        full = False
+        statuses += [(await http.post("/v1/chat/completions", json=chat())).status_code for _ in range(5)]
+        assert set(statuses[-5:]) == {200}
+        assert (await http.get("/healthz")).status_code == 200
+        async with asyncio.timeout(5):
+            while sum(record.status == 200 for record in world.ledger.records.values()) < statuses.count(200):
+                await asyncio.sleep(0.01)
+        assert not world.ledger.conflicts
+
+
+async def test_an_answer_whose_usage_is_not_on_disk_is_withheld(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    sync = os.fdatasync
+    async with world.http() as http:
+        for stream in (False, True):
+            monkeypatch.setattr(os, "fdatasync", fail)
+            text = (await world.raw(post("/v1/chat/completions", chat(stream=stream), "connection: close"))).decode()
+            assert "spool_unavailable" in text
+            assert "[DONE]" not in text
+            assert not text.endswith("0\r\n\r\n")
+            assert (await http.get("/healthz")).json()["problems"] == ["spool_unavailable"]
+            monkeypatch.setattr(os, "fdatasync", sync)
+            assert (await http.post("/v1/chat/completions", json=chat())).status_code == 200
+            assert (await http.get("/healthz")).status_code == 200
+    await world.ledger.expect(4)
