@@ -13,7 +13,7 @@ import pytest
 from ironworks.platform import billing, pricing, registry
 from ironworks.platform.pricing.model import PriceInUse
 from ironworks.shared.context import Actor
-from ironworks.shared.errors import Forbidden, IronworksError, NotFound
+from ironworks.shared.errors import Forbidden, IronworksError
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, charge, check_books, money_world, usage
 from tests.support.postgres import TestDatabase
@@ -81,7 +81,7 @@ async def test_an_unknown_meter_has_no_price(world: LowerWorld, operator: Actor)
 
 async def test_only_the_operators_people_add_prices(world: LowerWorld) -> None:
     tenant = await world.subject("tenant", {"price:create": ["acme"]})
-    with pytest.raises((Forbidden, NotFound)):
+    with pytest.raises(Forbidden):
         async with world.acting(tenant) as ctx:
             await pricing.create_price(ctx, INPUT, Decimal(0))
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -28,7 +28,7 @@ from ironworks.platform.pricing.model import (
 from ironworks.platform.pricing.rating import PriceBook, rate
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
-from ironworks.shared.errors import invalid
+from ironworks.shared.errors import Forbidden, invalid
 from ironworks.shared.path import OPERATOR
 
 DEFAULT_PRICES: Final[Mapping[str, Decimal]] = {
@@ -48,11 +48,12 @@ async def list_prices(ctx: Context, at: datetime | None = None) -> list[Price]:
 async def create_price(ctx: Context, key: PriceKey, unit_price: Decimal, valid_from: datetime | None = None) -> Price:
     """Add a version to the book, from `valid_from` (default: now) on; it closes the version before.
 
-    What is rated already keeps its version. Needs `price:create` at the operator's scope. Raises UnknownEntry and
-    DisabledEntry (the meter), Invalid (a price that is negative, too large or too fine) and PriceInUse (it would price
-    a moment that has a price).
+    What is rated already keeps its version. Needs `price:create` at the operator's scope. Raises Forbidden,
+    UnknownEntry and DisabledEntry (the meter), Invalid (a price that is negative, too large or too fine) and PriceInUse
+    (it would price a moment that has a price).
     """
-    await ctx.require("price:create", OPERATOR)
+    if not await ctx.allows("price:create", OPERATOR):
+        raise Forbidden("this needs the permission 'price:create' at '-': the price book is the operator's")
     await registry.require(ctx, METER, key.meter)
     check_unit_price(unit_price)
     await store.lock_book(ctx)
