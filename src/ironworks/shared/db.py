@@ -18,6 +18,13 @@ from ironworks.shared.context import Actor, Clock, Connection, Context, Services
 from ironworks.shared.errors import Unavailable
 from ironworks.shared.refusals import refusal
 
+_DIED = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a farewell was read on an idle connection whose end was not yet
+)
 _SAFE = re.compile(r"[^A-Za-z0-9_.:/@-]")
 
 
@@ -68,19 +75,10 @@ class Database:
         Raises Unavailable when no connection can be had. Make no network call inside.
         """
         request_id = request_id or new_request_id()
+        conn = await self._begin(actor, request_id)
         try:
-            conn = await self.pool.acquire()
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError) as problem:
-            raise Unavailable("the database does not answer; try again shortly") from problem
-        try:
-            # one round trip; every value is either ours or reduced to characters that cannot end the literal
-            await conn.execute(
-                "begin; select set_config('ironworks.subject', '{}', true),"
-                " set_config('ironworks.request_id', '{}', true)".format(actor.uid or "", _SAFE.sub("_", request_id))
-            )
             try:
-                # asyncpg's own proxy is a Connection in all but its class
-                yield Context(actor, conn, self.services, request_id, client_request_id, self.clock)  # type: ignore[arg-type]
+                yield Context(actor, conn, self.services, request_id, client_request_id, self.clock)
             except BaseException as problem:
                 if not conn.is_closed():
                     await conn.execute("rollback")
@@ -90,6 +88,33 @@ class Database:
             await conn.execute("commit")
         finally:
             await self.pool.release(conn)
+
+    async def _begin(self, actor: Actor, request_id: str) -> Any:
+        """A connection in a transaction as `actor`.
+
+        One that died in the pool, as all do when the server restarts, is thrown away for the next: nothing has happened
+        on it yet. Raises Unavailable.
+        """
+        # one round trip; every value is either ours or reduced to characters that cannot end the literal
+        begin = (
+            "begin; select set_config('ironworks.subject', '{}', true),"
+            " set_config('ironworks.request_id', '{}', true)".format(actor.uid or "", _SAFE.sub("_", request_id))
+        )
+        for _ in range(self.pool.get_max_size() + 1):
+            try:
+                conn = await self.pool.acquire()
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as problem:
+                raise Unavailable("the database does not answer; try again shortly") from problem
+            try:
+                await conn.execute(begin)
+                return conn
+            except _DIED:
+                conn.terminate()
+                await self.pool.release(conn)
+            except BaseException:
+                await self.pool.release(conn)
+                raise
+        raise Unavailable("the database does not answer; try again shortly")
 
 
 async def _leave_clean(conn: Any) -> None:
