@@ -135,17 +135,19 @@ async def test_a_consumer_gets_what_it_asked_for_and_no_more(shop: Woodshop) -> 
 
 async def test_a_connection_that_dies_in_the_middle_of_an_effect_leaves_nothing_behind(shop: Woodshop) -> None:
     deaths = 0
+    killer = await asyncpg.connect(shop.place.admin)
 
     async def die(ctx: Context, entry: LoggedEvent) -> None:
         nonlocal deaths
         if deaths < 3 and entry.payload["board"] == deaths:
             deaths += 1
             await leave_effect(ctx, "count", entry)
-            await shop.admin.execute("select pg_terminate_backend($1)", ctx.db.get_server_pid())
+            await killer.execute("select pg_terminate_backend($1)", ctx.db.get_server_pid())
 
     await shop.emit(*(Sawn(board=n) for n in range(5)))
     async with Working(shop, counting(before=die)):
         await until(lambda: caught_up(shop))
+    await killer.close()
     assert deaths == 3
     assert await shop.effects("count") == [1, 2, 3, 4, 5]
     assert await shop.admin.fetchval("select count(*) from shared.dead_letter") == 0

@@ -67,6 +67,7 @@ _PASSING = (
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,
 )
 """The database's troubles, not the entry's: tried again without being counted."""
 

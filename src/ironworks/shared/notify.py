@@ -26,7 +26,7 @@ CHANGED: Final = "ironworks_change"
 LOGGED: Final = "ironworks_log"
 """Positions were given: every tail has something to read."""
 
-LOST = (OSError, Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError)
+LOST = (OSError, Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a session with the database may end with."""
 
 _FIND_DEAD_PEERS = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
