@@ -90,6 +90,19 @@ async def test_oldest_first_and_no_more_than_there_is_room_for(boxes: Boxes) -> 
     assert len(await boxes.items()) == 1
 
 
+@pytest.mark.parametrize("host", ["", "east"])
+async def test_a_long_queue_is_worked_off_without_waiting_for_a_poll(boxes: Boxes, host: str) -> None:
+    await boxes.admin.execute("select shared.enqueue('Thing', gen_random_uuid()) from generate_series(1, 200)")
+    lane = Lane(boxes, "Thing", concurrency=4)
+    run = await runner(boxes, lane, runner=host, poll=60)
+    running = asyncio.create_task(run.run())
+    async with asyncio.timeout(20):
+        while len(lane.seen) < 200:
+            await asyncio.sleep(0.01)
+    run.stop()
+    await running
+
+
 async def test_an_item_enqueued_again_is_due_at_the_earlier_time(boxes: Boxes) -> None:
     uid = await put(boxes, "Thing", due_in="1 h")
     lane = Lane(boxes, "Thing")

@@ -62,7 +62,7 @@ returns table (kind text, uid uuid, token uuid, wanted bigint, attempts int, wai
     from unnest(claim_work.kinds, claim_work.slots) as lane (kind, slots)
     cross join lateral (
       select mine.*
-      from unnest(array['', claim_work.runner]) as place (runner)
+      from unnest(case claim_work.runner when '' then array[''] else array['', claim_work.runner] end) as place (runner)
       cross join lateral (
         select i.kind, i.uid, i.due_at from shared.work_item i
         where i.kind = lane.kind and i.runner = place.runner and i.token is null and i.due_at <= now()
