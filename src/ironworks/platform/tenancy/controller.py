@@ -40,7 +40,7 @@ async def reconcile_platform(step: Step[Platform]) -> Outcome:
     if step.resource.deleting:
         return step.gone()
     node = await _node(step)
-    shown: dict[str, Any] = {"id": node.external_id, "reason": node.reason, "ends_at": node.ends_at}
+    shown: dict[str, Any] = {"id": node.external_id, "cause": node.reason, "ends_at": node.ends_at}
     match node.phase:
         case "pending" | "provisioning":
 

@@ -46,7 +46,7 @@ class PlatformStatus(Status):
 
     phase: str = "pending"
     id: str | None = None
-    reason: str = Field("", description="Why it was suspended or cancelled.")
+    cause: str = Field("", description="Why it was suspended or cancelled.")
     ends_at: datetime | None = Field(None, description="When a pending cancellation takes effect.")
 
 

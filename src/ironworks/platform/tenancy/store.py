@@ -53,7 +53,7 @@ async def fetch_halted(ctx: Context) -> list[str]:
 
 
 async def open_account(ctx: Context, name: str, spec: dict[str, Any], title: str | None) -> UUID:
-    """Make a pending account. Raises asyncpg's UniqueViolationError when the name is taken by a living one."""
+    """Make a pending account. The database refuses a name that is or was in use."""
     made: UUID = await ctx.db.fetchval(
         "select platform_tenancy.open_account($1, $2::jsonb, $3)", name, to_json(spec), title
     )

@@ -28,6 +28,7 @@ begin
   end loop;
   return id;
 end $$;
+alter function platform_tenancy.new_external_id() owner to ironworks_system;
 
 -- Claims a new node's path for ever, closes a node that is being deleted, and leaves its tombstone.
 create or replace function platform_tenancy.keep_path() returns trigger language plpgsql security definer
@@ -138,6 +139,7 @@ grant execute on function platform_tenancy.scope_open(ltree) to ironworks_api, i
 create or replace function platform_tenancy.halted(n platform_tenancy.node_path) returns boolean language sql immutable
   return n.closed_at is not null or n.phase in ('suspended', 'cancelled', 'deleted')
          or (n.kind = 'Account' and n.phase = 'pending');
+alter function platform_tenancy.halted(platform_tenancy.node_path) owner to ironworks_system;
 
 create or replace function platform_tenancy.halted_scopes() returns setof ltree language sql stable security definer
 set search_path = pg_catalog, public, pg_temp as $$
@@ -169,6 +171,9 @@ begin
     returning uid into made;
   update platform_tenancy.node_path p set phase = 'pending' where p.uid = made;
   return made;
+exception when unique_violation then
+  raise exception 'the account name % is taken: choose another', account_name
+    using errcode = 'IW499', detail = '{"status": 409, "field": "account"}';
 end $$;
 alter function platform_tenancy.open_account(text, jsonb, text) owner to ironworks_system;
 grant execute on function platform_tenancy.open_account(text, jsonb, text) to ironworks_api;
