@@ -48,7 +48,7 @@ format: .venv/.dev ## put the code into shape
 	@$(bin)/ruff format --quiet .
 
 contracts: .venv/.dev ## regenerate what contracts/ publishes
-	@$(bin)/python -m ironworks.app contracts
+	@$(bin)/python -m ironworks.app dev contracts
 
 bench: .venv/.dev ## measure; the results are a page under docs/
 	@$(bin)/python -m bench

@@ -26,6 +26,7 @@ def supervisor_home(settings: Settings) -> Home:
         lock=settings.run / "supervisor.lock",
         log=settings.logs / "supervisor.log",
         environment=settings.inherited,
+        version=code_fingerprint([*(_PACKAGE / "app" / "supervisor").glob("*.py"), _PACKAGE / "shared/supervision.py"]),
     )
 
 

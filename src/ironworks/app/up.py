@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -24,7 +24,14 @@ from ironworks.app.progress import Progress
 from ironworks.app.settings import Part, Settings
 from ironworks.app.supervisor import is_running
 from ironworks.shared.migrations import MigrationError, migrate
-from ironworks.shared.supervision import ProgramSpec, ProgramStatus, SupervisorClient, SupervisorRefused, describe
+from ironworks.shared.supervision import (
+    ProgramSpec,
+    ProgramStatus,
+    SupervisorClient,
+    SupervisorRefused,
+    SupervisorUnavailable,
+    describe,
+)
 
 _COMES_UP_WITHIN = 180.0
 
@@ -45,6 +52,7 @@ async def start_everything(settings: Settings, progress: Progress, demo: bool = 
         if settings.embedded:
             await _start_postgres(settings, client, progress)
         await _migrate(settings, progress)
+        await _bootstrap(settings, progress)
         for program in _parts(settings):
             await _start_part(program, client, progress)
         await _remove_others(settings, client)
@@ -68,21 +76,37 @@ def one_at_a_time(settings: Settings, progress: Progress) -> Iterator[None]:
 
 
 async def _start_supervisor(settings: Settings, client: SupervisorClient) -> None:
-    """Start the supervisor, which outlives us, unless it runs."""
+    """Have a supervisor that runs our own code, and outlives us. One of an older version leaves, its programs stay."""
     home = programs.supervisor_home(settings)
-    if not is_running(home):
-        _spawn_supervisor(settings, home.log)
-    for _ in range(600):
-        with contextlib.suppress(Exception):
-            await client.pid()
+    if is_running(home) and await client.version() != home.version:
+        await client.leave()
+        await _wait_for(lambda: not is_running(home), home.log)
+    process = None if is_running(home) else _spawn_supervisor(settings, home.log)
+
+    async def answers() -> bool:
+        with contextlib.suppress(SupervisorUnavailable):
+            return bool(await client.pid())
+        if process is not None and process.poll() is not None:
+            raise CannotRun(f"the supervisor does not start: {last_words(home.log)}; see {home.log}")
+        return False
+
+    await _wait_for(answers, home.log)
+
+
+async def _wait_for(condition: Callable[[], bool | Awaitable[bool]], log: Path, within: float = 30.0) -> None:
+    deadline = time.monotonic() + within
+    while True:
+        holds = condition()
+        if holds is True or (not isinstance(holds, bool) and await holds):
             return
+        if time.monotonic() > deadline:
+            raise CannotRun(f"the supervisor does not answer; see {log}")
         await asyncio.sleep(0.05)
-    raise CannotRun(f"the supervisor does not start: {last_words(home.log)}; see {home.log}")
 
 
-def _spawn_supervisor(settings: Settings, log: Path) -> None:
+def _spawn_supervisor(settings: Settings, log: Path) -> subprocess.Popen[bytes]:
     with plainly(), log.open("ab") as output:
-        subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "ironworks.app", "supervisor"],
             env={**settings.inherited, **settings.environment, "IRONWORKS_HOME": str(settings.home)},
             cwd=settings.home,
@@ -144,6 +168,14 @@ def _database_problem(settings: Settings, problem: Exception) -> str:
     return f"{where} does not do what is needed: {problem}"
 
 
+async def _bootstrap(settings: Settings, progress: Progress) -> None:
+    from ironworks.app.bootstrap import bootstrap  # brings every domain with it, which takes a moment
+
+    async with progress.step("operator") as step:
+        await bootstrap(settings)
+        step.outcome = f"credentials are in {settings.credentials}"
+
+
 def _parts(settings: Settings) -> list[ProgramSpec]:
     return [programs.api_program(settings), programs.worker_program(settings), *programs.gateway_programs(settings)]
 
@@ -176,8 +208,9 @@ async def _remove_others(settings: Settings, client: SupervisorClient) -> None:
 
 
 async def _run_demo(settings: Settings, progress: Progress) -> None:
-    demo = importlib.import_module("ironworks.app.demo")
-    await demo.run_demo(settings, progress)
+    from ironworks.app.demo import run_demo  # a client, which `up` alone needs
+
+    await run_demo(settings, progress)
 
 
 def last_words(log: Path) -> str:

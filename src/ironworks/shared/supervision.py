@@ -182,6 +182,14 @@ class SupervisorClient:
         """The supervisor's own process id."""
         return int((await self._ask("ping"))["pid"])
 
+    async def version(self) -> str:
+        """Which code it runs."""
+        return str((await self._ask("ping"))["version"])
+
+    async def leave(self) -> None:
+        """End the supervisor and nothing else: the next one adopts its programs."""
+        await self._ask("leave")
+
     async def shutdown(self) -> None:
         """Stop every program, dependents first, then the supervisor itself; returns when all are gone."""
         await self._ask("shutdown")

@@ -38,7 +38,8 @@ class AlreadyRunning(RuntimeError):
 class Home:
     """Where a supervisor keeps its things, and what its programs get.
 
-    `instance` is a short name for this home, part of its programs' mark; `environment` is what every program inherits.
+    `instance` is a short name for this home, part of its programs' mark; `environment` is what every program inherits;
+    `version` tells the code of one supervisor from another's.
     """
 
     instance: str
@@ -47,6 +48,7 @@ class Home:
     lock: Path
     log: Path
     environment: Mapping[str, str]
+    version: str = ""
 
 
 class Supervisor:
@@ -85,8 +87,9 @@ class Supervisor:
             if current is not None and current.spec.definition == spec.definition and current.state != "failed":
                 return current
             self._refuse_if_closing()
+            held = current.spec.listen if current is not None else ()  # perhaps in an adopted process alone
             try:
-                self._listeners.open(spec.listen)
+                self._listeners.open([listen for listen in spec.listen if listen not in held])
             except OSError as problem:
                 raise SupervisorRefused("ADDRESS_IN_USE", problem.strerror or str(problem)) from problem
             if current is not None:
@@ -298,7 +301,13 @@ async def _list(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, An
 
 
 async def _ping(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, Any]:
-    return {"pid": os.getpid()}
+    return {"pid": os.getpid(), "version": supervisor.home.version}
+
+
+async def _leave(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, Any]:
+    supervisor.remember()
+    asyncio.get_running_loop().call_later(0.05, os._exit, 0)  # without the cleanup that would stop everything
+    return {}
 
 
 async def _shutdown(supervisor: Supervisor, request: dict[str, Any]) -> dict[str, Any]:
@@ -312,5 +321,6 @@ _OPERATIONS: dict[str, Callable[[Supervisor, dict[str, Any]], Awaitable[dict[str
     "remove": _remove,
     "list": _list,
     "ping": _ping,
+    "leave": _leave,
     "shutdown": _shutdown,
 }
