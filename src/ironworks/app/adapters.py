@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ironworks.app.settings import Settings
-from ironworks.platform import notification, secrets
+from ironworks.platform import iam, notification, secrets
 from ironworks.products.inference import clusters, endpoints, models
 from ironworks.shared.supervision import SupervisorClient
 
@@ -21,6 +21,8 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
     return {
         clusters.Drivers: clusters.Drivers({"local": local.driver}),
         endpoints.GatewayAddress: endpoints.GatewayAddress(settings.gateway_url),
+        iam.Identity: iam.Identity(),
+        notification.MailSettings: notification.MailSettings(settings.api_url),
         notification.Mailer: _mailer(settings),
         secrets.Keyring: keyring,
     }
@@ -29,5 +31,5 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
 def _mailer(settings: Settings) -> notification.Mailer:
     """SMTP where the settings name a server, else files that the command line can show."""
     if settings.smtp_url:
-        return notification.SmtpMailer(settings.smtp_url, settings.mail_from)
+        return notification.SmtpMailer.at(settings.smtp_url, settings.mail_from)
     return notification.FileMailer(settings.mail, settings.mail_from)

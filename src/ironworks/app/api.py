@@ -11,7 +11,6 @@ import orjson
 import uvicorn
 
 from ironworks.app.adapters import adapters_of
-from ironworks.app.bootstrap import bootstrap
 from ironworks.app.domains import Catalogue
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process, run_together
@@ -37,8 +36,6 @@ def main(settings: Settings, arguments: Sequence[str]) -> int | None:
 
 async def _serve(settings: Settings) -> None:
     async with open_process(settings, "api") as process:
-        await bootstrap(process)
-        process.changed()
         config = uvicorn.Config(
             await build_api(process), http="httptools", loop="uvloop", lifespan="off", log_config=None,
             access_log=False, server_header=False, date_header=True, timeout_graceful_shutdown=5,
@@ -51,15 +48,18 @@ async def _serve(settings: Settings) -> None:
 
 async def build_api(process: Process) -> Api:
     """The application over this process's parts."""
+    adapters = adapters_of(process.settings, process.keyring)
+    identity = adapters[iam.Identity]
+    assert isinstance(identity, iam.Identity)
     watches = Watches(process.database, process.tail, grant_kinds=GRANT_KINDS)
     routers = all_routers(process.catalogue, watches.open)
     return Api(
         database=process.database,
         table=RouteTable([route for router in routers for route in router.routes]),
-        authenticate=await iam.open_authenticator(process.database),
+        authenticate=iam.BearerAuthenticator(identity),
         changed=process.changed,
         refused=_record_refusal,
-        injected=adapters_of(process.settings, process.keyring),
+        injected=adapters,
     )
 
 

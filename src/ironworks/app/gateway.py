@@ -17,11 +17,12 @@ from ironworks.platform import billing, iam, metering
 from ironworks.products.inference import endpoints
 from ironworks.products.tokenfactory import gateway, routing
 from ironworks.shared import telemetry
-from ironworks.shared.changelog import Lagged, Tail
+from ironworks.shared.changelog import Lagged, Notice, Tail
 from ironworks.shared.context import system_actor
 from ironworks.shared.db import Database
 
 ACTOR = system_actor("gateway")
+KEY_EVENTS = ("platform.iam.", "platform.tenancy.", "platform.registry.")
 BEAT = 0.3
 """Seconds between two confirmations that what the gateway knows is what the log says."""
 FRESH = 2.0
@@ -48,18 +49,25 @@ async def _serve(settings: Settings) -> None:
 
 async def _feed(tail: Tail, program: gateway.Gateway) -> None:
     """Tell the gateway of every change, and that there was none."""
-    with tail.subscribe(lambda notice: notice.kind is not None) as news:
+    with tail.subscribe(lambda notice: bool(_kind_of(notice))) as news:
         await tail.ready()
         program.notice("")
         while True:
             await news.wait(BEAT)
             try:
-                for kind in {notice.kind for notice in news.take()[0]}:
-                    program.notice(kind or "")
+                for kind in {_kind_of(notice) for notice in news.take()[0]}:
+                    program.notice(kind)
             except Lagged:
                 program.notice("")
             if tail.age() < FRESH:
                 program.heartbeat()
+
+
+def _kind_of(notice: Notice) -> str:
+    """The kind that a notice concerns; some events change what keys are worth without a change of a resource."""
+    if notice.kind is not None:
+        return notice.kind
+    return iam.API_KEY.name if (notice.event_type or "").startswith(KEY_EVENTS) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +78,32 @@ class Keys:
 
     @property
     def kinds(self) -> frozenset[str]:
-        return iam.GATEWAY_KEY_KINDS
+        return frozenset(iam.KEY_SOURCES)
 
     async def load_keys(self) -> Sequence[gateway.KeyView]:
         async with self.database.transaction(ACTOR) as ctx:
             found = await iam.list_gateway_keys(ctx)
+            now = ctx.now()
         return [
             gateway.KeyView(
-                uid=key.uid,
+                uid=_plain(key.uid),
                 digest=digest,
                 scope=key.scope,
-                owner=key.owner,
-                invoke_scopes=tuple(key.invoke_scopes),
+                owner=_plain(key.owner),
+                invoke_scopes=key.paths,
                 disabled=key.disabled,
                 suspended=key.suspended,
                 expires_at=key.expires_at.timestamp() if key.expires_at else None,
             )
             for key in found
-            for digest in key.digests
+            for digest in (key.hash, key.previous_hash)
+            if digest is not None and (digest is key.hash or (key.previous_until and key.previous_until > now))
         ]
+
+
+def _plain(uid: UUID) -> UUID:
+    """The standard library's UUID of the driver's, which the spool's JSON encoder does not know."""
+    return UUID(int=uid.int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,7 @@ class Targets:
             found = await endpoints.list_targets(ctx)
         return [
             routing.Target(
-                uid=target.endpoint,
+                uid=_plain(target.endpoint),
                 scope=target.path,
                 name=target.name,
                 model=target.model,

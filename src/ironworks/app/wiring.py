@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -12,10 +13,10 @@ from typing import Any
 from ironworks.app.domains import Catalogue, collect
 from ironworks.app.settings import Role, Settings
 from ironworks.platform import audit, secrets
-from ironworks.shared.changelog import CHANGED, Sequencer, Tail
+from ironworks.shared.changelog import Sequencer, Tail
 from ironworks.shared.context import Services
 from ironworks.shared.db import Database
-from ironworks.shared.notify import Notifier
+from ironworks.shared.notify import CHANGED, Notifier
 from ironworks.shared.queue import CHANNEL as WORK
 
 SEALS = ("select platform_audit.seal($1)",)
@@ -68,7 +69,7 @@ def master_key_source(settings: Settings) -> secrets.MasterKeySource:
     if settings.master_key is not None:
         return secrets.TextMasterKeys(settings.master_key)
     if settings.master_key_command is not None:
-        return secrets.CommandMasterKeys(settings.master_key_command)
+        return secrets.CommandMasterKeys(tuple(shlex.split(settings.master_key_command)))
     return secrets.FileMasterKeys(settings.master_key_file)
 
 

@@ -71,7 +71,7 @@ def rotate_key(ctx: click.Context, name: str, scope: str | None, grace: int) -> 
     answer = client.request(
         "POST", f"/api/v1/scopes/{place}/{kind.plural}/{bare}:rotate", body={"grace_seconds": grace}
     )
-    click.echo(answer["secret"])
+    click.echo(answer["key"])
 
 
 COMMANDS = (login, logout, whoami, rotate_key)

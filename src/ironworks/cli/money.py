@@ -66,9 +66,8 @@ def print_chain(chain: dict[str, Any]) -> None:
     click.echo(f"usage     {event['occurred_at']}  {event['scope']}  {event['model']}  {event['route']}  ({how})")
     for line in chain["lines"]:
         cost = f"{line['cost']['amount']} {line['cost']['currency']}"
-        click.echo(
-            f"  line    {line['quantity']:>8} {line['meter']} x {line['unit_price']} = {cost}  (price {line['price_id']})"
-        )
+        how = f"{line['quantity']:>8} {line['meter']} x {line['unit_price']}"
+        click.echo(f"  line    {how} = {cost}  (price {line['price_id']})")
     for line in chain["unrated"]:
         click.echo(f"  waiting {line['quantity']:>8} {line['meter']}: {line['reason']}")
     for t in chain["transfers"]:
