@@ -35,7 +35,6 @@ RETENTION: Final = timedelta(days=7)
 """How long a change stays readable. A watch that was away for longer lists again; consumers keep what they need."""
 
 _LEADER = 0x49524F53  # "IROS": the session-level lock of the one sequencer
-_STALLED = "10000"  # ms without a word, after which the server takes a stopped leader's lock away
 
 E = TypeVar("E", bound=Event)
 
@@ -126,7 +125,7 @@ class Sequencer:
     """Numbers committed changes. Run one in every API and worker process; one of them leads.
 
     The leader holds a session-level lock, so another takes over when it dies, and also when it is stopped and says
-    nothing for ten seconds. Two that both believe they lead would do no harm: each batch takes a lock of its own.
+    nothing for a while. Two that both believe they lead would do no harm: each batch takes a lock of its own.
 
     Args:
         url: database of an API or worker login.
@@ -134,16 +133,25 @@ class Sequencer:
             for instance `select platform_audit.seal($1)`. One that fails stops neither the others nor the log.
         poll: seconds between looks without a wake-up.
         standby: seconds between attempts to become leader.
+        patience: seconds without a word after which the server ends a leader's session.
     """
 
     def __init__(
-        self, url: str, also: Sequence[str] = (), *, batch: int = 1_000, poll: float = 0.2, standby: float = 0.5
+        self,
+        url: str,
+        also: Sequence[str] = (),
+        *,
+        batch: int = 1_000,
+        poll: float = 0.2,
+        standby: float = 0.5,
+        patience: float = 10.0,
     ) -> None:
         self.url = url
         self.also = tuple(also)
         self.batch = batch
         self.poll = poll
         self.standby = standby
+        self.patience = patience
         self.leading = False
 
     async def run(self) -> None:
@@ -151,7 +159,8 @@ class Sequencer:
         await keep_trying(self._session, "the sequencer")
 
     async def _session(self) -> None:
-        async with dedicated(self.url, "ironworks-sequencer", idle_session_timeout=_STALLED) as connection:
+        settings = {"idle_session_timeout": str(int(self.patience * 1000))}
+        async with dedicated(self.url, "ironworks-sequencer", **settings) as connection:
             await lead(connection, _LEADER, self.standby)
             wake = await listen(connection, CHANGED)
             self.leading = True
