@@ -200,8 +200,8 @@ class Moves:
 def plan_moves(replicas: Sequence[clusters.Replica], revision: str, wanted: int) -> Moves:
     """One step from the replicas there are to `wanted` ones of `revision`.
 
-    While older ones serve, new ones start one at a time, and an old one goes only when enough others serve. What
-    serves nobody goes at once.
+    While older ones serve, new ones start one at a time with never more than one too many there, and an old one goes
+    only when enough others serve. What serves nobody goes at once.
     """
     present = [r for r in replicas if r.phase != "stopping"]
     current = [r for r in present if r.revision == revision and r.ordinal < wanted]
@@ -210,8 +210,9 @@ def plan_moves(replicas: Sequence[clusters.Replica], revision: str, wanted: int)
     taken = {(r.revision, r.ordinal) for r in replicas}
     missing = [n for n in range(wanted) if (revision, n) not in taken]
     settled = all(r.phase in SERVING for r in current)
-    if serving_surplus and any(r.revision != revision for r in serving_surplus):
-        missing = missing[:1] if settled else []
+    if any(r.revision != revision for r in serving_surplus):
+        room = len(replicas) <= wanted  # one that is finishing its requests still takes its memory
+        missing = missing[:1] if settled and room else []
     serving = sum(r.phase in SERVING for r in current) + len(serving_surplus)
     spare = max(0, serving - wanted)
     leaving = sorted(serving_surplus, key=lambda r: (r.ordinal, r.name), reverse=True)[:spare]

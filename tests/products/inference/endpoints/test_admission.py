@@ -1,0 +1,134 @@
+"""What the API refuses of endpoints, registries and clusters, with every problem named."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ironworks.products.inference import clusters, endpoints, engines, models
+from ironworks.shared.errors import Conflict, Invalid, IronworksError, NotFound
+from tests.support import world as worlds
+from tests.support.postgres import TestDatabase
+from tests.support.world import World, scope_world
+
+DOMAINS = tuple(f"products.inference.{name}" for name in ("engines", "models", "clusters", "endpoints"))
+DEV = "acme.shop.dev"
+
+
+@pytest.fixture
+async def world(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """The operator's builtins, and the tenant acme.shop.dev."""
+    monkeypatch.setattr(worlds, "DOMAINS", (*worlds.DOMAINS, *DOMAINS))
+    async with scope_world(database) as made:
+        for kind, manifests in (
+            (engines.ENGINE, engines.builtins()),
+            (models.MODEL_REGISTRY, models.builtins()),
+            (clusters.CLUSTER, clusters.builtins()),
+        ):
+            for manifest in manifests:
+                await made.make(kind, "", manifest["metadata"]["name"], manifest["spec"])
+        await made.scope(DEV)
+        yield made
+
+
+async def _fields(world: World, spec: dict[str, Any]) -> set[str]:
+    """The fields that are complained about when an endpoint with `spec` is created."""
+    with pytest.raises(Invalid) as refusal:
+        await world.make(endpoints.ENDPOINT, DEV, "chat", spec)
+    assert all(each["problem"] for each in refusal.value.details["fields"])
+    return {each["field"] for each in refusal.value.details["fields"]}
+
+
+async def test_a_model_name_is_all_that_an_endpoint_needs(world: World) -> None:
+    made = await world.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
+    assert made.spec.cluster == "-/local"
+    assert made.spec.engine.engine == "-/llama-cpp"
+    assert made.spec.model.registry == "-/builtin"
+    assert made.spec.replicas.num == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({}, "spec.model"),
+        ({"model": {"name": "nothing"}}, "spec.model"),
+        ({"model": {"name": "smollm2", "version": "0"}}, "spec.model"),
+        ({"model": {"name": "smollm2", "file": "/etc/passwd"}}, "spec.model"),
+        ({"model": {"name": "smollm2", "task": "text-rerank"}}, "spec.model.task"),
+        ({"model": {"name": "smollm2", "registry": "-/none"}}, "spec.model.registry"),
+        ({"model": {"name": "smollm2"}, "cluster": "local"}, "spec.cluster"),
+        ({"model": {"name": "smollm2"}, "engine": {"engine": "-/vllm"}}, "spec.engine.engine"),
+        ({"model": {"name": "smollm2"}, "engine": {"version": "9"}}, "spec.engine.version"),
+        ({"model": {"name": "smollm2"}, "replicas": {"num": -1}}, "spec.replicas.num"),
+        ({"model": {"name": "smollm2"}, "replicas": {"num": 65}}, "spec.replicas.num"),
+        ({"model": {"name": "smollm2"}, "resources": {"cpu": "lots"}}, "spec.resources.cpu"),
+        ({"model": {"name": "smollm2"}, "resources": {"memory": "0"}}, "spec.resources.memory"),
+        ({"model": {"name": "smollm2"}, "env": {"LD_PRELOAD": "/tmp/x.so"}}, "spec.env.LD_PRELOAD"),
+        ({"model": {"name": "smollm2"}, "env": {"IRONWORKS_ENGINE_KEY": "x"}}, "spec.env.IRONWORKS_ENGINE_KEY"),
+        ({"model": {"name": "smollm2"}, "colour": "red"}, "spec.colour"),
+    ],
+)
+async def test_what_could_never_run_is_refused_by_field(world: World, spec: dict[str, Any], field: str) -> None:
+    assert await _fields(world, spec) == {field}
+
+
+async def test_every_problem_is_told_at_once(world: World) -> None:
+    spec = {
+        "model": {"name": "nothing"},
+        "variables": {"engine_args": {"ctx_size": -1, "parallel": "many", "n_gpu": 1}},
+        "env": {"PATH": "/tmp"},
+    }
+    assert await _fields(world, spec) == {
+        "spec.model",
+        "spec.variables.engine_args.ctx_size",
+        "spec.variables.engine_args.parallel",
+        "spec.variables.engine_args.n_gpu",
+        "spec.env.PATH",
+    }
+
+
+async def test_the_cluster_of_an_endpoint_never_changes(world: World) -> None:
+    await world.make(clusters.CLUSTER, "", "other", {"type": "local"})
+    await world.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
+    with pytest.raises(Invalid, match="immutable"):
+        await world.change(endpoints.ENDPOINT, DEV, "chat", {"cluster": "-/other"})
+
+
+async def test_what_an_endpoint_uses_cannot_go(world: World) -> None:
+    await world.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
+    for kind, name in ((clusters.CLUSTER, "local"), (engines.ENGINE, "llama-cpp"), (models.MODEL_REGISTRY, "builtin")):
+        with pytest.raises(Conflict, match=r"acme\.shop\.dev/chat"):
+            await world.delete(kind, "", name)
+
+
+async def test_only_the_operator_offers_its_machines_and_folders(world: World) -> None:
+    with pytest.raises(Invalid, match="only the operator"):
+        await world.make(clusters.CLUSTER, DEV, "mine", {"type": "local"})
+    with pytest.raises(Invalid, match="only the operator"):
+        await world.make(models.MODEL_REGISTRY, DEV, "mine", {"type": "directory", "directory": "/etc"})
+    await world.make(models.MODEL_REGISTRY, "", "folder", {"type": "directory", "directory": "/srv/models"})
+
+
+async def test_a_developer_deploys_on_what_the_operator_offers_and_changes_none_of_it(world: World) -> None:
+    dev = await world.user("dev@example.com")
+    await world.grant("user:dev@example.com", "-/developer", DEV)
+    await world.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}}, dev)
+    assert (await world.get(clusters.CLUSTER, "", "local", dev)).name == "local"
+    with pytest.raises(IronworksError) as refusal:
+        await world.change(clusters.CLUSTER, "", "local", {"config": {"local": {"cpu": "1"}}}, dev)
+    assert refusal.value.status in (403, 404)
+
+
+async def test_a_registry_of_another_tenant_does_not_exist(world: World) -> None:
+    await world.scope("acme.shop.prod")
+    await world.make(models.MODEL_REGISTRY, "acme.shop.prod", "theirs", {"type": "package", "models": []})
+    dev = await world.user("dev@example.com")
+    await world.grant("user:dev@example.com", "-/developer", DEV)
+    with pytest.raises(NotFound):
+        await world.get(models.MODEL_REGISTRY, "acme.shop.prod", "theirs", dev)
+    with pytest.raises(Invalid, match="does not exist"):
+        await world.make(
+            endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "m", "registry": "acme.shop.prod/theirs"}}, dev
+        )
