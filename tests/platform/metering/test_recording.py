@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import product
 
 import asyncpg
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from ironworks.platform import metering, registry
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, TENANT, money_world, usage
-from tests.support.postgres import TestDatabase
+from tests.support.postgres import Role, TestDatabase
 
 
 @pytest.fixture
@@ -70,39 +71,36 @@ async def test_other_content_under_the_same_id_is_kept_as_a_conflict(world: Lowe
     assert row["path"] == TENANT
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"quantities": {"input_tokens": -1}}, "bad_quantity"),
-        ({"quantities": {"input_tokens": metering.MAX_QUANTITY + 1}}, "bad_quantity"),
-        ({"quantities": {"input_tokens": 1.5}}, "bad_quantity"),
-        ({"quantities": {"input_tokens": 10**5000}}, "bad_quantity"),
-        ({"quantities": {"input_tokens": True}}, "bad_quantity"),
-        ({"quantities": {"input_tokens": float("nan")}}, "bad_quantity"),
-        ({"quantities": {"bananas": 1}}, "unknown_meter"),
-        ({"occurred_at": NOON.replace(tzinfo=None)}, "bad_time"),
-        ({"scope": "Not A Path"}, "bad_scope"),
-        ({"scope": "-"}, "bad_scope"),
-        ({"endpoint_scope": "a..b"}, "bad_scope"),
-        ({"model": "nul\0"}, "bad_text"),
-        ({"route": "half a \ud800 pair"}, "bad_text"),
-        ({"client_request_id": "x" * 513}, "bad_text"),
-        ({"dimensions": {"\0": "x"}}, "bad_text"),
-    ],
-)
-async def test_what_breaks_a_rule_is_set_aside_and_the_rest_of_the_batch_counts(
-    world: LowerWorld, changes: dict[str, object], reason: str
-) -> None:
-    bad = usage("bad", **changes)
-    assert await record(world, usage("a"), bad, usage("b")) == [usage("a"), usage("b")]
-    assert await record(world, bad) == []
-    assert await set_aside(world) == {"bad": reason}
+BAD: list[tuple[dict[str, object], str]] = [
+    ({"quantities": {"input_tokens": -1}}, "bad_quantity"),
+    ({"quantities": {"input_tokens": metering.MAX_QUANTITY + 1}}, "bad_quantity"),
+    ({"quantities": {"input_tokens": 1.5}}, "bad_quantity"),
+    ({"quantities": {"input_tokens": 10**5000}}, "bad_quantity"),
+    ({"quantities": {"input_tokens": True}}, "bad_quantity"),
+    ({"quantities": {"input_tokens": float("nan")}}, "bad_quantity"),
+    ({"quantities": {"bananas": 1}}, "unknown_meter"),
+    ({"occurred_at": NOON.replace(tzinfo=None)}, "bad_time"),
+    ({"scope": "Not A Path"}, "bad_scope"),
+    ({"scope": "-"}, "bad_scope"),
+    ({"endpoint_scope": "a..b"}, "bad_scope"),
+    ({"model": "nul\0"}, "bad_text"),
+    ({"route": "half a \ud800 pair"}, "bad_text"),
+    ({"client_request_id": "x" * 513}, "bad_text"),
+    ({"dimensions": {"\0": "x"}}, "bad_text"),
+]
 
 
-@pytest.mark.parametrize("event_id", ["", "a b", "x" * 201, "nul\0", "\ud800", "'; drop table x; --"])
-async def test_an_id_that_is_none_is_set_aside(world: LowerWorld, event_id: str) -> None:
-    assert await record(world, usage(event_id), usage("b")) == [usage("b")]
-    assert list((await set_aside(world)).values()) == ["bad_id"]
+async def test_what_breaks_a_rule_is_set_aside_and_the_rest_of_the_batch_counts(world: LowerWorld) -> None:
+    bad = [usage(f"bad-{n}", **changes) for n, (changes, _) in enumerate(BAD)]
+    assert await record(world, usage("a"), *bad, usage("b")) == [usage("a"), usage("b")]
+    assert await record(world, *bad) == []
+    assert await set_aside(world) == {f"bad-{n}": reason for n, (_, reason) in enumerate(BAD)}
+
+
+async def test_an_id_that_is_none_is_set_aside(world: LowerWorld) -> None:
+    bad = [usage(event_id) for event_id in ("", "a b", "x" * 201, "nul\0", "\ud800", "'; drop table x; --")]
+    assert await record(world, *bad, usage("b")) == [usage("b")]
+    assert list((await set_aside(world)).values()) == ["bad_id"] * len(bad)
 
 
 async def test_a_mended_event_counts_under_its_id(world: LowerWorld) -> None:
@@ -185,14 +183,14 @@ async def test_a_reader_sees_the_usage_of_its_scopes_alone(world: LowerWorld) ->
             assert len(await metering.list_set_aside(ctx, "", 10)) == (permission == "usage:read")
 
 
-@pytest.mark.parametrize("table", ["usage_claim", "usage_event", "set_aside"])
-async def test_no_role_of_ours_changes_what_was_recorded(world: LowerWorld, table: str) -> None:
+async def test_no_role_of_ours_changes_what_was_recorded(world: LowerWorld) -> None:
     await record(world, usage("a"))
-    for role in ("api", "worker", "gateway"):
-        for verb in (f"delete from platform_metering.{table}", f"update platform_metering.{table} set event_id = 'b'"):
+    roles: tuple[Role, ...] = ("api", "worker", "gateway")
+    for role, table in product(roles, ("usage_claim", "usage_event", "set_aside")):
+        for statement in ("delete from {}", "update {} set event_id = 'b'", "truncate {}"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                async with world.system(role) as ctx:  # type: ignore[arg-type]
-                    await ctx.db.execute(verb)
+                async with world.system(role) as ctx:
+                    await ctx.db.execute(statement.format(f"platform_metering.{table}"))
 
 
 def test_every_field_is_content() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
+from itertools import product
 
 import asyncpg
 import pytest
@@ -13,10 +14,10 @@ import pytest
 from ironworks.platform import billing, pricing, registry
 from ironworks.platform.pricing.model import PriceInUse
 from ironworks.shared.context import Actor
-from ironworks.shared.errors import Forbidden, IronworksError
+from ironworks.shared.errors import Forbidden, Invalid
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, charge, check_books, money_world, usage
-from tests.support.postgres import TestDatabase
+from tests.support.postgres import Role, TestDatabase
 
 INPUT = pricing.PriceKey("input_tokens", "*", "USD")
 
@@ -65,12 +66,12 @@ async def test_a_price_keeps_every_digit(world: LowerWorld, operator: Actor) -> 
         assert exact in [p.unit_price for p in await pricing.list_prices(ctx)]
 
 
-@pytest.mark.parametrize("text", ["-0.1", "1000001", "NaN", "Infinity", "-Infinity", "0.0000000000000000001"])
-async def test_what_is_no_price_is_refused(world: LowerWorld, operator: Actor, text: str) -> None:
-    with pytest.raises(IronworksError) as caught:
-        async with world.acting(operator) as ctx:
-            await pricing.create_price(ctx, INPUT, Decimal(text))
-    assert (caught.value.status, caught.value.details["fields"][0]["field"]) == (422, "unit_price")
+async def test_what_is_no_price_is_refused(world: LowerWorld, operator: Actor) -> None:
+    for text in ("-0.1", "1000001", "NaN", "Infinity", "-Infinity", "0.0000000000000000001"):
+        with pytest.raises(Invalid) as caught:
+            async with world.acting(operator) as ctx:
+                await pricing.create_price(ctx, INPUT, Decimal(text))
+        assert [problem["field"] for problem in caught.value.details["fields"]] == ["unit_price"]
 
 
 async def test_an_unknown_meter_has_no_price(world: LowerWorld, operator: Actor) -> None:
@@ -115,14 +116,15 @@ async def test_seeding_again_changes_nothing(world: LowerWorld, operator: Actor)
     assert await world.query("select * from platform_pricing.price order by id") == before
 
 
-@pytest.mark.parametrize("table", ["price", "rated_line"])
-@pytest.mark.parametrize("verb", ["delete from {}", "update {} set currency = 'EUR'", "truncate {} cascade"])
-async def test_nobody_changes_a_price_or_a_rated_line(world: LowerWorld, table: str, verb: str) -> None:
+async def test_nobody_changes_a_price_or_a_rated_line(world: LowerWorld) -> None:
     await charge(world, usage())
-    statement = verb.format(f"platform_pricing.{table}")
-    for role in ("api", "worker", "gateway"):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            async with world.system(role) as ctx:  # type: ignore[arg-type]
-                await ctx.db.execute(statement)
-    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
-        await world.admin(statement)
+    roles: tuple[Role, ...] = ("api", "worker", "gateway")
+    verbs = ("delete from {}", "update {} set currency = 'EUR'", "truncate {} cascade")
+    for table, verb in product(("price", "rated_line"), verbs):
+        statement = verb.format(f"platform_pricing.{table}")
+        for role in roles:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with world.system(role) as ctx:
+                    await ctx.db.execute(statement)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+            await world.admin(statement)
