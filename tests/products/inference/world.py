@@ -219,7 +219,6 @@ async def make_world(database: TestDatabase, drivers: clusters.Drivers) -> World
     for kind, domain in BUILTINS:
         for manifest in domain.builtins():  # type: ignore[attr-defined]
             await world.insert(kind, "", manifest["metadata"]["name"], manifest["spec"])
-    await admin.execute("grant execute on function platform_tenancy.new_external_id() to ironworks_system")
     for table, path, name in (("account", "", "demo"), ("platform", "demo", "app"), ("tenant", "demo.app", "dev")):
         await admin.execute(
             f"insert into platform_tenancy.{table} (scope, name, spec) values ($1::text::ltree, $2, '{{}}')", path, name

@@ -1,7 +1,7 @@
 """Server-sent events of a completion, read as they pass (WHATWG HTML, "Server-sent events").
 
-Nearly every read is whole events with nothing in them but text; those pass as the bytes they are. Only what may hold
-usage, an error or the end is taken apart.
+Nearly every read is whole events with nothing in them but text; those pass as the bytes they are. Only from the first
+word on that may be usage, an error or the end are they taken apart.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ MAX_EVENT = 8 * 1024 * 1024
 DONE = b"data: [DONE]\n\n"
 
 _PRODUCED = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning|refusal)": ?"[^"]')
+_SPECIAL = (b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 
 
@@ -49,37 +50,50 @@ class StreamReader:
 
     def feed(self, data: bytes) -> bytes:
         """The complete events, up to the end, that the caller is to see now; may be empty."""
-        if (
-            not self._pending
-            and data.endswith(b"\n\n")
-            and b'"usage"' not in data
-            and b"[DONE]" not in data
-            and b'"error"' not in data
-            and b"\r" not in data
-        ):
+        if self._pending:
+            data = self._pending + data
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        end = data.rfind(b"\n\n") + 2
+        if end != len(data):
+            return self._feed_part(data, end)
+        self._pending = b""
+        special = _first_special(data)
+        if special < 0:
             self._count(data)
             return self._named(data)
-        return self._take_apart(self._pending + data)
+        start = data.rfind(b"\n\n", 0, special) + 2
+        if start < 2:
+            return self._named(self._take_apart(data))
+        self._count(data[:start])
+        return self._named(data[:start] + self._take_apart(data[start:]))
+
+    def _feed_part(self, data: bytes, end: int) -> bytes:
+        """`data` ends in the middle of an event, the last whole one at `end` (1 where there is none)."""
+        whole, rest = (data[:end], data[end:]) if end > 1 else (b"", data)
+        if len(rest) > MAX_EVENT:
+            self.fault = upstream_failed("the model server sent an event that does not end")
+            rest = b""
+        self._pending = b""
+        shown = self.feed(whole) if whole else b""
+        if not self.done and not self.fault:
+            self._pending = rest
+        return shown
 
     def finish(self) -> bytes:
         """The upstream's body ended: what was still incomplete counts as an event. Shown as by `feed`."""
-        return self._take_apart(self._pending + b"\n\n") if self._pending.strip() else b""
+        return self.feed(b"\n\n") if self._pending.strip() else b""
 
     def _take_apart(self, data: bytes) -> bytes:
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n")
-        *events, self._pending = data.split(b"\n\n")
-        if len(self._pending) > MAX_EVENT:
-            self.fault = upstream_failed("the model server sent an event that does not end")
+        """Whole events, one by one, up to the end of the stream."""
         out = []
-        for event in events:
+        for event in data[:-2].split(b"\n\n"):
             shown = self._event(event)
             if self.done or self.fault:
-                self._pending = b""
                 break
             if shown:
                 out.append(shown)
-        return self._named(b"\n\n".join((*out, b""))) if out else b""
+        return b"\n\n".join((*out, b"")) if out else b""
 
     def _event(self, event: bytes) -> bytes | None:
         """The event as the caller is to see it, without its blank line; None to hide it."""
@@ -87,7 +101,7 @@ class StreamReader:
         if data == b"[DONE]":
             self.done = True
             return None
-        if data is None or (b'"usage"' not in data and b'"error"' not in data):
+        if data is None or _first_special(data) < 0:
             self._count(event)
             return event
         try:
@@ -115,9 +129,10 @@ class StreamReader:
         return b"data: " + orjson.dumps(chunk)
 
     def _count(self, data: bytes) -> None:
+        """Nearly always every event is one piece of chat text, which is seen without looking for anything else."""
         plain = data.count(b'"content":"')
-        if plain == 1 and b'"content":""' not in data:
-            self.tokens += 1
+        if plain and plain == data.count(b"data:") and b'"content":""' not in data:
+            self.tokens += plain
         else:
             self.tokens += len(_PRODUCED.findall(data))
 
@@ -126,6 +141,12 @@ class StreamReader:
         if self._rename is None and b'"model"' in data:
             self._rename = self._field not in data
         return rename_model(data, self._field) if self._rename else data
+
+
+def _first_special(data: bytes) -> int:
+    """Where something begins that must be looked at: usage, an error, the end; -1 where there is nothing."""
+    found = [at for word in _SPECIAL if (at := data.find(word)) >= 0]
+    return min(found) if found else -1
 
 
 def _data_of(event: bytes) -> bytes | None:

@@ -56,6 +56,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._pool = pool
         self._transport: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
+        self._pieces: list[bytes] = []
         self._sink: AnswerSink | None = None
         self._served = 0
         self._open = True
@@ -122,14 +123,23 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as problem:
+            self._deliver()
             self._lose(f"the model server's answer is not HTTP: {problem}")
             return
+        if self._pieces:
+            self._deliver()
         if not self._status:
             self._head_size += len(data)
         if self._head_size > MAX_ANSWER_HEAD:
             self._lose("the model server's headers are too large")
         elif self._complete:
             self._end(reusable=self._reusable and not self._surplus)
+
+    def _deliver(self) -> None:
+        """Hand on all that one read brought at once: a stream's events may be chunks of a few bytes each."""
+        pieces, self._pieces = self._pieces, []
+        if pieces and self._sink is not None:
+            self._sink.on_data(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def eof_received(self) -> bool:
         if self._awaiting and self._status and not self._framed:
@@ -163,7 +173,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         if self._sink is not None and not self._complete:
-            self._sink.on_data(data)
+            self._pieces.append(data)
 
     def on_message_complete(self) -> None:
         if self._status:
