@@ -33,6 +33,7 @@ from ironworks.shared.errors import Conflict, NotFound, Unavailable
 from ironworks.shared.kind import Kind
 from ironworks.shared.notify import CHANGED, keep_trying
 from ironworks.shared.path import show_path
+from ironworks.shared.queue import CHANNEL
 
 log = telemetry.logger(__name__)
 _handled = telemetry.counter("ironworks_consumer_handled_total", "Log entries whose effect is committed", ["consumer"])
@@ -164,8 +165,9 @@ class ConsumerRunner:
         self.limit = limit
 
     async def run(self) -> None:
-        """Run them all until cancelled."""
+        """Run them all until cancelled, also where there are none."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(_for_ever())
             for consumer in self.consumers:
                 group.create_task(keep_trying(partial(self._follow, consumer), f"consumer {consumer.name}"))
 
@@ -206,6 +208,7 @@ class ConsumerRunner:
         if entries:
             _handled.labels(consumer.name).inc(done)
             self.poke(CHANGED)
+            self.poke(CHANNEL)
         return _Step(more=done == size)
 
     async def _isolate(self, consumer: Consumer, entries: list[Entry], done: int, problem: Exception) -> _Step:
@@ -263,6 +266,10 @@ class ConsumerRunner:
             async with self.db.transaction(system_actor(consumer.name)) as ctx:
                 await set_aside(ctx.db, consumer.name, letter, problem, 1)
         return True
+
+
+async def _for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 @dataclass(frozen=True, slots=True)
