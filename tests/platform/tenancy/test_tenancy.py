@@ -51,7 +51,8 @@ async def test_sql_as_the_api_cannot_reuse_a_path_either(world: World) -> None:
             )
     for statement in (
         "delete from platform_tenancy.node_path",
-        "insert into platform_tenancy.node_path (path, uid, kind, phase) values ('x', gen_random_uuid(), 'Account', 'active')",
+        "insert into platform_tenancy.node_path (path, uid, kind, phase)"
+        " values ('x', gen_random_uuid(), 'Account', 'active')",
         "update platform_tenancy.node_path set closed_at = null",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -240,14 +240,14 @@ begin
     delete from platform_iam.role_permission r where r.role = old.uid;
     return null;
   end if;
+  if session_user = 'ironworks_api' and exists (select from platform_iam.preset p where p.role = new.uid) then
+    raise exception 'the role % is a preset and stays as it is: make a role of your own', new.name
+      using errcode = 'IW499', detail = '{"status": 403}';
+  end if;
   wanted := coalesce(platform_iam.texts(new.spec -> 'permissions'), '{}');
   added := array(select w from unnest(wanted) w
                  except select r.permission from platform_iam.role_permission r where r.role = new.uid);
   if session_user = 'ironworks_api' then
-    if exists (select from platform_iam.preset p where p.role = new.uid) then
-      raise exception 'the role % is a preset and cannot be changed: make a role of your own', new.name
-        using errcode = 'IW499', detail = '{"status": 403}';
-    end if;
     perform platform_iam.check_permissions(added, 'spec.permissions');
     for place in select new.scope union select b.scope from platform_iam.binding b where b.role = new.uid loop
       perform platform_iam.refuse_grant(platform_iam.lacking(added, place), place);
@@ -334,7 +334,7 @@ create or replace trigger keep_subject after insert or delete or update of spec,
   for each row execute function platform_iam.keep_user();
 create or replace trigger keep_subject after insert or delete or update of spec, deletion_timestamp
   on platform_iam.service_account for each row execute function platform_iam.keep_service_account();
-create or replace trigger keep_role after insert or delete or update of spec on platform_iam.role
+create or replace trigger keep_role after insert or delete or update of spec, deletion_timestamp on platform_iam.role
   for each row execute function platform_iam.keep_role();
 create or replace trigger keep_assignment after insert or delete or update of spec, deletion_timestamp
   on platform_iam.role_assignment for each row execute function platform_iam.keep_assignment();
