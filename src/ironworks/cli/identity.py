@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from ironworks.cli.output import show_data, show_table
@@ -18,7 +20,7 @@ from ironworks.sdk.config import Profile, forget_profile
 def login(ctx: click.Context, email: str, password_stdin: bool) -> None:
     """Log in with e-mail and password, and keep the session for later commands."""
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\n")
+        password = sys.stdin.readline().rstrip("\n")
     else:
         password = click.prompt("Password", hide_input=True)
     url = (ctx.find_root().params.get("url") or load_profile().url).rstrip("/")

@@ -38,7 +38,7 @@ def full_name(kind: KindInfo, item: dict[str, Any]) -> str:
 
 def resource_table(items: Iterable[dict[str, Any]], kind: KindInfo, *, wide: bool) -> tuple[list[str], list[list[str]]]:
     """Heads and rows: SCOPE, NAME, the kind's columns, PHASE, AGE; `wide` adds labels and versions."""
-    heads = ["SCOPE", "NAME", *(c.rpartition(".")[2].upper() for c in kind.columns), "PHASE", "AGE"]
+    heads = ["SCOPE", "NAME", *map(_head, kind.columns), "PHASE", "AGE"]
     if wide:
         heads += ["LABELS", "GENERATION", "VERSION", "UID"]
     rows = []
@@ -52,6 +52,12 @@ def resource_table(items: Iterable[dict[str, Any]], kind: KindInfo, *, wide: boo
             row += [labels, str(meta["generation"]), str(meta["resource_version"]), meta["uid"]]
         rows.append(row)
     return heads, rows
+
+
+def _head(column: str) -> str:
+    """`spec.model.name` → MODEL: a second NAME would not say whose."""
+    *above, last = column.split(".")
+    return (above[-1] if last == "name" and len(above) > 1 else last).upper()
 
 
 def show_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -139,8 +139,10 @@ def apply(ctx: click.Context, files: tuple[str, ...], dry_run: bool, output: str
     if not files:
         raise click.UsageError("give -f FILE")
     results = []
+    made: set[str] = set()
     for document in in_order(read_documents(files), client.kinds):
-        results.append(answer := _apply_one(client, document, dry_run))
+        answer = _try_one(client, document, made) if dry_run else _apply_one(client, document)
+        results.append(answer)
         if output in ("table", "wide", "name"):
             kind = find_kind(client, document["kind"])
             suffix = " (dry run)" if dry_run else ""
@@ -151,13 +153,31 @@ def apply(ctx: click.Context, files: tuple[str, ...], dry_run: bool, output: str
         show_data(results, output)
 
 
-def _apply_one(client: Client, document: dict[str, Any], dry_run: bool) -> dict[str, Any]:
+def _apply_one(client: Client, document: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
     try:
         return client.apply(document, dry_run=dry_run)
     except ApiError:
         meta = document.get("metadata") or {}
         click.echo(f"{document['kind']} {meta.get('scope', '-')}/{meta.get('name')}:", err=True)
         raise
+
+
+def _try_one(client: Client, document: dict[str, Any], made: set[str]) -> dict[str, Any]:
+    """What applying would do. `made`: paths that earlier documents would make; in those nothing can be asked yet."""
+    kind, meta = client.kinds.find(str(document["kind"])), document["metadata"]
+    scope = str(meta.get("scope") or "-")
+    if scope in made:
+        resource = {"metadata": {"scope": scope, "name": meta["name"]}, "spec": document.get("spec") or {}}
+        answer = {"action": "created", "resource": resource, "diff": _whole(resource["spec"])}
+    else:
+        answer = _apply_one(client, document, dry_run=True)
+    if kind is not None and kind.node and answer["action"] == "created":
+        made.add(meta["name"] if scope == "-" else f"{scope}.{meta['name']}")
+    return answer
+
+
+def _whole(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"field": f"spec.{name}", "from": None, "to": value} for name, value in spec.items()]
 
 
 @click.command()
@@ -170,8 +190,9 @@ def diff(ctx: click.Context, files: tuple[str, ...]) -> None:
     if not files:
         raise click.UsageError("give -f FILE")
     differs = False
+    made: set[str] = set()
     for document in in_order(read_documents(files), client.kinds):
-        answer = _apply_one(client, document, True)
+        answer = _try_one(client, document, made)
         if answer["action"] == "unchanged":
             continue
         differs = True

@@ -23,7 +23,13 @@ class KindInfo:
 
     def names(self) -> set[str]:
         """Every spelling: `ModelRegistry`, `model-registries`, `modelregistry`, `mr`."""
-        plain = {self.name, self.plural, self.short, self.plural.replace("-", "")}
+        plain = {
+            self.name,
+            self.plural,
+            self.short,
+            f"{self.short}s" if self.short else "",
+            self.plural.replace("-", ""),
+        }
         return {n.lower() for n in plain if n}
 
 
