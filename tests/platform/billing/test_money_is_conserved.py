@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -144,11 +145,22 @@ class Books(RuleBasedStateMachine):
         assert sum(self.run(balances()).values()) == 0
 
 
-def test_the_books_are_true_after_anything(postgres: Server) -> None:
-    machine = type("BooksHere", (Books,), {"server": postgres})
+def keep_books(server: Server, examples: int) -> None:
+    """Let hypothesis try `examples` stories, each on a database of its own."""
+    machine = type("BooksHere", (Books,), {"server": server})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+def test_the_books_are_true_after_anything(postgres: Server) -> None:
+    keep_books(postgres, 6)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_books_are_true_after_many_stories(postgres: Server) -> None:
+    keep_books(postgres, 200)
