@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ironworks.app.prerequisites import CannotRun, plainly
 from ironworks.app.progress import Progress
 from ironworks.app.settings import Settings, open_listener
 from ironworks.app.supervisor import AlreadyRunning, end_leftovers, is_running
+from ironworks.app.supervisor.process import identify
 from ironworks.app.up import one_at_a_time
 from ironworks.shared.supervision import SupervisorClient, SupervisorUnavailable
 
@@ -38,7 +40,10 @@ async def _stop(settings: Settings) -> bool:
     if is_running(home):
         client = SupervisorClient(settings.control_socket, timeout=300)
         try:
+            supervisor = identify(await client.pid())
             await client.shutdown()
+            while supervisor is not None and supervisor.alive:  # noqa: ASYNC110 - it has nothing left to do but end
+                await asyncio.sleep(0.02)
         except SupervisorUnavailable as problem:
             if is_running(home):
                 raise CannotRun(f"the supervisor does not answer; see {home.log}") from problem

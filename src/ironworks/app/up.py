@@ -170,9 +170,15 @@ def _database_problem(settings: Settings, problem: Exception) -> str:
 
 async def _bootstrap(settings: Settings, progress: Progress) -> None:
     from ironworks.app.bootstrap import bootstrap  # brings every domain with it, which takes a moment
+    from ironworks.platform.secrets import BadMasterKey
 
     async with progress.step("operator") as step:
-        await bootstrap(settings)
+        try:
+            await bootstrap(settings)
+        except BadMasterKey as problem:
+            raise CannotRun(f"the master key cannot be used: {problem}") from problem
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
+            raise CannotRun(_database_problem(settings, problem)) from problem
         step.outcome = f"credentials are in {settings.credentials}"
 
 
