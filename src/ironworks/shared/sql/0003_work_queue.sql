@@ -54,9 +54,10 @@ grant execute on function shared.enqueue(text, uuid, interval)
   to ironworks_api, ironworks_worker, ironworks_gateway, ironworks_system;
 
 -- Up to slots[n] due items of kinds[n], oldest first, for one worker; an item that a writer holds locked is left for
--- the next round.
+-- the next round. The table's size swings faster than its statistics follow, so the plan is not left to them.
 create function shared.claim_work(worker uuid, runner text, kinds text[], slots int[])
-returns table (kind text, uid uuid, token uuid, wanted bigint, attempts int, waited double precision) language sql as $$
+returns table (kind text, uid uuid, token uuid, wanted bigint, attempts int, waited double precision) language sql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
   with due as materialized (
     select found.*
     from unnest(claim_work.kinds, claim_work.slots) as lane (kind, slots)
