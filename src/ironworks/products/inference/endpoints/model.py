@@ -145,7 +145,7 @@ class Target:
     """Where the gateway sends requests for an endpoint.
 
     `model` is the model's name to send upstream, `replicas` the (host, port) pairs that serve now, `bearer` the key
-    that they demand, `resource_version` grows with every change.
+    that they demand, `created_at` when the endpoint was declared, `resource_version` grows with every change.
     """
 
     endpoint: UUID
@@ -155,6 +155,7 @@ class Target:
     model: str
     replicas: tuple[tuple[str, int], ...]
     bearer: str = field(repr=False)
+    created_at: datetime
     generation: int
     resource_version: int
 

