@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import uvicorn
 
+from ironworks.app import operations
 from ironworks.app.adapters import adapters_of
 from ironworks.app.domains import Catalogue
 from ironworks.app.settings import Settings
@@ -69,7 +70,7 @@ def all_routers(catalogue: Catalogue, watch: OpenWatch) -> list[Router]:
         *(kind_router(kind, watch) for kind in catalogue.kinds),
         *catalogue.routers,
         catalogue_router(list(catalogue.kinds)),
-        _operations_router(),
+        operations.router,
     ]
     return [*routers, _document_router(routers)]
 
@@ -83,26 +84,6 @@ async def _record_refusal(call: Call, error: IronworksError) -> None:
             ctx, "permission", str(error.details.get("permission", "")), str(error.details.get("scope", "")),
             permission=error.details.get("permission"), reason=error.code,
         )  # fmt: skip
-
-
-def _operations_router() -> Router:
-    router = Router("app.operations")
-
-    @router.get("/healthz", permission=PUBLIC, summary="Tell that the process lives.")
-    async def healthz() -> Raw:
-        return Raw(b"ok\n", "text/plain")
-
-    @router.get("/readyz", permission=PUBLIC, calls_out=True, summary="Tell whether the database answers.")
-    async def readyz(call: Call) -> Raw:
-        async with call.transaction() as ctx:
-            await ctx.allows("none:none", "")
-        return Raw(b"ok\n", "text/plain")
-
-    @router.get("/metrics", permission="metrics:read", summary="Metrics in Prometheus' text format.")
-    async def metrics() -> Raw:
-        return Raw(telemetry.render(), telemetry.CONTENT_TYPE)
-
-    return router
 
 
 def _document_router(described: list[Router]) -> Router:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from ironworks.app import operations
 from ironworks.shared.consumers import Consumer, consumer_of
-from ironworks.shared.declarations import Declarations, Permission, declarations_of_kind
+from ironworks.shared.declarations import Declarations, declarations_of_kind
 from ironworks.shared.http import Router
 from ironworks.shared.kind import Kind
 from ironworks.shared.reconcile import Reconciler, reconciler_of
@@ -39,9 +40,6 @@ DOMAINS = (
     "products.tokenfactory.gateway",
 )
 """Every domain, lower ones first."""
-
-OPERATIONS = Declarations(permissions=(Permission("metrics:read", "Read the processes' metrics"),))
-"""What the API itself asks for, beside the domains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def collect(domains: tuple[str, ...] = DOMAINS) -> Catalogue:
     reconcilers: list[Reconciler] = []
     consumers: list[Consumer] = []
     periodic: list[Schedule] = []
-    declarations: dict[str, Declarations] = {"app.operations": OPERATIONS}
+    declarations: dict[str, Declarations] = {"app.operations": operations.DECLARATIONS}
     for domain in domains:
         for kind in _kinds(domain):
             if kind.name in kinds:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from ironworks.app.adapters import adapters_of
+from ironworks.app.bootstrap import declare
 from ironworks.app.domains import Catalogue, collect
+from ironworks.app.operations import HOUSEKEEPING
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, host_name, open_process, run_together
 from ironworks.shared import telemetry
-from ironworks.shared.consumers import ConsumerRunner
+from ironworks.shared.consumers import ConsumerRunner, forget_consumer
 from ironworks.shared.reconcile_runtime import ReconcileRuntime, watch_consumers
 from ironworks.shared.relay import NatsPublisher, Relay
 
 EVENT_SUBJECTS = ("platform.>", "inference.>", "tokenfactory.>")
+RELAY = "relay.nats"
 
 
 def main(settings: Settings, arguments: Sequence[str]) -> int | None:
@@ -43,12 +47,18 @@ async def _work(settings: Settings, wanted: tuple[str, ...]) -> None:
             process.tail,
             process.notifier.poke,
         )
-        relays = []
-        if settings.nats_url:
-            publisher = NatsPublisher([settings.nats_url], EVENT_SUBJECTS)
-            relays.append(Relay(process.url, publisher, process.tail).run())
+        await declare(process)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, runtime.stop)
-        await run_together(runtime.run(), consumers.run(), *relays, *process.background())
+        await run_together(runtime.run(), consumers.run(), *await _relays(process), *process.background())
+
+
+async def _relays(process: Process) -> list[Coroutine[Any, Any, None]]:
+    """The relay to NATS where the settings name one; a relay that was switched off must not hold the log for ever."""
+    if process.settings.nats_url is None:
+        await forget_consumer(process.database, RELAY)
+        return []
+    publisher = NatsPublisher([process.settings.nats_url], EVENT_SUBJECTS)
+    return [Relay(process.url, publisher, process.tail, name=RELAY).run()]
 
 
 def build_runtime(process: Process, part: Catalogue) -> ReconcileRuntime:
@@ -57,7 +67,7 @@ def build_runtime(process: Process, part: Catalogue) -> ReconcileRuntime:
         process.database,
         part.reconcilers,
         adapters_of(process.settings, process.keyring),
-        schedules=part.schedules,
+        schedules=[*HOUSEKEEPING, *part.schedules],
         runner=host_name(),
         url=process.url,
         notifier=process.notifier,

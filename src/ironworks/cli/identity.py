@@ -19,10 +19,8 @@ from ironworks.sdk.config import Profile, forget_profile
 @fails_clearly
 def login(ctx: click.Context, email: str, password_stdin: bool) -> None:
     """Log in with e-mail and password, and keep the session for later commands."""
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    else:
-        password = click.prompt("Password", hide_input=True)
+    typed = sys.stdin.readline() if password_stdin else click.prompt("Password", hide_input=True)
+    password = typed.rstrip("\n")
     url = (ctx.find_root().params.get("url") or load_profile().url).rstrip("/")
     with Client(Profile(url)) as client:
         tokens = client.request("POST", "/api/v1/auth:login", body={"email": email, "password": password})

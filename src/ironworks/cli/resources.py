@@ -13,7 +13,7 @@ import click
 from ironworks.cli.documents import in_order, read_documents
 from ironworks.cli.output import age, full_name, output_option, resource_table, show_data, show_resources, show_table
 from ironworks.cli.session import TIMED_OUT, fails_clearly, find_kind, open_client, split_name
-from ironworks.sdk import ApiError, Client, KindInfo
+from ironworks.sdk import ApiError, Client, KindInfo, WatchEvent
 
 scope_option = click.option("-s", "--scope", metavar="PATH", help="Scope: acme.shop.eu, or - for the operator's.")
 file_option = click.option("-f", "--file", "files", multiple=True, metavar="FILE", help="YAML or JSON; - is stdin.")
@@ -76,21 +76,33 @@ def watch(ctx: click.Context, target: tuple[str, ...], scope: str | None, output
 
 
 def _print_changes(client: Client, kind: KindInfo, scope: str | None, output: str) -> None:
+    """Until interrupted; a stream that ended is taken up where it was, or anew from a list where that is too old."""
     cursor: str | None = None
     while True:
-        for event in client.watch(kind, scope, cursor):
-            cursor = event.cursor or cursor
-            if event.type == "relist":
-                cursor = None
-                break
-            if output == "json":
-                click.echo(json.dumps({"type": event.type, "object": event.object}))
-            elif event.object.get("metadata"):
-                rows = [[full_name(kind, event.object)]]
-                if "spec" in event.object:
-                    _, rows = resource_table([event.object], kind, wide=output == "wide")
-                click.echo("  ".join([f"{event.type:<8}", *rows[0]]))
+        try:
+            for event in client.watch(kind, scope, cursor):
+                cursor = event.cursor or cursor
+                if event.type == "relist":
+                    cursor = None
+                    break
+                _print_change(event, kind, output)
+        except ApiError as error:
+            if error.status != 410:
+                raise
+            cursor = None
+        if cursor is None:
+            show_resources(list(client.list(kind, scope)), kind, output)
         time.sleep(0.2)
+
+
+def _print_change(event: WatchEvent, kind: KindInfo, output: str) -> None:
+    if output == "json":
+        click.echo(json.dumps({"type": event.type, "object": event.object}))
+    elif event.object.get("metadata"):
+        rows = [[full_name(kind, event.object)]]
+        if "spec" in event.object:
+            _, rows = resource_table([event.object], kind, wide=output == "wide")
+        click.echo("  ".join([f"{event.type:<8}", *rows[0]]))
 
 
 @click.command()

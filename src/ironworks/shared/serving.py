@@ -367,9 +367,9 @@ def _response(route: Route, result: Any) -> Response:
     if result is None:
         return Response(status_code=204)
     if isinstance(result, BaseModel):
-        content = result.model_dump_json().encode()
+        content = result.model_dump_json(by_alias=True).encode()
     else:
-        content = TypeAdapter(route.returns).dump_json(result)
+        content = TypeAdapter(route.returns).dump_json(result, by_alias=True)
     return Response(content, route.status, media_type="application/json")
 
 

@@ -6,7 +6,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 from uuid import UUID
 
 from ironworks.shared.declarations import NotificationTemplate
@@ -40,7 +40,7 @@ class Mailer(Protocol):
     `keeps`: mails stay on this machine, so their text may be shown to the operator.
     """
 
-    keeps: bool
+    keeps: ClassVar[bool]
 
     async def send(self, message: Message) -> None:
         """Deliver, or raise MailRefused. May be called twice for one message."""

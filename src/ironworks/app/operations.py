@@ -1,0 +1,95 @@
+"""What operators ask of the installation itself: is it alive, its metrics, events that could not be handled; and the
+housekeeping of the kernel's own tables.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ironworks.shared import consumers, telemetry
+from ironworks.shared.changelog import prune_changes
+from ironworks.shared.context import Context, system_actor
+from ironworks.shared.db import Database
+from ironworks.shared.declarations import Declarations, Permission
+from ironworks.shared.http import PUBLIC, Call, Raw, Router
+from ironworks.shared.idempotency import forget_old_answers
+from ironworks.shared.schedules import Schedule, schedule_of, schedules
+
+METRICS = Permission("metrics:read", "Read the processes' metrics")
+DECLARATIONS = Declarations(
+    permissions=(METRICS, *consumers.DECLARATIONS.permissions),
+    audit_actions=consumers.DECLARATIONS.audit_actions,
+)
+router = Router("app.operations")
+
+
+@router.get("/healthz", permission=PUBLIC, summary="Tell that the process lives.")
+async def healthz() -> Raw:
+    return Raw(b"ok\n", "text/plain")
+
+
+@router.get("/readyz", permission=PUBLIC, calls_out=True, summary="Tell whether the database answers.")
+async def readyz(call: Call) -> Raw:
+    async with call.transaction() as ctx:
+        await ctx.allows(METRICS.name, "")
+    return Raw(b"ok\n", "text/plain")
+
+
+@router.get("/metrics", permission=METRICS.name, summary="Metrics in Prometheus' text format.")
+async def metrics() -> Raw:
+    return Raw(telemetry.render(), telemetry.CONTENT_TYPE)
+
+
+class DeadLetterQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    consumer: str | None = Field(None, max_length=200, description="Only this consumer's.")
+    limit: int = Field(100, ge=1, le=500)
+
+
+class DeadLetterView(BaseModel):
+    """An entry of the change log that a consumer could not handle, and went on without."""
+
+    id: int
+    consumer: str
+    position: int
+    subject: str = Field(description="The event's type, or kind and operation.")
+    scope: str
+    error: str
+    attempts: int
+    failed_at: datetime
+    replay_requested_at: datetime | None
+
+
+class DeadLetterList(BaseModel):
+    items: list[DeadLetterView]
+
+
+@router.get("/api/v1/dead-letters", permission="dead-letter:read")
+async def list_dead_letters(ctx: Context, query: DeadLetterQuery) -> DeadLetterList:
+    """List events that a consumer could not handle."""
+    found = await consumers.list_dead_letters(ctx, consumer=query.consumer, limit=query.limit)
+    return DeadLetterList(items=[DeadLetterView.model_validate(letter, from_attributes=True) for letter in found])
+
+
+@router.post("/api/v1/dead-letters/{letter}:replay", permission="dead-letter:replay", status=204)
+async def replay_dead_letter(ctx: Context, letter: str) -> None:
+    """Have the worker handle an entry again; it counts once."""
+    await consumers.replay_dead_letter(ctx, int(letter) if letter.isdigit() and len(letter) < 19 else 0)
+
+
+@schedules(every=3600)
+async def prune_change_log(db: Database) -> None:
+    """Drop what every reader is past and retention no longer keeps."""
+    await prune_changes(db)
+
+
+@schedules(every=3600)
+async def prune_answers(db: Database) -> None:
+    """Drop kept answers of idempotent requests."""
+    async with db.transaction(system_actor("housekeeping")) as ctx:
+        await forget_old_answers(ctx)
+
+
+HOUSEKEEPING: list[Schedule] = [s for s in map(schedule_of, (prune_change_log, prune_answers)) if s]
