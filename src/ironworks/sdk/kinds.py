@@ -57,17 +57,14 @@ class Kinds:
         return None
 
     def order(self) -> dict[str, int]:
-        """Kind name → rank, such that what others live in or refer to comes first."""
-        ranks: dict[str, int] = {}
-        nodes = [k for k in self.all if k.node]
-        for kind in sorted(
-            nodes, key=lambda k: min(("operator", "account", "platform", "tenant").index(x) for x in k.levels)
-        ):
-            ranks[kind.name] = len(ranks)
+        """Kind name → rank, such that what others live in or refer to comes first; equals may keep their order."""
+        levels = ("operator", "account", "platform", "tenant")
+        ranks = {k.name: min(map(levels.index, k.levels)) for k in self.all if k.node}
         rest = [k for k in self.all if not k.node]
+        rank = len(levels)
         while rest:
-            free = [k for k in rest if all(t in ranks or t == k.name for t in k.references.values())] or rest[:1]
-            for kind in free:
-                ranks[kind.name] = len(ranks)
-                rest.remove(kind)
+            free = [k for k in rest if all(t in ranks or t == k.name for t in k.references.values())] or rest
+            ranks.update(dict.fromkeys((k.name for k in free), rank))
+            rest = [k for k in rest if k not in free]
+            rank += 1
         return ranks
