@@ -16,6 +16,7 @@ SERVED = {
     "api": "serve the control API",
     "worker": "run everything that runs without a caller",
     "gateway": "serve the OpenAI-compatible gateway",
+    "dev": "tools for those who work on the project",
 }
 """Each is a module `ironworks.app.<name>` with `main(settings, arguments) -> int | None`."""
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironworks.app.contracts import write_contracts
+from ironworks.app.contracts import PUBLISHED, documents, published_problems, schema_document, write_contracts
 from ironworks.app.domains import collect
+from ironworks.app.scratch import scratch_database
 from ironworks.app.settings import Settings
 from ironworks.shared.kind import Kind, snake
 from ironworks.shared.migrations import PACKAGE, discover
@@ -24,14 +26,27 @@ def main(settings: Settings, arguments: Sequence[str]) -> int:
     kind.add_argument("name", help="for instance Bucket")
     contracts = tools.add_parser("contracts", help="regenerate contracts/")
     contracts.add_argument("--check", action="store_true", help="only compare")
-    contracts.add_argument("--database", help="administrator's URL of a migrated database, for schema.sql")
+    contracts.add_argument("--publish", action="store_true", help="promise from now on what the documents say")
+    contracts.add_argument("--database", help="administrator's URL of a migrated database; one of its own without it")
     found = parser.parse_args(arguments)
     if found.tool == "kind":
         return _write_kind(found.domain, found.name)
-    stale = asyncio.run(write_contracts(Path("contracts"), found.database, check=found.check))
+    return _contracts(Path("contracts"), found.database, check=found.check, publish=found.publish)
+
+
+def _contracts(folder: Path, database: str | None, *, check: bool, publish: bool) -> int:
+    made = documents()
+    with contextlib.nullcontext(database) if database else scratch_database() as url:
+        made["schema.sql"] = asyncio.run(schema_document(url))
+    broken = [] if publish else published_problems(folder, made)
+    stale = write_contracts(folder, made, check=check)
     for name in stale:
-        sys.stdout.write(f"contracts/{name} {'is out of date' if found.check else 'written'}\n")
-    return 1 if stale and found.check else 0
+        sys.stdout.write(f"{folder}/{name} {'is out of date' if check else 'written'}\n")
+    for problem in broken:
+        sys.stderr.write(f"breaks who keeps to {folder}/published: {problem}\n")
+    if publish:
+        write_contracts(folder / "published", {name: made[name] for name in PUBLISHED}, check=False)
+    return 1 if broken or (stale and check) else 0
 
 
 def _write_kind(domain: str, name: str) -> int:

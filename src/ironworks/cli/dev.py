@@ -24,9 +24,11 @@ def kind(domain: str, name: str) -> None:
 
 @dev.command()
 @click.option("--check", is_flag=True, help="Change nothing; exit code 1 if anything is out of date or was broken.")
-def contracts(check: bool) -> None:
+@click.option("--publish", is_flag=True, help="At a release: promise from now on what the documents say.")
+def contracts(check: bool, publish: bool) -> None:
     """Regenerate contracts/ from the code: OpenAPI, AsyncAPI, schema, authorization matrix, ownership."""
-    sys.exit(_server_side("contracts", *(["--check"] if check else [])))
+    flags = [flag for flag, wanted in (("--check", check), ("--publish", publish)) if wanted]
+    sys.exit(_server_side("contracts", *flags))
 
 
 def _server_side(*words: str) -> int:

@@ -55,12 +55,14 @@ def openapi_document(routes: list[Route], version: str) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, found)
     components = dict(definitions.get("$defs", {}))
     components["Error"] = _ENVELOPE
+    error = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Ironworks", "version": version},
         "paths": {p: dict(sorted(paths[p].items())) for p in sorted(paths)},
         "components": {
             "schemas": dict(sorted(components.items())),
+            "responses": {f"Error{status}": {"description": text, **error} for status, text in _ERRORS.items()},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"bearer": []}],
@@ -129,9 +131,8 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         }
     else:
         answers[str(route.status)] = {"description": "Answer"}
-    error = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
-    for status, description in _ERRORS.items():
-        answers[status] = {"description": description, **error}
+    for status in _ERRORS:
+        answers[status] = {"$ref": f"#/components/responses/Error{status}"}
     return answers
 
 
