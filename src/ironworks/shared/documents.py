@@ -47,14 +47,13 @@ class Document(BaseModel):
 
 @lru_cache(maxsize=256)
 def _model(name: str, spec: type[BaseModel]) -> type[Document]:
-    required: Any = ... if any(f.is_required() for f in spec.model_fields.values()) else Field(default_factory=spec)
-    made: Any = create_model(
-        f"{name}Document",
-        __base__=Document,
-        kind=(Literal[name], name),
-        spec=(spec, required),  # type: ignore[valid-type]
-    )
-    return made  # type: ignore[no-any-return]
+    needed = any(f.is_required() for f in spec.model_fields.values())
+    fields: dict[str, Any] = {
+        "kind": (Literal[name], name),
+        "spec": (spec, ... if needed else Field(default_factory=spec)),
+    }
+    made: type[Document] = create_model(f"{name}Document", __base__=Document, **fields)
+    return made
 
 
 def document_model(kind: Kind) -> type[Document]:
