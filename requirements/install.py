@@ -72,30 +72,20 @@ def create_venv():
 
 def install(wanted):
     say(f"installing what requirements/{wanted}.txt pins")
-    offline = "no packages can be had; is there a network? (PIP_INDEX_URL and UV_DEFAULT_INDEX name another index)"
+    offline = "no packages can be had: is there a network? PIP_INDEX_URL names another index"
     files = ["requirements/bootstrap.txt", f"requirements/{wanted}.txt"]
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     uv = [os.path.join(VENV, "bin", "uv"), "--quiet"]
-    sync = ["pip", "sync", "--python", PYTHON, "--require-hashes", *files]
+    sync = ["pip", "sync", "--require-hashes", *files]
     run(offline, [*pip, "-r", files[0]])
     # uv is fast; where only pip knows the way out (its own certificates, its own index), pip does it all
     run(offline, [*uv, *sync], [*uv, "--system-certs", *sync], [*pip, "-r", files[0], "-r", files[1]])
-    project = [
-        "pip",
-        "install",
-        "--python",
-        PYTHON,
-        "--offline",
-        "--no-deps",
-        "--no-build-isolation",
-        "--editable",
-        ".",
-    ]
-    run("cannot install the project itself", [*uv, *project])
+    project = "pip install --offline --no-deps --no-build-isolation --editable ."
+    run("cannot install the project itself", [*uv, *project.split()])
 
 
 def run(problem, *commands):
-    """Run the first of the commands that succeeds; says what the last one printed if none does."""
+    """Run the commands until one succeeds; where none does, the last one's last line is the reason."""
     environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", VIRTUAL_ENV=VENV)
     for command in commands:
         process = subprocess.Popen(
@@ -104,8 +94,8 @@ def run(problem, *commands):
         output = process.communicate()[0]
         if process.returncode == 0:
             return
-    sys.stderr.write(output)
-    fail(problem)
+    reason = [line.strip() for line in output.splitlines() if line.strip()][-1:]
+    fail(f"{problem} ({''.join(reason)})")
 
 
 def say(text):
@@ -119,4 +109,7 @@ def fail(problem):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except KeyboardInterrupt:
+        fail("interrupted; run it again to go on")
