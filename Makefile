@@ -26,12 +26,14 @@ status: .venv/.run ## show every part
 
 # every check runs, whatever the others say, and pytest has the last word
 test: .venv/.dev ## lint, types, import contracts, and every test but the long ones
-	@$(MAKE) --no-print-directory --keep-going lint || failed=1; \
-	$(bin)/python -m pytest -q -n $(JOBS) -m "not long" && test -z "$$failed"
+	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going lint || touch .venv/.lint-failed
+	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) -m "not long"
+	@test ! -e .venv/.lint-failed
 
 test-all: .venv/.dev ## the long ones too
-	@$(MAKE) --no-print-directory --keep-going lint || failed=1; \
-	$(bin)/python -m pytest -q -n $(JOBS) --timeout 3600 && test -z "$$failed"
+	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going lint || touch .venv/.lint-failed
+	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) --timeout 3600
+	@test ! -e .venv/.lint-failed
 
 .PHONY: ruff types imports
 lint: ruff types imports

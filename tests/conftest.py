@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ import pytest
 from tests.support.guard import MARK
 from tests.support.postgres import Server, TestDatabase, shared_server
 
+_PR_SET_PDEATHSIG = 1
 _GUARD = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
@@ -21,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """The main process, not its parallel workers, makes the run's folder and starts the guard that cleans up."""
     if hasattr(config, "workerinput"):
         return
+    if os.environ.pop("END_WITH_PARENT", ""):  # make hands no signal on when it is killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     folder = tempfile.mkdtemp(prefix="ironworks-test-", dir="/tmp")
     Path(folder).chmod(0o711)  # Postgres may run as another user
     os.environ[MARK] = folder
