@@ -51,8 +51,8 @@ async def note_sent(ctx: Context, message: Message, *, keep: bool) -> None:
 async def note_refused(ctx: Context, uid: UUID, error: str, pause: timedelta | None) -> None:
     """The mail was refused: try again after `pause`, or never (None)."""
     await ctx.db.execute(
-        "update platform_notification.mail set error = $2, due_at = coalesce($3 + $4::interval, due_at),"
-        " given_up_at = case when $4::interval is null then $3 end,"
+        "update platform_notification.mail set error = $2, due_at = coalesce($3::timestamptz + $4::interval, due_at),"
+        " given_up_at = case when $4::interval is null then $3::timestamptz end,"
         " variables = case when $4::interval is null then '{}' else variables end where uid = $1",
         uid, error, ctx.now(), pause,
     )  # fmt: skip
