@@ -133,8 +133,8 @@ class _Comparison:
 def _types(schema: dict[str, Any], document: Any) -> set[str]:
     """The JSON types that a schema takes; empty where it says nothing."""
     schema = _resolved(schema, document)
-    if "anyOf" in schema or "oneOf" in schema:
-        each = [_types(s, document) for s in schema.get("anyOf", schema.get("oneOf"))]
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        each = [_types(choice, document) for choice in choices]
         return set.union(*each) if all(each) else set()
     named = schema.get("type")
     return set(named) if isinstance(named, list) else {named} if named else set()
