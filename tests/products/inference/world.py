@@ -117,7 +117,7 @@ class ScriptedCluster:
         return {r.revision for r in self.replicas.values()}
 
 
-async def _no_audit(*_: Any) -> None: ...
+async def _no_audit(*_: Any, **__: Any) -> None: ...
 
 
 def _reconcilers() -> list[Reconciler]:
@@ -217,7 +217,7 @@ async def make_world(database: TestDatabase, drivers: clusters.Drivers) -> World
     admin = await asyncpg.connect(database.admin)
     world = World(database, admin, drivers, Services(audit=_no_audit, vault=secrets.EnvelopeVault(keyring)))
     for kind, domain in BUILTINS:
-        for manifest in domain.builtins():  # type: ignore[attr-defined]
+        for manifest in domain.builtins():
             await world.insert(kind, "", manifest["metadata"]["name"], manifest["spec"])
     for table, path, name in (("account", "", "demo"), ("platform", "demo", "app"), ("tenant", "demo.app", "dev")):
         await admin.execute(

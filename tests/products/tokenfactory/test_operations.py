@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import openai
@@ -74,6 +75,30 @@ async def test_openai_client_lists_what_the_key_may_call(world: World) -> None:
         names = {model.id async for model in client.models.list()}
     assert {"plain", "idle", f"{SCOPE}.eu/deep"} <= names
     assert not any("foreign" in name for name in names)
+
+
+async def test_openai_client_gets_one_model(world: World) -> None:
+    async with world.openai() as client:
+        assert (await client.models.retrieve("plain")).owned_by == SCOPE
+        assert (await client.models.retrieve(f"{SCOPE}.eu/deep")).id == f"{SCOPE}.eu/deep"
+        for unknown in ("nothing", "foreign", "other.app.dev/foreign"):
+            with pytest.raises(openai.NotFoundError):
+                await client.models.retrieve(unknown)
+
+
+async def test_a_model_for_something_else_is_not_asked(world: World, upstream: Upstream) -> None:
+    tasks = {"plain": "text-embedding", "renamed": "text-generation"}
+    world.source.targets = [replace(each, task=tasks.get(each.name)) for each in world.source.targets]
+    world.gateway.notice("Endpoint")
+    await until(lambda: any(each.task for each in world.gateway.core.mirror.read().routes.targets))
+    async with world.openai() as client:
+        with pytest.raises(openai.BadRequestError) as refused:
+            await client.chat.completions.create(**chat())
+        assert (refused.value.code, refused.value.param) == ("model_not_supported", "model")
+        with pytest.raises(openai.BadRequestError):
+            await client.embeddings.create(model="renamed", input="hello")
+        assert (await client.embeddings.create(model="plain", input="hello", encoding_format="float")).data
+    assert len(upstream.received) == 1
 
 
 async def test_endpoints_below_are_called_by_their_full_name(world: World) -> None:

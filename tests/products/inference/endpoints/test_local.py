@@ -260,7 +260,7 @@ async def test_a_model_that_cannot_be_loaded_says_so_and_never_serves(site: Site
     uid = await site.world.endpoint(model={"registry": "-/bad", "name": "broken"})
 
     async def failed() -> bool:
-        return (await site.world.status(uid))["phase"] == "Failed"
+        return str((await site.world.status(uid))["phase"]) == "Failed"
 
     await until(failed, within=60)
     condition = await site.world.condition(uid)

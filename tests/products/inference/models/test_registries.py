@@ -130,7 +130,7 @@ async def test_registries_connect_and_count_their_models(
         models.MODEL_REGISTRY, "", "missing", {"type": "directory", "directory": str(tmp_path / "none")}
     )
     builtin = await world.admin.fetchval("select uid from inference_models.model_registry where name = 'builtin'")
-    await world.run(await world.worker(), cluster, rounds=1)
+    await world.run(await world.worker(), cluster, rounds=3)
     for uid, count in ((folder, 1), (builtin, 2)):
         status = await world.status(uid, models.MODEL_REGISTRY)
         assert (status["phase"], status["stats"]["model_count"]) == ("Connected", count)

@@ -10,7 +10,6 @@ import hashlib
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway.model import (
     NOTHING,
@@ -41,11 +40,11 @@ class Hold:
 
 @dataclass(slots=True)
 class Admission:
-    """The counts that admission decides by; one per process."""
+    """The counts that admission decides by; one per process. `by_key` by the key's digest, whose hash is kept."""
 
     settings: GatewaySettings
     in_flight: int = 0
-    by_key: defaultdict[UUID, int] = field(default_factory=lambda: defaultdict(int))
+    by_key: defaultdict[bytes, int] = field(default_factory=lambda: defaultdict(int))
 
 
 def admit(admission: Admission, snapshot: Snapshot, key: KeyView, model: str) -> Hold:
@@ -54,7 +53,7 @@ def admit(admission: Admission, snapshot: Snapshot, key: KeyView, model: str) ->
     settings = admission.settings
     if admission.in_flight >= settings.max_in_flight:
         raise unavailable("overloaded", "the gateway is serving as many requests as it may; try again shortly")
-    if settings.max_in_flight_per_key and admission.by_key[key.uid] >= settings.max_in_flight_per_key:
+    if settings.max_in_flight_per_key and admission.by_key[key.digest] >= settings.max_in_flight_per_key:
         raise Refusal(
             429,
             "too_many_requests_in_flight",
@@ -63,7 +62,7 @@ def admit(admission: Admission, snapshot: Snapshot, key: KeyView, model: str) ->
             retry_after=1,
         )
     admission.in_flight += 1
-    admission.by_key[key.uid] += 1
+    admission.by_key[key.digest] += 1
     return Hold(key, target, model)
 
 
@@ -74,11 +73,11 @@ def settle(admission: Admission, hold: Hold, usage: Usage) -> None:
     hold.settled = True
     hold.usage = usage
     admission.in_flight -= 1
-    left = admission.by_key[hold.key.uid] - 1
+    left = admission.by_key[hold.key.digest] - 1
     if left:
-        admission.by_key[hold.key.uid] = left
+        admission.by_key[hold.key.digest] = left
     else:
-        del admission.by_key[hold.key.uid]
+        del admission.by_key[hold.key.digest]
 
 
 def authenticate(snapshot: Snapshot, authorization: bytes | None) -> KeyView:

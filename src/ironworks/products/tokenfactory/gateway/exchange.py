@@ -49,6 +49,7 @@ class Exchange:
 
     __slots__ = (
         "_answer",
+        "_answer_size",
         "_body",
         "_client",
         "_connection",
@@ -58,10 +59,10 @@ class Exchange:
         "_over",
         "_path",
         "_reader",
+        "_record",
         "_request",
         "_sent",
         "_show_usage",
-        "_started",
         "_state",
         "_status",
         "_stream",
@@ -89,12 +90,13 @@ class Exchange:
         self._body = body
         self._stream = stream
         self._show_usage = show_usage
-        self._started = time.time()
+        self._record = self._begin_record()
         self._tried: tuple[str, ...] = ()
         self._state: ReplicaState | None = None
         self._connection: UpstreamConnection | None = None
         self._reader: StreamReader | None = None
-        self._answer = b""
+        self._answer: list[bytes] = []
+        self._answer_size = 0
         self._content_type = b""
         self._status = 0
         self._sent = False
@@ -105,7 +107,7 @@ class Exchange:
         """Open it in the spool and ask a replica; raises Refusal where that cannot be, with nothing left behind."""
         state = self._pick()
         try:
-            self._ticket = self._core.spool.open(self._opening())
+            self._ticket = self._core.spool.open((*self._record, guess_tokens(len(self._body))))
         except SpoolFull:
             raise unavailable("overloaded", "the gateway is serving as many requests as it may") from None
         except OSError:
@@ -113,11 +115,8 @@ class Exchange:
         self._core.exchanges.add(self)
         self._ask(state)
 
-    def _opening(self) -> tuple[object, ...]:
-        """The first fields of the UsageRecord and the guessed input, as the spool keeps them."""
-        return (*self._identity(), guess_tokens(len(self._body)))
-
-    def _identity(self) -> tuple[object, ...]:
+    def _begin_record(self) -> tuple[object, ...]:
+        """The first fields of the UsageRecord."""
         hold, request = self._hold, self._request
         key, target = hold.key, hold.target
         return (
@@ -132,7 +131,7 @@ class Exchange:
             hold.model,
             self._path,
             self._stream,
-            self._started,
+            time.time(),
         )
 
     # towards the replica
@@ -213,14 +212,14 @@ class Exchange:
             self._reader = StreamReader(self._hold.model, self._show_usage)
             self._client.begin_stream(self._request)
 
-    def on_data(self, data: bytes) -> None:
+    def on_data(self, pieces: list[bytes]) -> None:
         self._touch()
         reader = self._reader
         if reader is None:
-            self._collect(data)
+            self._collect(pieces)
             return
         before = reader.tokens
-        shown = reader.feed(data)
+        shown = reader.feed(pieces)
         if reader.tokens != before:
             self._core.spool.count(self._ticket, reader.tokens)
             if not before:
@@ -247,9 +246,10 @@ class Exchange:
     def _touch(self) -> None:
         self.deadline = self._core.now() + self._core.settings.stream_timeout
 
-    def _collect(self, data: bytes) -> None:
-        self._answer = self._answer + data if self._answer else data
-        if len(self._answer) > self._core.settings.max_response:
+    def _collect(self, pieces: list[bytes]) -> None:
+        self._answer += pieces
+        self._answer_size += sum(map(len, pieces))
+        if self._answer_size > self._core.settings.max_response:
             self._fail(upstream_failed("the model server's answer is too large"))
 
     def pause(self) -> None:
@@ -270,7 +270,8 @@ class Exchange:
         self._close(200, reader.usage or self._counted(), lambda: self._client.end_stream(DONE))
 
     def _finish_body(self) -> None:
-        answer = parse_answer(self._answer)
+        body = b"".join(self._answer)
+        answer = parse_answer(body)
         if self._status != 200:
             if self._status >= 500:
                 self._state_failed(unreachable=False)
@@ -279,7 +280,6 @@ class Exchange:
             self._fail(upstream_failed("the model server's answer is not what was asked for"))
         else:
             usage = read_usage(answer.get("usage")) or count_answer(answer, len(self._body))
-            body = self._answer
             if answer.get("model") != self._hold.model:
                 body = rename_model(body, b'"model":' + orjson.dumps(self._hold.model))
             self._close(200, usage, lambda: self._client.respond(self._request, 200, body))
@@ -332,7 +332,7 @@ class Exchange:
                 self._state.succeeded()
             self._leave_replica()
         settle(self._core.admission, self._hold, usage)
-        fields = (*self._identity(), time.time(), status, *usage)
+        fields = (*self._record, time.time(), status, *usage)
         self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, status, usage, tell))
 
     def _closed(self, problem: OSError | None, status: int, usage: Usage, tell: Callable[[], None]) -> None:

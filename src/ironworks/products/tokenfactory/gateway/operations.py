@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
 
 import orjson
 
-from ironworks.products.tokenfactory.gateway.admission import admit, authenticate, settle
+from ironworks.products.tokenfactory.gateway.admission import admit, authenticate, find_target, settle
 from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.exchange import Exchange
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Refusal, malformed
+from ironworks.products.tokenfactory.routing import Target
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def label(request: Request) -> str:
 
 
 def _find(request: Request) -> Operation:
-    operation = _OPERATIONS.get(request.url) or _OPERATIONS.get(_path_of(request.url))
+    operation = _OPERATIONS.get(request.url) or _operation_at(_path_of(request.url))
     if operation is None:
         shown = _path_of(request.url)[:100].decode("latin-1")
         raise Refusal(404, "unknown_url", f"unknown path {shown!r}; the API is below /v1")
@@ -67,6 +69,10 @@ def _find(request: Request) -> Operation:
         allowed = operation.method.decode()
         raise Refusal(405, "method_not_allowed", f"use {allowed} here", allow=operation.method)
     return operation
+
+
+def _operation_at(path: bytes) -> Operation | None:
+    return _ONE_MODEL if path.startswith(_BELOW_MODELS) else _OPERATIONS.get(path)
 
 
 def _path_of(url: bytes) -> bytes:
@@ -86,6 +92,7 @@ def _complete(path: str, core: Core, client: ClientConnection, request: Request)
     stream, show_usage = _read_stream(payload, path)
     hold = admit(core.admission, snapshot, key, model)
     try:
+        _check_task(path, hold.target, model)
         payload["model"] = hold.target.served_as
         exchange = Exchange(core, client, request, hold, path, orjson.dumps(payload), stream, show_usage)
         exchange.begin()
@@ -143,12 +150,23 @@ def _list_models(core: Core, client: ClientConnection, request: Request) -> None
     snapshot = core.mirror.read()
     key = authenticate(snapshot, request.headers.get(b"authorization"))
     models = [
-        {"id": name, "object": "model", "created": target.created_at, "owned_by": target.scope}
-        for name, target in snapshot.routes.names(key.scope)
-        if key.may_invoke(target.scope)
+        _show_model(name, target) for name, target in snapshot.routes.names(key.scope) if key.may_invoke(target.scope)
     ]
     core.metrics.refused(MODELS, 200)
     client.respond(request, 200, orjson.dumps({"object": "list", "data": models}))
+
+
+def _get_model(core: Core, client: ClientConnection, request: Request) -> None:
+    snapshot = core.mirror.read()
+    key = authenticate(snapshot, request.headers.get(b"authorization"))
+    name = unquote(_path_of(request.url)[len(_BELOW_MODELS) :].decode("latin-1"))
+    target = find_target(snapshot, key, name)
+    core.metrics.refused(MODELS, 200)
+    client.respond(request, 200, orjson.dumps(_show_model(name, target)))
+
+
+def _show_model(name: str, target: Target) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": target.created_at, "owned_by": target.scope}
 
 
 def _show_health(core: Core, client: ClientConnection, request: Request) -> None:
@@ -169,6 +187,17 @@ MODELS = "/v1/models"
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 EMBEDDINGS = "/v1/embeddings"
+_BELOW_MODELS = f"{MODELS}/".encode()
+_ONE_MODEL = Operation(MODELS, b"GET", _get_model)
+_TASKS = {CHAT: "text-generation", COMPLETIONS: "text-generation", EMBEDDINGS: "text-embedding"}
+
+
+def _check_task(path: str, target: Target, model: str) -> None:
+    """Raises Refusal for a model that is for something else: its replicas could only fail."""
+    if target.task not in (None, _TASKS[path]):
+        raise Refusal(
+            400, "model_not_supported", f"the model {model!r} is for {target.task}: {path} is not for it", param="model"
+        )
 
 
 def _model_route(path: str) -> Operation:

@@ -1,9 +1,9 @@
 """The spool's files: checksummed records in segments of fixed size, and token counts in slots, both memory-mapped.
 
-A record is `crc32 | length | kind | payload` (little-endian u32, u32, u8, JSON array); the checksum covers all that
-follows it. Segments are allocated whole and zero-filled, so the first thing that does not check out is the end: of
-what was written, or of what a crash tore. A write into a shared mapping is in the page cache at once, so it survives
-the process; only a sync makes it survive the machine.
+A record is `checksum | length | kind | payload` (little-endian u32, u32, u8, JSON array); the checksum is the payload's
+CRC-32, begun with length and kind. Segments are allocated whole and zero-filled, so the first thing that does not
+check out is the end: of what was written, or of what a crash tore. A write into a shared mapping is in the page cache
+at once, so it survives the process; only a sync makes it survive the machine.
 
 A slot is `generation | tokens` (u32, u32): how many tokens the open request that holds it has been sent so far. The
 generation tells it from earlier holders of the slot.
@@ -22,15 +22,20 @@ from zlib import crc32
 OPENED: Final = 1
 CLOSED: Final = 2
 HEADER: Final = struct.Struct("<IIB")
-_COVERED = struct.Struct("<IB")
+_SEED: Final = 0x49574B53
+"""Keeps a header of zeros from being a record: an empty payload's CRC is the value it began with."""
 SUFFIX: Final = ".segment"
 SLOTS: Final = "slots"
 
 
 def encode_record(kind: int, payload: bytes) -> bytes:
     """The record's bytes."""
-    covered = _COVERED.pack(len(payload), kind) + payload
-    return crc32(covered).to_bytes(4, "little") + covered
+    length = len(payload)
+    return HEADER.pack(_checksum(kind, length, payload), length, kind) + payload
+
+
+def _checksum(kind: int, length: int, payload: bytes) -> int:
+    return crc32(payload, (_SEED ^ length << 8 ^ kind) & 0xFFFFFFFF)
 
 
 def read_records(data: bytes | mmap.mmap, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes, int]]:
@@ -39,9 +44,10 @@ def read_records(data: bytes | mmap.mmap, start: int = 0, end: int | None = None
     while start + HEADER.size <= end:
         checksum, length, kind = HEADER.unpack_from(data, start)
         stop = start + HEADER.size + length
-        if stop > end or crc32(data[start + 4 : stop]) != checksum:
+        payload = data[start + HEADER.size : stop]
+        if stop > end or _checksum(kind, length, payload) != checksum:
             return
-        yield kind, data[start + HEADER.size : stop], stop
+        yield kind, payload, stop
         start = stop
 
 

@@ -7,6 +7,7 @@ word on that may be usage, an error or the end are they taken apart.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import orjson
 
@@ -17,6 +18,9 @@ MAX_EVENT = 8 * 1024 * 1024
 DONE = b"data: [DONE]\n\n"
 
 _PRODUCED = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning|refusal)": ?"[^"]')
+_CONTENT = b'"content":"'
+_BACKSLASH = 0x5C
+_OTHER_TEXT = (b'"text":', b'"arguments":', b'"reasoning', b'"refusal":"')
 _SPECIAL = (b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 
@@ -24,6 +28,31 @@ _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 def rename_model(data: bytes, field: bytes) -> bytes:
     """`data` with every `"model": "…"` member replaced by `field`; inside strings quotes are escaped, so none match."""
     return _MODEL.sub(lambda _: field, data)
+
+
+class Template:
+    """An event of chat text, cut around the text: engines send the same event again and again with another word in it.
+
+    What begins and ends like it, with neither a quote nor a line end between, has the same structure for certain.
+    """
+
+    __slots__ = ("head", "shown_head", "shown_tail", "size", "tail")
+
+    def __init__(self, head: bytes, tail: bytes, shown_head: bytes, shown_tail: bytes) -> None:
+        self.head = head
+        self.tail = tail
+        self.shown_head = shown_head
+        self.shown_tail = shown_tail
+        self.size = len(head) + len(tail)
+
+    def fill(self, event: bytes) -> bytes | None:
+        """`event` as the caller is to see it, or None if it is not like this one."""
+        if len(event) <= self.size or not event.startswith(self.head) or not event.endswith(self.tail):
+            return None
+        text = event[len(self.head) : -len(self.tail)]
+        if b'"' in text or b"\n" in text or text[-1] == _BACKSLASH:
+            return None
+        return event if self.shown_head is self.head else self.shown_head + text + self.shown_tail
 
 
 class StreamReader:
@@ -36,7 +65,7 @@ class StreamReader:
         fault: why the stream cannot go on.
     """
 
-    __slots__ = ("_field", "_pending", "_rename", "_show_usage", "done", "fault", "tokens", "usage")
+    __slots__ = ("_field", "_pending", "_rename", "_show_usage", "_template", "done", "fault", "tokens", "usage")
 
     def __init__(self, model: str, show_usage: bool) -> None:
         self.tokens = 0
@@ -47,9 +76,24 @@ class StreamReader:
         self._show_usage = show_usage
         self._field = b'"model":' + orjson.dumps(model)
         self._rename: bool | None = None
+        self._template: Template | None = None
 
-    def feed(self, data: bytes) -> bytes:
-        """The complete events, up to the end, that the caller is to see now; may be empty."""
+    def feed(self, pieces: Sequence[bytes]) -> bytes:
+        """What the caller is to see of `pieces`: whole events up to the end of the stream; may be empty."""
+        out = []
+        for piece in pieces:
+            template = self._template
+            if template is not None and not self._pending and (shown := template.fill(piece)) is not None:
+                self.tokens += 1
+            else:
+                shown = self._feed_any(piece)
+                if self.done or self.fault:
+                    out.append(shown)
+                    break
+            out.append(shown)
+        return b"".join(out) if len(out) > 1 else out[0]
+
+    def _feed_any(self, data: bytes) -> bytes:
         if self._pending:
             data = self._pending + data
         if b"\r" in data:
@@ -61,12 +105,21 @@ class StreamReader:
         special = _first_special(data)
         if special < 0:
             self._count(data)
-            return self._named(data)
+            return self._learn(data, self._named(data))
         start = data.rfind(b"\n\n", 0, special) + 2
         if start < 2:
             return self._named(self._take_apart(data))
         self._count(data[:start])
         return self._named(data[:start] + self._take_apart(data[start:]))
+
+    def _learn(self, data: bytes, shown: bytes) -> bytes:
+        """Make a template of `data` if it is one event of chat text; returns `shown`, which is how it goes out."""
+        cut = _cut(data)
+        if cut is not None:
+            renamed = _cut(shown) if shown is not data else cut
+            if renamed is not None:
+                self._template = Template(*cut, *renamed)
+        return shown
 
     def _feed_part(self, data: bytes, end: int) -> bytes:
         """`data` ends in the middle of an event, the last whole one at `end` (1 where there is none)."""
@@ -75,14 +128,14 @@ class StreamReader:
             self.fault = upstream_failed("the model server sent an event that does not end")
             rest = b""
         self._pending = b""
-        shown = self.feed(whole) if whole else b""
+        shown = self._feed_any(whole) if whole else b""
         if not self.done and not self.fault:
             self._pending = rest
         return shown
 
     def finish(self) -> bytes:
         """The upstream's body ended: what was still incomplete counts as an event. Shown as by `feed`."""
-        return self.feed(b"\n\n") if self._pending.strip() else b""
+        return self._feed_any(b"\n\n") if self._pending.strip() else b""
 
     def _take_apart(self, data: bytes) -> bytes:
         """Whole events, one by one, up to the end of the stream."""
@@ -130,17 +183,29 @@ class StreamReader:
 
     def _count(self, data: bytes) -> None:
         """Nearly always every event is one piece of chat text, which is seen without looking for anything else."""
-        plain = data.count(b'"content":"')
-        if plain and plain == data.count(b"data:") and b'"content":""' not in data:
-            self.tokens += plain
-        else:
-            self.tokens += len(_PRODUCED.findall(data))
+        made = data.count(_CONTENT)
+        if made:
+            made -= data.count(b'"content":""')
+        if made != (data.count(b"\n\n") or 1) and (not made or any(hint in data for hint in _OTHER_TEXT)):
+            made = len(_PRODUCED.findall(data))
+        self.tokens += made
 
     def _named(self, data: bytes) -> bytes:
         """`data` under the model's public name; whether that needs work is decided by the first event."""
         if self._rename is None and b'"model"' in data:
             self._rename = self._field not in data
         return rename_model(data, self._field) if self._rename else data
+
+
+def _cut(event: bytes) -> tuple[bytes, bytes] | None:
+    """(up to the text, from its closing quote on) of exactly one event with exactly one piece of chat text."""
+    if event.count(_CONTENT) != 1 or event.count(b"\n\n") != 1:
+        return None
+    start = event.index(_CONTENT) + len(_CONTENT)
+    end = event.index(b'"', start)
+    if end == start or b"\\" in event[start:end]:
+        return None
+    return event[:start], event[end:]
 
 
 def _first_special(data: bytes) -> int:

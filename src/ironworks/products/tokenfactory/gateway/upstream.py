@@ -37,8 +37,8 @@ class AnswerSink(Protocol):
     def on_head(self, status: int, content_type: bytes) -> None:
         """The answer's status and headers are complete."""
 
-    def on_data(self, data: bytes) -> None:
-        """A piece of its body."""
+    def on_data(self, pieces: list[bytes]) -> None:
+        """A part of its body, cut as the replica cut it."""
 
     def on_end(self) -> None:
         """It is complete."""
@@ -139,7 +139,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Hand on all that one read brought at once: a stream's events may be chunks of a few bytes each."""
         pieces, self._pieces = self._pieces, []
         if pieces and self._sink is not None:
-            self._sink.on_data(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self._sink.on_data(pieces)
 
     def eof_received(self) -> bool:
         if self._awaiting and self._status and not self._framed:

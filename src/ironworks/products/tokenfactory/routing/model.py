@@ -33,6 +33,7 @@ class Target:
         served_as: what the replicas themselves call the model.
         replicas: those that are ready; none means the endpoint exists and cannot answer now.
         created_at: seconds since the epoch, shown by `/v1/models`.
+        task: what it is for, such as `text-generation`; None where the replicas' word decides.
     """
 
     uid: UUID
@@ -42,6 +43,7 @@ class Target:
     served_as: str
     replicas: tuple[Replica, ...] = ()
     created_at: int = 0
+    task: str | None = None
 
 
 class TargetSource(Protocol):
