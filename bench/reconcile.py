@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -58,17 +59,26 @@ class Client:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
         return self
 
-    async def apply(self, plural: str, kind: str, scope: str, name: str) -> None:
-        body = json.dumps({"api_version": "v1", "kind": kind, "metadata": {"name": name}, "spec": {}})
-        self.writer.write(
-            f"POST /api/v1/scopes/{scope}/{plural}/{name}:apply HTTP/1.1\r\n{self.head}"
-            f"content-length: {len(body)}\r\n\r\n{body}".encode()
-        )
+    async def apply(self, plural: str, kind: str, scope: str, name: str, spec: dict[str, Any] | None = None) -> None:
+        body = {"api_version": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec or {}}
+        await self.call("POST", f"/api/v1/scopes/{scope}/{plural}/{name}:apply", body)
+
+    async def call(self, method: str, path: str, body: Any) -> Any:
+        """The parsed answer of a request with a body."""
+        return json.loads(await self._exchange(method, path, json.dumps(body)))
+
+    async def get(self, path: str) -> bytes:
+        """The answer's bytes."""
+        return await self._exchange("GET", path, "")
+
+    async def _exchange(self, method: str, path: str, body: str) -> bytes:
+        self.writer.write(f"{method} {path} HTTP/1.1\r\n{self.head}content-length: {len(body)}\r\n\r\n{body}".encode())
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = next(int(h[15:]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length:"))
         answer = await self.reader.readexactly(length)
         if head[9:12] not in (b"200", b"201"):
             raise SystemExit(answer.decode())
+        return answer
 
 
 def ironworks(home: Path, *arguments: str) -> str:
@@ -77,6 +87,7 @@ def ironworks(home: Path, *arguments: str) -> str:
         **{k: v for k, v in os.environ.items() if not k.startswith("IRONWORKS_")},
         "IRONWORKS_HOME": str(home),
         "IRONWORKS_LOG_LEVEL": "warning",
+        "IRONWORKS_API_RATE": "1000000",
     }
     command = [sys.executable, "-m", "ironworks.app", *arguments]
     return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout

@@ -21,6 +21,7 @@ from ironworks.shared.errors import Forbidden, IronworksError
 from ironworks.shared.http import PUBLIC, Call, Raw, Router, RouteTable
 from ironworks.shared.kind_routes import OpenWatch, ReadParameters, catalogue_router, kind_router
 from ironworks.shared.openapi import openapi_document
+from ironworks.shared.ratelimit import RateLimiter
 from ironworks.shared.serving import Api
 from ironworks.shared.watch import Watches
 
@@ -60,6 +61,7 @@ async def build_api(process: Process) -> Api:
         authenticate=iam.BearerAuthenticator(identity),
         changed=process.changed,
         refused=_record_refusal,
+        limiter=RateLimiter(process.settings.api_rate, 2.0 * process.settings.api_rate),
         injected=adapters,
     )
 

@@ -41,6 +41,7 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_SMTP_URL": "smtp://user:password@host:587 or smtps://…:465; without it mails become files under mail/",
     "IRONWORKS_MAIL_FROM": "sender of our mails (ironworks@localhost)",
     "IRONWORKS_NATS_URL": "a NATS server to relay events to; off without it",
+    "IRONWORKS_API_RATE": "requests a second that one subject may make of the API; twice as many at once (200)",
     "IRONWORKS_LOG_LEVEL": "debug, info, warning or error (info)",
 }
 """Every variable we read, but for LISTEN_FDS, which is the supervisor's word to its programs."""
@@ -79,6 +80,7 @@ class Settings:
     smtp_url: str | None = None
     mail_from: str = "ironworks@localhost"
     nats_url: str | None = None
+    api_rate: int = 200
     log_level: str = "info"
     listen_fds: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -228,6 +230,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         smtp_url=_url("IRONWORKS_SMTP_URL", ours, ("smtp", "smtps"), problems),
         mail_from=ours.get("IRONWORKS_MAIL_FROM", "ironworks@localhost"),
         nats_url=_url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
+        api_rate=_number("IRONWORKS_API_RATE", ours.get("IRONWORKS_API_RATE", "200"), 1, 1_000_000, problems),
         log_level=log_level,
         listen_fds=_listen_fds(environ.get(LISTEN_FDS, ""), problems),
         environment=ours,

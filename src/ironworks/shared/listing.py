@@ -121,13 +121,10 @@ def _page_sql(kind: Kind, query: ListQuery, branches: list[tuple[str, str]], arg
             where = f"{alias}.path >= {arg(path + '.')} and {alias}.path < {arg(path + '/')}"
         elif shape == "node":
             where = f"{alias}.path = {arg(paths.parent(path))} and {alias}.name = {arg(path.rpartition('.')[2])}"
-        parts.append(
-            f"(select {alias}.path, {alias}.name, {rendered(kind)} as json from {source}"
-            f" where {where}{common} order by {alias}.path, {alias}.name limit $1)"
-        )
-    if len(parts) == 1:
-        return parts[0]  # a second ORDER BY around a single branch is a syntax error
-    return " union all ".join(parts) + " order by path, name limit $1"
+        parts.append(f"(select t.* from {source} where {where}{common} order by {alias}.path, {alias}.name limit $1)")
+    # rendered outside: what the merge drops is never turned into JSON
+    merged = " union all ".join(parts)
+    return f"select t.path, t.name, {rendered(kind)} as json from ({merged}) t order by t.path, t.name limit $1"
 
 
 def encode_cursor(path: str, name: str) -> str:
