@@ -1,5 +1,5 @@
 """Migrations: every domain's `sql/NNNN_name.sql`, numbered over the whole project, applied once and never changed;
-then each domain's `sql/policy.sql`, applied again whenever it changes.
+then each domain's `sql/policy.sql`, and `policy_*.sql` where it has a second, applied again whenever they change.
 
 Files run as `ironworks_owner`, each in its own transaction with a lock timeout, so that a migration that would wait
 for a busy table gives up instead of stopping the world. The login roles own nothing; they are made here.
@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parent.parent
 LOGIN_ROLES = ("ironworks_api", "ironworks_worker", "ironworks_gateway")
 LOCK_TIMEOUT = "5s"
 _ONE_AT_A_TIME = 0x49524F4E  # "IRON": the advisory lock every migrator takes
+_POLICY = re.compile(r"policy(_[a-z_]+)?\.sql")
 _NUMBERED = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 
@@ -29,7 +30,7 @@ class MigrationError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file. `number` is None for a `policy.sql`."""
+    """One file. `number` is None for policies."""
 
     number: int | None
     name: str
@@ -49,8 +50,8 @@ def discover(root: Path = PACKAGE) -> list[Migration]:
     policies = []
     for file in sorted(root.rglob("sql/*.sql")):
         domain = file.parent.parent.relative_to(root).as_posix()
-        if file.name == "policy.sql":
-            policies.append(Migration(None, domain, file.read_text()))
+        if _POLICY.fullmatch(file.name):
+            policies.append(Migration(None, domain + file.stem.removeprefix("policy"), file.read_text()))
             continue
         match = _NUMBERED.fullmatch(file.name)
         if not match:

@@ -1,0 +1,291 @@
+-- How each proves who it is: keys, passwords, sessions, sign-up. Applied after policy.sql, whose checks it uses.
+
+-- --- API keys -------------------------------------------------------------------------------------------------------
+
+-- Stores the hash of a key's new secret; the one it replaces goes on working for `grace`.
+create or replace function platform_iam.issue_key(key_uid uuid, new_hash bytea, grace interval) returns void
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  k platform_iam.principal;
+begin
+  select * into k from platform_iam.principal p where p.uid = key_uid and p.kind = 'api_key' for update;
+  if not found or (session_user = 'ironworks_api' and not shared.allows('api-key:rotate', k.scope)) then
+    raise exception 'no such key' using errcode = 'IW499', detail = '{"status": 404}';
+  end if;
+  perform platform_iam.check_key(k);
+  insert into platform_iam.key_material as m (key, hash, issued_at) values (key_uid, new_hash, now())
+    on conflict (key) do update set hash = excluded.hash, issued_at = excluded.issued_at,
+      previous_hash = case when grace > interval '0' then m.hash end,
+      previous_until = case when grace > interval '0' then now() + grace end;
+  perform shared.enqueue('ApiKey', key_uid);
+end $$;
+
+-- What authentication must know of a key. `unseen`: its last use should be noted. `state`: ok, disabled, expired, halted (its scope is suspended) or orphaned.
+create or replace function platform_iam.find_key(key_uid uuid)
+returns table (hash bytea, previous_hash bytea, name text, unseen boolean, state text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select m.hash, case when m.previous_until > now() then m.previous_hash end, k.name,
+         m.last_used_at is null or m.last_used_at < now() - interval '5 minutes',
+         case when not k.active then 'disabled' when k.expires_at <= now() then 'expired'
+              when not o.active then 'orphaned' when not shared.scope_running(k.scope) then 'halted' else 'ok' end
+  from platform_iam.principal k
+    join platform_iam.principal o on o.uid = k.owner
+    join platform_iam.key_material m on m.key = k.uid
+  where k.uid = key_uid and k.kind = 'api_key'
+$$;
+
+-- Notes when keys were last used, at most once in five minutes for each.
+create or replace function platform_iam.touch_keys(key_uids uuid[]) returns void
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  update platform_iam.key_material m set last_used_at = now()
+  where m.key = any (key_uids) and (m.last_used_at is null or m.last_used_at < now() - interval '5 minutes')
+$$;
+
+-- What a key's controller shows.
+create or replace function platform_iam.key_facts(key_uid uuid)
+returns table (owner text, active boolean, expires_at timestamptz, issued_at timestamptz, last_used_at timestamptz,
+               previous_until timestamptz)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select replace(o.kind, '_', '-') || ':' || o.name, k.active and o.active, k.expires_at, m.issued_at, m.last_used_at,
+         m.previous_until
+  from platform_iam.principal k
+    join platform_iam.principal o on o.uid = k.owner
+    left join platform_iam.key_material m on m.key = k.uid
+  where k.uid = key_uid
+$$;
+
+-- Every issued key with the paths where it may call models; one pass over the bindings, however many keys there are.
+create or replace function platform_iam.gateway_keys(only_these uuid[] default null)
+returns table (key uuid, hash bytea, previous_hash bytea, previous_until timestamptz, scope text, name text, owner uuid,
+               active boolean, expires_at timestamptz, paths text[], halted boolean)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  with invoker as materialized (
+    select distinct b.subject, b.scope from platform_iam.binding b
+      join platform_iam.role_permission r on r.role = b.role and r.permission = 'endpoint:invoke'
+    where shared.registered('permission', 'endpoint:invoke')
+  ), reach as (
+    select k.uid, platform_iam.topmost(array_agg(distinct platform_iam.narrowed(i.scope, k.scope)
+                                                 order by platform_iam.narrowed(i.scope, k.scope))) as paths
+    from platform_iam.principal k join invoker i on i.subject = k.owner and (i.scope @> k.scope or i.scope <@ k.scope)
+    where k.kind = 'api_key' and (k.permissions is null or 'endpoint:invoke' = any (k.permissions))
+      and (only_these is null or k.uid = any (only_these))
+    group by k.uid
+  ), place as materialized (
+    select s.scope, not shared.scope_running(s.scope) as halted
+    from (select distinct p.scope from platform_iam.principal p where p.kind = 'api_key') s
+  )
+  select k.uid, m.hash, m.previous_hash, m.previous_until, k.scope::text, k.name, k.owner, k.active and o.active,
+         k.expires_at, coalesce(reach.paths::text[], '{}'), place.halted
+  from platform_iam.principal k
+    join platform_iam.principal o on o.uid = k.owner
+    join platform_iam.key_material m on m.key = k.uid
+    join place on place.scope = k.scope
+    left join reach on reach.uid = k.uid
+  where k.kind = 'api_key' and (only_these is null or k.uid = any (only_these))
+$$;
+
+-- --- passwords and sessions -----------------------------------------------------------------------------------------
+
+-- Counts an attempt at each guard before the password is looked at, so that guesses sent at once count too. Returns
+-- null, or until when the guards refuse: 1, 2, 4, … seconds, at most 15 minutes, from the attempt after `free` on.
+create or replace function platform_iam.begin_attempt(guards text[], free int[], at timestamptz) returns timestamptz
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  blocked timestamptz;
+begin
+  insert into platform_iam.login_guard (guard, failures, last_attempt)
+    select g, 0, at from unnest(guards) g order by g on conflict do nothing;
+  perform from platform_iam.login_guard l where l.guard = any (guards) order by l.guard for update;
+  select max(l.blocked_until) into blocked from platform_iam.login_guard l
+    where l.guard = any (guards) and l.blocked_until > at;
+  if blocked is not null then
+    return blocked;
+  end if;
+  update platform_iam.login_guard l set last_attempt = at,
+    failures = n.failures,
+    blocked_until = case when n.failures >= n.free
+      then at + least(interval '15 minutes', interval '1 second' * power(2, least(n.failures - n.free, 20))) end
+  from (select c.guard, f.free, case when c.last_attempt < at - interval '1 hour' then 1 else c.failures + 1 end as failures
+        from platform_iam.login_guard c join unnest(guards, free) f(guard, free) on f.guard = c.guard) n
+  where l.guard = n.guard;
+  return null;
+end $$;
+
+-- The right password: the account's guard is forgotten, the address's attempt is taken back.
+create or replace function platform_iam.attempt_succeeded(account_guard text, address_guard text) returns void
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  delete from platform_iam.login_guard l where l.guard = account_guard;
+  update platform_iam.login_guard l set failures = greatest(l.failures - 1, 0), blocked_until = null
+    where l.guard = address_guard;
+$$;
+
+create or replace function platform_iam.find_login(address text) returns table (user_uid uuid, hash text, active boolean)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select p.uid, w.hash, p.active from platform_iam.principal p left join platform_iam.password w on w.user_uid = p.uid
+  where p.kind = 'user' and p.name = lower(address)
+$$;
+
+-- Sets a password: the caller's own, or another's if the caller holds everything that user holds.
+create or replace function platform_iam.set_password(who uuid, new_hash text, at timestamptz) returns void
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if session_user = 'ironworks_api' and who is distinct from shared.subject() then
+    if not shared.allows('user:set-password', ''::ltree) then
+      raise exception 'no such user' using errcode = 'IW499', detail = '{"status": 404}';
+    end if;
+    perform platform_iam.refuse_grant(platform_iam.beyond_caller(who, ''::ltree, null), ''::ltree);
+  end if;
+  insert into platform_iam.password as p (user_uid, hash, changed_at) values (who, new_hash, at)
+    on conflict (user_uid) do update set hash = excluded.hash, changed_at = excluded.changed_at;
+end $$;
+
+create or replace function platform_iam.open_session(
+  session_id uuid, who uuid, from_address text, token_hash bytea, at timestamptz, until timestamptz) returns void
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  insert into platform_iam.session (id, user_uid, address, created_at, expires_at)
+    values (session_id, who, from_address, at, until);
+  insert into platform_iam.refresh_token (hash, session, issued_at) values (token_hash, session_id, at);
+$$;
+
+-- Exchanges a refresh token for the next one. `outcome`: renewed; unknown; ended; or reused, which ends the session,
+-- for then two parties hold the same family of tokens and one of them stole it.
+create or replace function platform_iam.renew_session(token_hash bytea, next_hash bytea, at timestamptz)
+returns table (outcome text, session_id uuid, user_uid uuid, email text)
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  t platform_iam.refresh_token;
+  s platform_iam.session;
+  p platform_iam.principal;
+begin
+  select * into t from platform_iam.refresh_token r where r.hash = token_hash for update;
+  if not found then
+    return query select 'unknown', null::uuid, null::uuid, null::text;
+    return;
+  end if;
+  select * into strict s from platform_iam.session x where x.id = t.session for update;
+  select * into strict p from platform_iam.principal x where x.uid = s.user_uid;
+  if t.used_at is not null then
+    update platform_iam.session x set ended_at = at, end_reason = 'reused' where x.id = s.id and x.ended_at is null;
+    outcome := 'reused';
+  elsif s.ended_at is not null or s.expires_at <= at or not p.active then
+    outcome := 'ended';
+  else
+    update platform_iam.refresh_token r set used_at = at where r.hash = token_hash;
+    insert into platform_iam.refresh_token (hash, session, issued_at) values (next_hash, s.id, at);
+    outcome := 'renewed';
+  end if;
+  return query select outcome, s.id, s.user_uid, p.name;
+end $$;
+
+create or replace function platform_iam.end_session(token_hash bytea, at timestamptz)
+returns table (session_id uuid, user_uid uuid, email text)
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  update platform_iam.session s set ended_at = coalesce(s.ended_at, at), end_reason = coalesce(s.end_reason, 'logout')
+  from platform_iam.refresh_token t, platform_iam.principal p
+  where t.hash = token_hash and s.id = t.session and p.uid = s.user_uid
+  returning s.id, s.user_uid, p.name
+$$;
+
+create or replace function platform_iam.end_sessions(who uuid, reason text, at timestamptz) returns void
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  update platform_iam.session s set ended_at = at, end_reason = reason where s.user_uid = who and s.ended_at is null
+$$;
+
+-- Removes what is only of historical interest: sessions a week after their end, guards idle for a day.
+create or replace function platform_iam.purge(at timestamptz) returns void
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  delete from platform_iam.session s where least(s.ended_at, s.expires_at) < at - interval '7 days';
+  delete from platform_iam.login_guard l where l.last_attempt < at - interval '1 day';
+  delete from platform_iam.signing_key k where k.verifies_until < at - interval '1 day';
+  update platform_iam.key_material m set previous_hash = null, previous_until = null where m.previous_until < at;
+$$;
+
+-- --- signing keys ---------------------------------------------------------------------------------------------------
+
+-- Publishes the public half of a key of the calling process; its login role says which process that is.
+create or replace function platform_iam.publish_signing_key(key_id text, public bytea, at timestamptz, until timestamptz)
+returns void language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  insert into platform_iam.signing_key (kid, process, public_key, published_at, verifies_until)
+    values (key_id, replace(session_user, 'ironworks_', ''), public, at, until)
+$$;
+
+create or replace function platform_iam.signing_keys(at timestamptz)
+returns table (kid text, process text, public_key bytea, verifies_until timestamptz)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select k.kid, k.process, k.public_key, k.verifies_until from platform_iam.signing_key k
+  where k.verifies_until > at order by k.published_at desc, k.kid
+$$;
+
+-- --- sign-up --------------------------------------------------------------------------------------------------------
+
+create or replace function platform_iam.begin_signup(
+  signup_uid uuid, address text, title text, password_hash text, account uuid, account_name text, at timestamptz)
+returns void language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  insert into platform_iam.signup (uid, email, display_name, password_hash, account, account_name, created_at)
+    values (signup_uid, lower(address), title, password_hash, account, account_name, at)
+$$;
+
+-- The sign-ups of an address that still wait, newest first; `sent_before` leaves out those mailed a moment ago.
+create or replace function platform_iam.waiting_signups(address text, sent_before timestamptz) returns setof uuid
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select s.uid from platform_iam.signup s
+  where s.email = lower(address) and s.verified_at is null and (s.sent_at is null or s.sent_at < sent_before)
+  order by s.created_at desc limit 3
+$$;
+
+-- Gives a waiting sign-up its next token, which ends the one before; returns where to send it.
+create or replace function platform_iam.arm_signup(signup_uid uuid, new_token_hash bytea, at timestamptz, until timestamptz)
+returns table (email text, display_name text, account_name text, known boolean)
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  update platform_iam.signup s set token_hash = new_token_hash, token_expires_at = until, sent_at = at
+  where s.uid = signup_uid and s.verified_at is null
+  returning s.email, s.display_name, s.account_name,
+    exists (select from platform_iam.principal p where p.kind = 'user' and p.name = s.email)
+$$;
+
+-- Uses a token up; returns the sign-up it belongs to, or no row.
+create or replace function platform_iam.redeem_signup(token bytea, at timestamptz)
+returns table (signup_uid uuid, email text, account uuid)
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  update platform_iam.signup s set verified_at = at, token_hash = null
+  where s.token_hash = token and s.token_expires_at > at and s.verified_at is null
+  returning s.uid, s.email, s.account
+$$;
+
+-- Makes the user of a verified sign-up, unless the address has one already, and gives it `role_name` at `place`. Returns
+-- the user. The binding comes first and the newcomer acts for himself, so that the assignment passes every check that
+-- any other must pass.
+create or replace function platform_iam.admit_newcomer(signup_uid uuid, user_name text, role_name text, place ltree)
+returns uuid language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  s platform_iam.signup;
+  who uuid;
+  chosen uuid;
+  assignment uuid := gen_random_uuid();
+  before text := current_setting('ironworks.subject', true);
+begin
+  select * into strict s from platform_iam.signup x where x.uid = signup_uid and x.verified_at is not null;
+  select p.uid into who from platform_iam.principal p where p.kind = 'user' and p.name = s.email;
+  if who is null then
+    insert into platform_iam.user as u (scope, name, display_name, spec)
+      values (''::ltree, user_name, s.display_name, jsonb_build_object('email', s.email, 'disabled', false))
+      returning u.uid into who;
+    insert into platform_iam.password values (who, s.password_hash, now());
+  end if;
+  update platform_iam.signup x set password_hash = '' where x.uid = signup_uid;
+  select p.role into strict chosen from platform_iam.preset p where p.name = role_name;
+  insert into platform_iam.binding (assignment, subject, scope, role) values (assignment, who, place, chosen);
+  perform set_config('ironworks.subject', who::text, true);
+  insert into platform_iam.role_assignment (uid, scope, name, spec) values (assignment, place, 'first-administrator',
+    jsonb_build_object('subject', 'user:' || s.email, 'role', '-/' || role_name));
+  perform set_config('ironworks.subject', coalesce(before, ''), true);
+  return who;
+end $$;
+
+select platform_iam.hand_out(
+  api => array['issue_key', 'find_key', 'touch_keys', 'begin_attempt', 'attempt_succeeded', 'find_login', 'set_password',
+    'open_session', 'renew_session', 'end_session', 'end_sessions', 'signing_keys', 'publish_signing_key',
+    'begin_signup', 'waiting_signups', 'redeem_signup', 'admit_newcomer'],
+  worker => array['issue_key', 'touch_keys', 'key_facts', 'set_password', 'purge', 'signing_keys', 'publish_signing_key',
+    'arm_signup'],
+  gateway => array['gateway_keys', 'touch_keys', 'signing_keys', 'publish_signing_key']);
