@@ -24,6 +24,7 @@ router = Router("inference.endpoints")
     "/api/v1/scopes/{path}/endpoints/{name}/logs",
     permission=LOGS,
     calls_out=True,
+    streams="text/plain",
     summary="Read the logs of an endpoint's replicas",
 )
 async def read_logs(call: Call, path: str, name: str, query: LogQuery, drivers: clusters.Drivers) -> Stream:
