@@ -10,6 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+_FRESH = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
 
 def open_log(path: str) -> int:
     """A descriptor that appends to the file, which only we may read. Raises OSError."""
@@ -32,7 +34,10 @@ def rotate(path: str, limit: int, keep: int) -> bool:
         if older.exists():
             older.replace(f"{path}.{number + 1}")
     if keep:
-        shutil.copyfile(path, f"{path}.1")
-        os.chmod(f"{path}.1", 0o600)
-    os.truncate(path, 0)
+        with open(path, "rb") as source, open(os.open(f"{path}.0", _FRESH, 0o600), "wb") as copy:
+            shutil.copyfileobj(source, copy)
+        os.truncate(path, 0)
+        os.replace(f"{path}.0", f"{path}.1")
+    else:
+        os.truncate(path, 0)
     return True
