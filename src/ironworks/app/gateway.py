@@ -127,6 +127,7 @@ class Targets:
                 model=target.model,
                 served_as=target.model,
                 replicas=tuple(routing.Replica(f"{host}:{port}", target.bearer) for host, port in target.replicas),
+                task=target.task,
             )
             for target in found
         ]
