@@ -126,6 +126,7 @@ class Targets:
                 name=target.name,
                 model=target.model,
                 served_as=target.model,
+                created_at=int(target.created_at.timestamp()),
                 replicas=tuple(routing.Replica(f"{host}:{port}", target.bearer) for host, port in target.replicas),
                 task=target.task,
             )

@@ -31,25 +31,26 @@ end $$;
 create or replace function platform_iam.held(who uuid, wanted text) returns ltree[] language plpgsql stable security definer
 set search_path = pg_catalog, public, pg_temp as $$
 declare
-  s platform_iam.principal;
+  paths ltree[];
+  key_scope ltree;
 begin
-  select * into s from platform_iam.principal p where p.uid = who and p.active;
-  if not found then
-    return '{}';
-  elsif s.kind <> 'api_key' then
-    return platform_iam.topmost(array(
-      select distinct b.scope from platform_iam.binding b
-        join platform_iam.role_permission r on r.role = b.role and r.permission = wanted
-      where b.subject = who order by b.scope));
-  elsif s.expires_at <= now() or not (s.permissions is null or wanted = any (s.permissions))
-        or not shared.scope_running(s.scope)
-        or not exists (select from platform_iam.principal o where o.uid = s.owner and o.active) then
+  -- one statement, for every policy of every request asks this
+  select array_agg(distinct case when s.owner is not null and b.scope @> s.scope then s.scope else b.scope end),
+         (array_agg(s.scope) filter (where s.owner is not null))[1]
+    into paths, key_scope
+    from platform_iam.principal s
+    join platform_iam.principal o on o.uid = coalesce(s.owner, s.uid) and o.active
+    join platform_iam.binding b on b.subject = o.uid
+    join platform_iam.role_permission r on r.role = b.role and r.permission = wanted
+   where s.uid = who and s.active
+     and (s.owner is null
+          or ((s.expires_at is null or s.expires_at > now())
+              and (s.permissions is null or wanted = any (s.permissions))
+              and (b.scope @> s.scope or b.scope <@ s.scope)));
+  if paths is null or (key_scope is not null and not shared.scope_running(key_scope)) then
     return '{}';
   end if;
-  return platform_iam.topmost(array(
-    select distinct platform_iam.narrowed(b.scope, s.scope) from platform_iam.binding b
-      join platform_iam.role_permission r on r.role = b.role and r.permission = wanted
-    where b.subject = s.owner and (b.scope @> s.scope or b.scope <@ s.scope) order by 1));
+  return case when cardinality(paths) = 1 then paths else platform_iam.topmost(paths) end;
 end $$;
 
 -- What two related paths have in common: the lower one.
