@@ -175,7 +175,10 @@ class Api:
             if not _decided_later(route):
                 async with call.transaction() as ctx:
                     await _permit(ctx, route, request.values)
-            return _response(route, await route.handler(call=call, **arguments))
+            result = await route.handler(call=call, **arguments)
+            if route.method != "GET":
+                self.changed()
+            return _response(route, result)
         try:
             async with call.transaction() as ctx:
                 await _permit(ctx, route, request.values)

@@ -326,21 +326,20 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-async def test_hostile_text_is_refused_or_kept_as_text(world: World, text: str) -> None:
+async def test_hostile_text_is_refused_or_kept_as_text(world: World) -> None:
     await world.scope("acme")
-    for make in (
-        lambda: world.grant(f"user:{text}@example.com", "-/viewer", "acme"),
-        lambda: world.key("acme", "k", world.operator, owner=f"service-account:acme/{text}"),
-        lambda: world.role("acme", "r", [f"tenant:{text}"]),
-    ):
+    for n, text in enumerate(HOSTILE):
         with pytest.raises(Invalid):
-            await make()
-    with suppress(Invalid):
-        user = await world.make(iam.USER, "", "u", {"email": f"{text}@example.com"})
-        assert user.spec.email == f"{text}@example.com"
-    made = await world.make(iam.SERVICE_ACCOUNT, "acme", "robot", {"description": text})
-    assert made.spec.description == text
+            await world.grant(f"user:{text}@example.com", "-/viewer", "acme")
+        with pytest.raises(Invalid):
+            await world.key("acme", "k", world.operator, owner=f"service-account:acme/{text}")
+        with pytest.raises(Invalid):
+            await world.role("acme", "r", [f"tenant:{text}"])
+        with suppress(Invalid):
+            user = await world.make(iam.USER, "", f"u{n}", {"email": f"{text}@example.com"})
+            assert user.spec.email == f"{text}@example.com"
+        made = await world.make(iam.SERVICE_ACCOUNT, "acme", f"robot{n}", {"description": text})
+        assert made.spec.description == text
 
 
 # --- the algebra -------------------------------------------------------------------------------------------------

@@ -124,13 +124,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("verb", "body", "field"), BAD)
-async def test_bad_input_is_told_by_its_field(
-    http: httpx.AsyncClient, verb: str, body: dict[str, Any], field: str
-) -> None:
-    answer = await http.post(f"/api/v1/{verb}", json=body)
-    assert answer.status_code == 422, answer.text
-    assert field in answer.json()["error"]["details"]["fields"][0]["field"]
+async def test_bad_input_is_told_by_its_field(http: httpx.AsyncClient) -> None:
+    for verb, body, field in BAD:
+        answer = await http.post(f"/api/v1/{verb}", json=body)
+        assert answer.status_code == 422, answer.text
+        assert field in answer.json()["error"]["details"]["fields"][0]["field"]
 
 
 async def test_the_public_keys_are_where_clients_look(http: httpx.AsyncClient, world: World) -> None:
@@ -141,8 +139,8 @@ async def test_the_public_keys_are_where_clients_look(http: httpx.AsyncClient, w
     assert (key["kty"], key["crv"], key["alg"], "d" in key) == ("OKP", "Ed25519", "EdDSA", False)
 
 
-@pytest.mark.parametrize("token", ["", "x", "iwk_x", f"iwk_{'z' * 22}_{'z' * 43}", "a.b.c", "'; drop table x"])
-async def test_a_bad_credential_is_401(http: httpx.AsyncClient, token: str) -> None:
-    answer = await http.get("/api/v1/me", headers=bearer(token))
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+async def test_a_bad_credential_is_401(http: httpx.AsyncClient) -> None:
+    for token in ("", "x", "iwk_x", f"iwk_{'z' * 22}_{'z' * 43}", "a.b.c", "'; drop table x"):
+        answer = await http.get("/api/v1/me", headers=bearer(token))
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
