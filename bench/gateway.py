@@ -206,7 +206,7 @@ def run(programs: list[Running], seconds: float, rounds: int) -> dict[str, dict[
 
 
 def median(figures: list[Figures], field: str) -> float:
-    return statistics.median(getattr(each, field) for each in figures)
+    return float(statistics.median(getattr(each, field) for each in figures))
 
 
 def page(results: dict[str, dict[str, list[Figures]]], seconds: float, rounds: int) -> str:

@@ -39,7 +39,7 @@ def install(name: str, requirement: str) -> Path:
     home = cache() / f"{name}-{requirement.rpartition('=')[2]}"
     if not (home / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
-        pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, requirement], check=True)
         (home / "ready").touch()
     return home / "bin"

@@ -99,7 +99,7 @@ class StreamReader:
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
         end = data.rfind(b"\n\n") + 2
-        if end != len(data):
+        if end < 2 or end != len(data):
             return self._feed_part(data, end)
         self._pending = b""
         special = _first_special(data)
