@@ -100,6 +100,8 @@ class Route:
         rows_decide: the permission is enforced by row-level security and the resource engine, not before the handler.
         calls_out: the handler takes `call`, and no transaction is opened for it.
         scope: the placeholder that names the scope the permission is asked at; None asks for it anywhere.
+        rehearsal: what a dry run answers, with 200, where that is not what `returns` says.
+        streams: the media type of the stream that may be answered.
     """
 
     method: Method
@@ -117,6 +119,8 @@ class Route:
     """What the API document says of the body, where the handler takes bare JSON."""
     query: type[BaseModel] | None = None
     returns: Any = None
+    rehearsal: Any = None
+    streams: str = ""
     parameters: tuple[str, ...] = ()
     wants: frozenset[str] = frozenset()
     injects: Mapping[str, Any] = field(default_factory=dict)

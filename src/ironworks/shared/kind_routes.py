@@ -151,10 +151,11 @@ def _add_reads(router: Router, kind: Kind, watch: OpenWatch) -> None:
 
     everywhere, here = f"/api/v1/{kind.plural}", f"/api/v1/scopes/{{path}}/{kind.plural}"
     shared: dict[str, Any] = {"permission": kind.permission("read"), "rows_decide": True}
+    listed: dict[str, Any] = {**shared, "calls_out": True, "streams": "text/event-stream"}
     word = kind.plural
-    router.add("GET", everywhere, list_everywhere, **shared, calls_out=True, name=f"list_all_{word}",
+    router.add("GET", everywhere, list_everywhere, **listed, name=f"list_all_{word}",
                summary=f"List every {kind.name} the caller may see.", returns=page_model(kind))  # fmt: skip
-    router.add("GET", here, list_here, **shared, calls_out=True, name=f"list_{word}",
+    router.add("GET", here, list_here, **listed, name=f"list_{word}",
                summary=f"List {word} of a scope and all below it.", returns=page_model(kind))  # fmt: skip
     router.add("GET", here + "/{name}", read, **shared, name=f"read_{word}",
                summary=f"Read one {kind.name}.", returns=resource_model(kind))  # fmt: skip
@@ -183,17 +184,17 @@ def _add_writes(router: Router, kind: Kind) -> None:
     may_create: dict[str, Any] = {"permission": kind.permission("create"), "rows_decide": True}
     may_update: dict[str, Any] = {"permission": kind.permission("update"), "rows_decide": True}
     may_delete: dict[str, Any] = {"permission": kind.permission("delete"), "rows_decide": True}
-    read_back = resource_model(kind)
+    read_back: dict[str, Any] = {"returns": resource_model(kind), "rehearsal": applied_model(kind)}
     router.add("POST", here, create, **may_create, name=f"create_{word}", status=201, body=Any, accepts=document,
-               summary=f"Create one {kind.name}.", returns=read_back)  # fmt: skip
+               summary=f"Create one {kind.name}.", **read_back)  # fmt: skip
     router.add("POST", one + ":apply", apply, **may_update, name=f"apply_{word}", body=Any, accepts=document,
                summary=f"Make one {kind.name} what the document says, whether it exists or not.",
                returns=applied_model(kind))  # fmt: skip
     router.add("PUT", one, replace, **may_update, name=f"replace_{word}", body=Any, accepts=document,
-               summary=f"Replace one {kind.name}.", returns=read_back)  # fmt: skip
+               summary=f"Replace one {kind.name}.", **read_back)  # fmt: skip
     router.add("PATCH", one, merge, **may_update, name=f"merge_{word}", body=Any, accepts=dict[str, Any],
-               summary=f"Merge into one {kind.name} (RFC 7396).", returns=read_back)  # fmt: skip
-    router.add("DELETE", one, delete, **may_delete, name=f"delete_{word}", returns=read_back,
+               summary=f"Merge into one {kind.name} (RFC 7396).", **read_back)  # fmt: skip
+    router.add("DELETE", one, delete, **may_delete, name=f"delete_{word}", **read_back,
                summary=f"Delete one {kind.name}; it goes when its controller has cleaned up.")  # fmt: skip
 
 

@@ -76,6 +76,8 @@ def _models(route: Route) -> list[tuple[str, Any, JsonSchemaMode]]:
         found.append(("body", body, "validation"))
     if route.returns not in (None, type(None), Any, Raw, Stream, ShownOnce):
         found.append(("returns", route.returns, "serialization"))
+    if route.rehearsal is not None:
+        found.append(("rehearsal", route.rehearsal, "serialization"))
     return found
 
 
@@ -124,16 +126,23 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     if route.returns in (None, type(None)):
         answers["204"] = {"description": "Done"}
-    elif "returns" in schemas:
-        answers[str(route.status)] = {
-            "description": "Answer",
-            "content": {"application/json": {"schema": schemas["returns"]}},
-        }
     else:
-        answers[str(route.status)] = {"description": "Answer"}
+        answers[str(route.status)] = _answer([schemas["returns"]] if "returns" in schemas else [], route.streams)
+    if "rehearsal" in schemas:
+        first = [schemas["returns"]] if route.status == 200 else []
+        answers["200"] = _answer([*first, schemas["rehearsal"]], "")
     for status in _ERRORS:
         answers[status] = {"$ref": f"#/components/responses/Error{status}"}
-    return answers
+    return dict(sorted(answers.items()))
+
+
+def _answer(schemas: list[dict[str, Any]], streams: str) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if schemas:
+        content["application/json"] = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
+    if streams:
+        content[streams] = {"schema": {"type": "string"}}
+    return {"description": "Answer", "content": content} if content else {"description": "Answer"}
 
 
 def models_of(routes: list[Route]) -> set[type[BaseModel]]:
