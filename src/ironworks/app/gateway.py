@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -13,13 +13,14 @@ import uvloop
 
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import open_process, run_together
-from ironworks.platform import billing, iam, metering
+from ironworks.platform import billing, iam, metering, tenancy
 from ironworks.products.inference import endpoints
 from ironworks.products.tokenfactory import gateway, routing
 from ironworks.shared import telemetry
 from ironworks.shared.changelog import Lagged, Notice, Tail
 from ironworks.shared.context import system_actor
 from ironworks.shared.db import Database
+from ironworks.shared.path import covers
 
 ACTOR = system_actor("gateway")
 KEY_EVENTS = ("platform.iam.", "platform.tenancy.", "platform.registry.")
@@ -67,7 +68,7 @@ def _kind_of(notice: Notice) -> str:
     """The kind that a notice concerns; some events change what keys are worth without a change of a resource."""
     if notice.kind is not None:
         return notice.kind
-    return iam.API_KEY.name if (notice.event_type or "").startswith(KEY_EVENTS) else ""
+    return tenancy.PLATFORM.name if (notice.event_type or "").startswith(KEY_EVENTS) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,6 @@ class Keys:
     async def load_keys(self) -> Sequence[gateway.KeyView]:
         async with self.database.transaction(ACTOR) as ctx:
             found = await iam.list_gateway_keys(ctx)
-            now = ctx.now()
         return [
             gateway.KeyView(
                 uid=_plain(key.uid),
@@ -93,12 +93,18 @@ class Keys:
                 invoke_scopes=key.paths,
                 disabled=key.disabled,
                 suspended=key.suspended,
-                expires_at=key.expires_at.timestamp() if key.expires_at else None,
+                expires_at=until.timestamp() if until else None,
             )
             for key in found
-            for digest in (key.hash, key.previous_hash)
-            if digest is not None and (digest is key.hash or (key.previous_until and key.previous_until > now))
+            for digest, until in _secrets_of(key)
         ]
+
+
+def _secrets_of(key: iam.GatewayKey) -> Iterator[tuple[bytes, datetime | None]]:
+    """(SHA-256, until when it is good) of the key's secret, and of the one before while its grace lasts."""
+    yield key.hash, key.expires_at
+    if key.previous_hash is not None and key.previous_until is not None:
+        yield key.previous_hash, min(key.previous_until, key.expires_at or key.previous_until)
 
 
 def _plain(uid: UUID) -> UUID:
@@ -114,10 +120,12 @@ class Targets:
 
     @property
     def kinds(self) -> frozenset[str]:
-        return frozenset({endpoints.ENDPOINT.name})
+        return frozenset({endpoints.ENDPOINT.name, tenancy.PLATFORM.name, tenancy.ACCOUNT.name})
 
     async def load_targets(self) -> Sequence[routing.Target]:
+        """Every endpoint that may be called: none in what is suspended, whoever asks."""
         async with self.database.transaction(ACTOR) as ctx:
+            halted = await tenancy.list_halted_scopes(ctx)
             found = await endpoints.list_targets(ctx)
         return [
             routing.Target(
@@ -131,6 +139,7 @@ class Targets:
                 task=target.task,
             )
             for target in found
+            if not any(covers(scope, target.path) for scope in halted)
         ]
 
 

@@ -194,7 +194,10 @@ async def delete_resource(ctx: Context, kind: Kind, path: str, name: str, *, for
     await _refuse_if_referred_to(ctx, kind, uid, name)
     await _admit(ctx, kind, Change("delete", old, None, force))
     if force or not kind.reconciled:
-        await ctx.db.execute(f"delete from {kind.table} where uid = $1", uid)
+        try:
+            await ctx.db.execute(f"delete from {kind.table} where uid = $1", uid)
+        except asyncpg.ForeignKeyViolationError as error:
+            raise Conflict(f"{kind.name} {name!r} is still in use; delete what uses it first") from error
         if kind.secrets:
             await ctx.services.vault.remove(ctx, uid)
     await _audit(ctx, kind, "delete", path, name, current, None)
