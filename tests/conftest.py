@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if guard is not None and guard.stdin is not None:
         guard.stdin.close()
         guard.wait(timeout=30)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Collect no garbage while a failure is rendered.
+
+    Rendering parses source. A finaliser that logs a traceback then parses too, and some CPythons (gh-106905, 3.11.7
+    among them) answer with a SystemError that ends the whole run.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,9 @@ async def test_it_survives_the_death_of_anything(installed: Installation) -> Non
     healed = installed.pids()
     os.kill(_pid(healed, "supervisor"), signal.SIGKILL)
     await until(lambda: not lives(healed["supervisor"]))
-    assert all(lives(healed[name]) for name in PARTS - {"supervisor"})
+    orphans = installed.parts()
+    assert orphans["supervisor"]["state"] == "stopped"
+    assert all(orphans[name]["pid"] == healed[name] for name in PARTS - {"supervisor"})
     assert installed.run("up", "--no-demo").returncode == 0
     after = installed.pids()
     assert {name: after[name] for name in PARTS - {"supervisor"}} == {

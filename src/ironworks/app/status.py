@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from ironworks.app import programs
 from ironworks.app.settings import Settings
+from ironworks.app.supervisor import Entry, left_running
 from ironworks.shared.supervision import ProgramStatus, SupervisorClient, SupervisorUnavailable, describe
 
 
@@ -27,24 +28,32 @@ class PartStatus:
 
 async def read_status(settings: Settings) -> list[PartStatus]:
     """The supervisor, every part of a local run, and whatever else the supervisor runs; `stopped` where it does not."""
-    client = SupervisorClient(settings.control_socket, timeout=10)
+    client, home = SupervisorClient(settings.control_socket, timeout=10), programs.supervisor_home(settings)
     try:
         pid: int | None = await client.pid()
-        running = {each.name: each for each in await client.list()}
+        found = {each.name: _part(each) for each in await client.list()}
     except SupervisorUnavailable:
-        pid, running = None, {}
-    log = str(programs.supervisor_home(settings).log)
+        pid, found = None, {entry.spec.name: _left_behind(entry) for entry in left_running(home)}
     control = f"unix:{settings.control_socket}"
-    parts = [PartStatus("supervisor", "ready" if pid else "stopped", control, pid, None, 0, log, "")]
+    supervisor = PartStatus("supervisor", "ready" if pid else "stopped", control, pid, None, 0, str(home.log), "")
     expected = [name for name in programs.PARTS if name != "postgres" or settings.embedded]
-    for name in [*expected, *sorted(set(running) - set(expected))]:
-        parts.append(_part(settings, name, running.get(name)))
-    return parts
+    stopped = {name: _stopped(settings, name) for name in expected if name not in found}
+    others = sorted(set(found) - set(expected))
+    return [supervisor, *(found.get(name) or stopped[name] for name in expected), *(found[name] for name in others)]
 
 
-def _part(settings: Settings, name: str, status: ProgramStatus | None) -> PartStatus:
-    if status is None:
-        return PartStatus(name, "stopped", "", None, None, 0, str(settings.logs / f"{name}.log"), "")
+def _stopped(settings: Settings, name: str) -> PartStatus:
+    return PartStatus(name, "stopped", "", None, None, 0, str(settings.logs / f"{name}.log"), "")
+
+
+def _left_behind(entry: Entry) -> PartStatus:
+    spec, pid = entry.spec, entry.process.pid if entry.process else None
+    message = "nobody minds it: ironworks up takes it over"
+    return PartStatus(spec.name, "running", spec.address, pid, None, entry.restarts, spec.log, message)
+
+
+def _part(status: ProgramStatus) -> PartStatus:
+    name = status.name
     why = "" if status.up else describe(status).removeprefix(f"{status.state}, ").removeprefix(status.state)
     return PartStatus(name, status.state, status.address, status.pid, status.since, status.restarts, status.log, why)
 

@@ -10,6 +10,24 @@ write to their log files directly, so the supervisor can die: the next one adopt
 - `health`, `listeners`, `logfile`, `record`: checks, sockets handed down, rotation, what is remembered on disk
 """
 
-from ironworks.app.supervisor.daemon import AlreadyRunning, Home, Supervisor, end_leftovers, is_running, run_supervisor
+from ironworks.app.supervisor.daemon import (
+    AlreadyRunning,
+    Home,
+    Supervisor,
+    end_leftovers,
+    is_running,
+    left_running,
+    run_supervisor,
+)
+from ironworks.app.supervisor.record import Entry
 
-__all__ = ["AlreadyRunning", "Home", "Supervisor", "end_leftovers", "is_running", "run_supervisor"]
+__all__ = [
+    "AlreadyRunning",
+    "Entry",
+    "Home",
+    "Supervisor",
+    "end_leftovers",
+    "is_running",
+    "left_running",
+    "run_supervisor",
+]

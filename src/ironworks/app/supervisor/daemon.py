@@ -65,8 +65,7 @@ class Supervisor:
 
     async def recover(self, restart: bool = True) -> None:
         """Adopt what an earlier supervisor left running and kill strays; with `restart`, start again what ended."""
-        entries = record.load(self.home.state)
-        running = [entry for entry in entries if entry.process and entry.process.alive]
+        entries, running = record.load(self.home.state), left_running(self.home)
         families = {each for entry in running for each in process.marked(self.home.instance, entry.spec.name)}
         strays = [each for each in process.marked(self.home.instance) if each not in families]
         process.send(strays, signal.SIGKILL)
@@ -201,6 +200,11 @@ async def end_leftovers(home: Home, opener: Opener) -> bool:
         supervisor.remember()
         home.control.unlink(missing_ok=True)
         return found
+
+
+def left_running(home: Home) -> list[record.Entry]:
+    """The programs whose processes run now, as the last supervisor wrote them down; for when there is none to ask."""
+    return [entry for entry in record.load(home.state) if entry.process is not None and entry.process.alive]
 
 
 def is_running(home: Home) -> bool:
