@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -22,10 +23,12 @@ from tests.support.postgres import free_port
 
 @dataclass
 class Installation:
-    """One home. `environment` is what the commands get besides ours; ports are free ones unless it names them."""
+    """One home. `environment` is what the commands get besides ours; `user` and `python` run them, where not we do."""
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    user: str | None = None
+    python: str = sys.executable
 
     @property
     def settings(self) -> Settings:
@@ -41,8 +44,12 @@ class Installation:
     def start(self, *command: str) -> subprocess.Popen[str]:
         """`ironworks COMMAND`, not waited for."""
         return subprocess.Popen(
-            [sys.executable, "-m", "ironworks.app", *command],
+            [self.python, "-m", "ironworks.app", *command],
             env={**os.environ, **self._variables()},
+            cwd=None if self.user is None else self.home.parent,
+            user=self.user,
+            group=None if self.user is None else pwd.getpwnam(self.user).pw_gid,
+            extra_groups=None if self.user is None else [],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -83,5 +90,10 @@ def installation(home: Path, **environment: str) -> Iterator[Installation]:
     try:
         yield found
     finally:
-        found.run("down", "--purge")
-        shutil.rmtree(home, ignore_errors=True)
+        end(found)
+
+
+def end(installed: Installation) -> None:
+    """Leave nothing of it."""
+    installed.run("down", "--purge")
+    shutil.rmtree(installed.home, ignore_errors=True)
