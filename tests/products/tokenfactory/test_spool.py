@@ -48,21 +48,28 @@ async def close(spool: Spool, ticket: object, number: int) -> OSError | None:
 
 @given(payloads=st.lists(st.binary(max_size=50), max_size=8), cut=st.integers(0, 600), noise=st.binary(max_size=20))
 def test_whatever_is_torn_what_came_before_is_read(payloads: list[bytes], cut: int, noise: bytes) -> None:
-    whole = [encode_record(1 + i % 2, payload) for i, payload in enumerate(payloads)]
+    whole = [encode_record(7, 1 + i % 2, payload) for i, payload in enumerate(payloads)]
     data = b"".join(whole)
     kept, size = [], 0
     for payload, record in zip(payloads, whole, strict=True):
         size += len(record)
         if size <= cut:
             kept.append(payload)
-    read = [payload for _, payload, _ in read_records(data[:cut] + b"\0" * 64)]
+    read = [payload for _, payload, _ in read_records(data[:cut] + b"\0" * 64, 7)]
     assert read == kept
-    assert [payload for _, payload, _ in read_records(data + noise)][: len(payloads)] == payloads
+    assert [payload for _, payload, _ in read_records(data + noise, 7)][: len(payloads)] == payloads
+
+
+@given(number=st.integers(0, 10**6), ahead=st.integers(1, 10**4), payload=st.binary(max_size=20))
+def test_a_file_used_again_is_empty(number: int, ahead: int, payload: bytes) -> None:
+    record = encode_record(number, 1, payload)
+    assert list(read_records(record, number))
+    assert not list(read_records(record, number + ahead))
 
 
 @given(data=st.binary(max_size=300))
 def test_noise_is_never_a_record(data: bytes) -> None:
-    assert not list(read_records(data))
+    assert not list(read_records(data, 0))
 
 
 async def test_records_survive_their_process_in_order(tmp_path: Path) -> None:
@@ -106,6 +113,7 @@ async def test_a_long_request_holds_up_no_segment(tmp_path: Path) -> None:
             assert await shipper.ship_all(1)
     spool.count(long, 3)
     assert len(list(spool.directory.glob("*.segment"))) < 10
+    assert len(list(spool.directory.glob("*.spare"))) <= 4
     lost = [record for record in dead_records(spool.directory) if record.request_id == "req_0"]
     assert [record.output_tokens for record in lost] == [3]
     await close(spool, long, 0)

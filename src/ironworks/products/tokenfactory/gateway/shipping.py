@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from ironworks.products.tokenfactory.gateway.model import Charge, UsageRecord
-from ironworks.products.tokenfactory.gateway.segments import CLOSED, SUFFIX, read_records, read_slots
+from ironworks.products.tokenfactory.gateway.segments import CLOSED, SUFFIX, read_segment, read_slots
 from ironworks.products.tokenfactory.gateway.spool import LOCK, UNFINISHED, Cursor, Spool
 from ironworks.shared import telemetry
 
@@ -150,7 +150,7 @@ def dead_records(directory: Path) -> Iterator[UsageRecord]:
     """What a dead process's spool amounts to: its closed records, then its open ones settled from their counts."""
     opened: dict[str, list[Any]] = {}
     for path in sorted(directory.glob("*" + SUFFIX)):
-        for kind, payload, _ in read_records(path.read_bytes()):
+        for kind, payload in read_segment(path):
             fields = orjson.loads(payload)
             if kind == CLOSED:
                 opened.pop(fields[0], None)

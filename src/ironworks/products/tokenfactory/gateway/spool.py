@@ -3,7 +3,7 @@
     opened (written) → upstream → tokens counted in a slot → closed (synced) → terminator to the caller → charged
 
 One directory per process, under a lock that the kernel lets go when the process dies; whoever then takes the lock
-settles what it left (`shipping.py`). Segments are removed in order, each when all its closed records are charged and
+settles what it left (`shipping.py`). Segments are given up in order, each when all its closed records are charged and
 its open ones are closed; the openings of long requests are written anew at the front so that they hold up no file.
 """
 
@@ -28,13 +28,13 @@ from ironworks.products.tokenfactory.gateway.segments import (
     Segment,
     Slots,
     Ticket,
-    encode_record,
     read_records,
 )
 from ironworks.products.tokenfactory.gateway.sync import GroupSync, Then
 
 LOCK = "lock"
 UNFINISHED = ".new-"
+MAX_SPARES = 4
 
 
 class SpoolFull(Exception):
@@ -66,6 +66,7 @@ class Spool:
         self._size = segment
         self._sync = GroupSync(loop, self._sync_failed) if sync else None
         self._segments: deque[Segment] = deque()
+        self._spares: list[Segment] = []
         self._late: list[tuple[Ticket, bytes]] = []
         self._acknowledged = Cursor()
         self._rotate()
@@ -88,13 +89,13 @@ class Spool:
         taken = self._slots.take()
         if taken is None:
             raise SpoolFull
-        record = encode_record(OPENED, orjson.dumps((*taken, *opening)))
+        payload = orjson.dumps((*taken, *opening))
         try:
-            segment = self._append(OPENED, record)
+            segment = self._append(OPENED, payload)
         except OSError:
             self._slots.give(taken[0])
             raise
-        ticket = segment.opened[taken[0]] = Ticket(segment, taken[0], record)
+        ticket = segment.opened[taken[0]] = Ticket(segment, taken[0], payload)
         return ticket
 
     def count(self, ticket: Ticket, tokens: int) -> None:
@@ -103,12 +104,12 @@ class Spool:
 
     def close(self, ticket: Ticket, fields: tuple[object, ...], then: Then) -> None:
         """Record the request's true usage (all fields of its UsageRecord) and call `then` once that is on disk."""
-        record = encode_record(CLOSED, orjson.dumps(fields))
+        payload = orjson.dumps(fields)
         try:
-            segment = self._append_closing(ticket, record)
+            segment = self._append_closing(ticket, payload)
         except OSError as problem:
             self.healthy = False
-            self._late.append((ticket, record))
+            self._late.append((ticket, payload))
             then(problem)
             return
         if self._sync is None:
@@ -125,7 +126,7 @@ class Spool:
                 continue
             if segment.number > cursor.segment:
                 cursor = Cursor(segment.number, 0)
-            for kind, payload, end in read_records(segment.map, cursor.position, segment.synced):
+            for kind, payload, end in read_records(segment.map, segment.number, cursor.position, segment.synced):
                 cursor = Cursor(segment.number, end)
                 if kind == CLOSED:
                     records.append(UsageRecord(*orjson.loads(payload)))
@@ -143,15 +144,18 @@ class Spool:
             if oldest.opened and not self._carry(oldest):
                 return
             self._segments.popleft()
-            oldest.close()
-            oldest.path.unlink(missing_ok=True)
+            if len(self._spares) < MAX_SPARES:
+                oldest.retire()
+                self._spares.append(oldest)
+            else:
+                oldest.remove()
 
     def release(self) -> None:
         """Leave the directory to whoever takes the lock next; nothing is left of it if all in it is charged."""
         if self._sync is not None:
             self._sync.close()
         finished = not self._late and all(self._is_charged(s) and not s.opened for s in self._segments)
-        for segment in self._segments:
+        for segment in (*self._segments, *self._spares):
             segment.close()
         self._slots.close()
         if finished:
@@ -161,24 +165,28 @@ class Spool:
     def _is_charged(self, segment: Segment) -> bool:
         return self._acknowledged >= (segment.number, segment.closed_end)
 
-    def _append(self, kind: int, record: bytes) -> Segment:
-        """Write `record` to the newest segment, or to a new one. Raises OSError."""
+    def _append(self, kind: int, payload: bytes) -> Segment:
+        """Write a record to the newest segment, or to a new one. Raises OSError."""
         segment = self._segments[-1]
-        if not segment.append(kind, record):
+        if not segment.append(kind, payload):
             segment = self._rotate()
-            if not segment.append(kind, record):
-                raise OSError(f"a record of {len(record)} bytes is larger than a segment")
+            if not segment.append(kind, payload):
+                raise OSError(f"a record of {len(payload)} bytes is larger than a segment")
         return segment
 
-    def _append_closing(self, ticket: Ticket, record: bytes) -> Segment:
-        segment = self._append(CLOSED, record)
+    def _append_closing(self, ticket: Ticket, payload: bytes) -> Segment:
+        segment = self._append(CLOSED, payload)
         ticket.segment.opened.pop(ticket.slot, None)
         self._slots.give(ticket.slot)
         return segment
 
     def _rotate(self) -> Segment:
         number = self._segments[-1].number + 1 if self._segments else 0
-        segment = Segment(self.directory, number, self._size)
+        if self._spares:
+            segment = self._spares.pop()
+            segment.reuse(number)
+        else:
+            segment = Segment(self.directory, number, self._size)
         self._segments.append(segment)
         return segment
 
@@ -200,7 +208,7 @@ class Spool:
         """Write the openings that `segment` still holds anew; False when the disk refuses."""
         try:
             for slot, ticket in list(segment.opened.items()):
-                newest = self._append(OPENED, ticket.record)
+                newest = self._append(OPENED, ticket.opening)
                 newest.opened[slot] = ticket
                 ticket.segment = newest
                 del segment.opened[slot]

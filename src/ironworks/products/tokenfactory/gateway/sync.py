@@ -17,7 +17,7 @@ from ironworks.products.tokenfactory.gateway.segments import Segment
 
 Then: TypeAlias = Callable[[OSError | None], None]
 """Called in the event loop when the bytes are on disk, or with why they are not."""
-_Group: TypeAlias = tuple[dict[Segment, int], list[Then]]
+_Group: TypeAlias = tuple[dict[Segment, tuple[int, int]], list[Then]]
 
 
 APART = 0.001
@@ -31,7 +31,7 @@ class GroupSync:
         """`failed` is told in the event loop, before the callers, that a sync went wrong."""
         self._loop = loop
         self._failed = failed
-        self._segments: dict[Segment, int] = {}
+        self._segments: dict[Segment, tuple[int, int]] = {}
         self._waiting: list[Then] = []
         self._busy = False
         self._began = -APART
@@ -46,7 +46,7 @@ class GroupSync:
 
     def submit(self, segment: Segment, then: Then) -> None:
         """Call `then` once all that `segment` now holds is on disk."""
-        self._segments[segment] = segment.end
+        self._segments[segment] = (segment.number, segment.end)
         self._waiting.append(then)
         if not self._busy:
             self._busy = True
@@ -90,8 +90,9 @@ class GroupSync:
         else:
             self._busy = False
         if problem is None:
-            for segment, end in segments.items():
-                segment.synced = max(segment.synced, end)
+            for segment, (number, end) in segments.items():
+                if segment.number == number:  # else it was used again meanwhile
+                    segment.synced = max(segment.synced, end)
         else:
             self._failed()
         for then in waiting:
