@@ -41,7 +41,7 @@ class Lane:
         if self.act is not None:
             await self.act(item)
         async with asyncio.timeout(5):
-            await queue.finish(self.boxes.dbs[0].pool, item, None)
+            await queue.finish(self.boxes.dbs[0], item, None)
         return None
 
 

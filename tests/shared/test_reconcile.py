@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from ironworks.shared.context import Context
@@ -278,6 +279,36 @@ async def test_effects_commit_with_the_step_or_not_at_all(boxes: Boxes) -> None:
     await worker.run_until_idle()
     assert (await boxes.ready(uid))["status"] == "True"
     assert len([i for i in await boxes.items() if i["kind"] == "Other"]) == 1
+
+
+async def test_trouble_with_our_own_database_is_not_blamed_on_the_resource(boxes: Boxes) -> None:
+    uid = await boxes.create("a")
+    killer = await asyncpg.connect(boxes.database.admin)
+    steps = 0
+
+    @reconciles(BOX)
+    async def act(step: Step[Box]) -> Outcome:
+        nonlocal steps
+        steps += 1
+        if steps < 3:
+            async with step.read() as ctx:
+                await killer.execute(
+                    "select pg_terminate_backend($1)", await ctx.db.fetchval("select pg_backend_pid()")
+                )
+                await ctx.db.fetchval("select 1")
+        return step.ready()
+
+    worker = await boxes.worker(reconciler_of(act), poll=0.05)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(20):
+        while await boxes.item(uid) is not None:
+            assert (await boxes.status(uid))["phase"] in ("Pending", "Ready")
+            await asyncio.sleep(0.02)
+    worker.stop()
+    await running
+    await killer.close()
+    assert steps == 3
+    assert (await boxes.status(uid))["phase"] == "Ready"
 
 
 async def test_a_step_reads_more_but_cannot_write_while_it_reads(boxes: Boxes) -> None:

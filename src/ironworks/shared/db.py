@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -25,7 +25,12 @@ _DIED = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a farewell was read on an idle connection whose end was not yet
 )
+_TRY_AGAIN = "the database does not answer; try again shortly"
 _SAFE = re.compile(r"[^A-Za-z0-9_.:/@-]")
+
+
+class DatabaseUnavailable(Unavailable):
+    """Our own database is away, or went away in the middle of a transaction, which it then has not committed."""
 
 
 class UnsafeRole(RuntimeError):
@@ -72,7 +77,8 @@ class Database:
     ) -> AsyncIterator[Context]:
         """One transaction as `actor`: commits at the end of the block, rolls back on any exception.
 
-        Raises Unavailable when no connection can be had. Make no network call inside.
+        Raises DatabaseUnavailable when no connection can be had or it dies before the commit. Make no network call
+        inside.
         """
         request_id = request_id or new_request_id()
         conn = await self._begin(actor, request_id)
@@ -80,8 +86,8 @@ class Database:
             try:
                 yield Context(actor, conn, self.services, request_id, client_request_id, self.clock)
             except BaseException as problem:
-                if not conn.is_closed():
-                    await conn.execute("rollback")
+                if not await _rolled_back(conn) and isinstance(problem, _DIED):
+                    raise DatabaseUnavailable(_TRY_AGAIN) from problem
                 if isinstance(problem, asyncpg.PostgresError) and (meant := refusal(problem)):
                     raise meant from problem
                 raise
@@ -93,7 +99,7 @@ class Database:
         """A connection in a transaction as `actor`.
 
         One that died in the pool, as all do when the server restarts, is thrown away for the next: nothing has happened
-        on it yet. Raises Unavailable.
+        on it yet. Raises DatabaseUnavailable.
         """
         # one round trip; every value is either ours or reduced to characters that cannot end the literal
         begin = (
@@ -101,20 +107,68 @@ class Database:
             " set_config('ironworks.request_id', '{}', true)".format(actor.uid or "", _SAFE.sub("_", request_id))
         )
         for _ in range(self.pool.get_max_size() + 1):
-            try:
-                conn = await self.pool.acquire()
-            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as problem:
-                raise Unavailable("the database does not answer; try again shortly") from problem
+            conn = await self._acquire()
             try:
                 await conn.execute(begin)
                 return conn
             except _DIED:
-                conn.terminate()
+                _discard(conn)
                 await self.pool.release(conn)
             except BaseException:
                 await self.pool.release(conn)
                 raise
-        raise Unavailable("the database does not answer; try again shortly")
+        raise DatabaseUnavailable(_TRY_AGAIN)
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """One statement as the process itself, in a transaction of its own.
+
+        A connection on which nothing can be sent any more is thrown away for the next; one that dies after that raises
+        what it died of, since the statement may have been committed. Raises DatabaseUnavailable when none can be had.
+        """
+        for _ in range(self.pool.get_max_size() + 1):
+            conn = await self._acquire()
+            try:
+                rows: list[asyncpg.Record] = await conn.fetch(query, *args)
+                return rows
+            except (asyncpg.InterfaceError, asyncpg.InternalClientError) as problem:
+                if isinstance(problem, asyncpg.InterfaceError) and not _is_closed(conn):
+                    raise
+                _discard(conn)
+            finally:
+                await self.pool.release(conn)
+        raise DatabaseUnavailable(_TRY_AGAIN)
+
+    async def _acquire(self) -> Any:
+        try:
+            return await self.pool.acquire()
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as problem:
+            raise DatabaseUnavailable(_TRY_AGAIN) from problem
+
+
+async def _rolled_back(conn: Any) -> bool:
+    """Whether the connection was still there to do it; if not, the server has."""
+    if _is_closed(conn):
+        return False
+    try:
+        await conn.execute("rollback")
+    except _DIED:
+        _discard(conn)
+        return False
+    return True
+
+
+def _is_closed(conn: Any) -> bool:
+    """Also when the pool has let go of it by itself, as it does with one that it finds dead."""
+    try:
+        return bool(conn.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
+def _discard(conn: Any) -> None:
+    """End a connection for good."""
+    with suppress(asyncpg.InterfaceError):
+        conn.terminate()
 
 
 async def _leave_clean(conn: Any) -> None:
@@ -162,4 +216,4 @@ def new_request_id() -> str:
     return "req_" + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
-__all__ = ["Connection", "Database", "UnsafeRole", "new_request_id", "refuse_unsafe_role"]
+__all__ = ["Connection", "Database", "DatabaseUnavailable", "UnsafeRole", "new_request_id", "refuse_unsafe_role"]

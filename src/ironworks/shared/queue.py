@@ -17,8 +17,6 @@ from datetime import timedelta
 from typing import Any, Final, Protocol, TypeAlias, get_type_hints
 from uuid import UUID, uuid4
 
-import asyncpg
-
 from ironworks.shared import telemetry
 from ironworks.shared.context import Context
 from ironworks.shared.db import Database
@@ -82,20 +80,16 @@ async def enqueue(ctx: Context, kind: str, uid: UUID, due_in: float = 0.0) -> No
     await ctx.db.execute("select shared.enqueue($1, $2, $3)", kind, uid, timedelta(seconds=due_in))
 
 
-async def finish(db: Any, item: Item, delay: float | None, *, failed: bool = False, error: str | None = None) -> bool:
-    """Let go of `item`, due again after `delay` seconds or never; False if it was taken over.
-
-    `db` is a connection or a pool.
-    """
-    held: bool = await db.fetchval(
+async def finish(
+    db: Database, item: Item, delay: float | None, *, failed: bool = False, error: str | None = None
+) -> bool:
+    """Let go of `item`, due again after `delay` seconds or never; False if it was taken over."""
+    due = None if delay is None else timedelta(seconds=delay)
+    [row] = await db.fetch(
         "select shared.finish_work($1, $2, $3, $4, $5, $6, $7)",
-        item.kind, item.uid, item.token, item.wanted, _interval(delay), failed, error,
+        item.kind, item.uid, item.token, item.wanted, due, failed, error,
     )  # fmt: skip
-    return held
-
-
-def _interval(seconds: float | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)
+    return bool(row[0])
 
 
 def injected(function: Callable[..., Any], available: Mapping[type, object], *, given: int = 0) -> dict[str, object]:
@@ -198,12 +192,14 @@ class QueueRunner:
             return 0
         if self._unsure:
             await self._release_lost()
-        self._unsure = True  # until the answer is here
-        rows = await self.db.pool.fetch(
-            "select kind, uid, token, wanted, attempts, waited from shared.claim_work($1, $2, $3, $4)",
-            self.worker, self.runner, list(wanted), list(wanted.values()),
-        )  # fmt: skip
-        self._unsure = False
+        try:
+            rows = await self.db.fetch(
+                "select kind, uid, token, wanted, attempts, waited from shared.claim_work($1, $2, $3, $4)",
+                self.worker, self.runner, list(wanted), list(wanted.values()),
+            )  # fmt: skip
+        except BaseException:
+            self._unsure = True  # it may have been committed
+            raise
         batches: dict[str, list[Item]] = {}
         for row in rows:
             batches.setdefault(row["kind"], []).append(Item(*row))
@@ -270,7 +266,12 @@ class QueueRunner:
     async def _release_lost(self) -> None:
         """Free what the database holds for us and we do not work on: finishing it failed, or its claim got lost."""
         active = [token for tokens in self._held.values() for token in tokens]
-        await self.db.pool.execute("select shared.release_lost($1, $2)", self.worker, active)
+        self._unsure = False  # what gets lost from now on is for the next time
+        try:
+            await self.db.fetch("select shared.release_lost($1, $2)", self.worker, active)
+        except BaseException:
+            self._unsure = True
+            raise
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):
@@ -290,8 +291,9 @@ class QueueRunner:
         return 0
 
     async def _beat(self) -> int:
-        await self.db.pool.execute("select shared.beat($1, $2)", self.worker, self.runner)
-        taken: int = await self.db.pool.fetchval("select shared.take_over_work($1)", timedelta(seconds=self._lease))
+        await self.db.fetch("select shared.beat($1, $2)", self.worker, self.runner)
+        [row] = await self.db.fetch("select shared.take_over_work($1)", timedelta(seconds=self._lease))
+        taken = int(row[0])
         if taken:
             TAKEN.labels().inc(taken)
             log.warning("took over the work of workers that died", items=taken)
@@ -327,13 +329,13 @@ class QueueRunner:
             job.cancel()
         if self._jobs:
             await asyncio.wait(self._jobs)
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            await self.db.pool.execute("select shared.leave_queue($1)", self.worker)
+        with suppress(Exception):  # the lease ends by itself
+            await self.db.fetch("select shared.leave_queue($1)", self.worker)
 
 
 async def depth(db: Database) -> dict[str, dict[str, int]]:
     """Per kind, how many items are due, held, failing or waiting; for metrics and `ironworks status`."""
-    rows = await db.pool.fetch(
+    rows = await db.fetch(
         """
         select kind,
                count(*) filter (where token is null and due_at <= now()) as due,

@@ -20,7 +20,7 @@ from ironworks.shared import telemetry
 from ironworks.shared.changelog import LoggedChange
 from ironworks.shared.consumers import Consumer
 from ironworks.shared.context import Context, system_actor
-from ironworks.shared.db import Database, new_request_id
+from ironworks.shared.db import Database, DatabaseUnavailable, new_request_id
 from ironworks.shared.errors import IronworksError
 from ironworks.shared.kind import Condition
 from ironworks.shared.notify import CHANGED, Notifier
@@ -33,6 +33,17 @@ log = telemetry.logger(__name__)
 
 STEPS = telemetry.counter("ironworks_reconcile_steps_total", "Steps of controllers.", ("kind", "result"))
 TOOK = telemetry.histogram("ironworks_reconcile_seconds", "Length of steps, reading and writing included.", ("kind",))
+
+
+_PASSING = (
+    DatabaseUnavailable,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InsufficientResourcesError,
+)
+"""Our own database's troubles: no fault of the resource, so the step is taken again and its status says nothing."""
 
 
 class _TakenOver(Exception):
@@ -80,7 +91,7 @@ class KindLane:
 
     async def take(self, items: Sequence[Item]) -> Sequence[Job]:
         """Load the resources of a whole batch in one query, after the claim, so that nothing newer is missed."""
-        rows = await self._db.pool.fetch(self._load, [item.uid for item in items])
+        rows = await self._db.fetch(self._load, [item.uid for item in items])
         loaded = {row[0]: _Row(row[1], json.loads(row[2])) for row in rows}
         return [partial(self._step, item, loaded.get(item.uid)) for item in items]
 
@@ -110,7 +121,7 @@ class KindLane:
             status = self._new_status(step, row, outcome)
         try:
             return await self._commit(item, step, outcome, status)
-        except _TakenOver:
+        except (_TakenOver, *_PASSING):
             raise
         except Exception as problem:
             outcome = self._commit_refused(step, problem)
@@ -120,6 +131,8 @@ class KindLane:
         try:
             async with asyncio.timeout(self._reconciler.timeout) as limit:
                 return await self._reconciler.act(step, **self._arguments)
+        except _PASSING:
+            raise
         except IronworksError as problem:
             step.log.warning("a step failed", code=problem.code, problem=problem.message)
             return self._error(step, telemetry.redact_text(problem.message))
@@ -209,7 +222,7 @@ class KindLane:
         if pin is not None and pin != self._runner:
             delay = 0.0
         try:
-            await (db or self._db.pool).execute(
+            await (db or self._db).fetch(
                 "select shared.finish_step($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
                 self._kind.table, item.kind, item.uid, item.token, item.wanted,
                 None if status is None else json.dumps(status), outcome.result == "gone",
@@ -300,7 +313,7 @@ def _resync(db: Database, reconciler: Reconciler) -> Schedule:
 
     async def enqueue_all() -> None:
         spread = timedelta(seconds=reconciler.resync / 2)
-        await db.pool.execute("select shared.enqueue_all($1, $2, $3)", kind.table, kind.name, spread)
+        await db.fetch("select shared.enqueue_all($1, $2, $3)", kind.table, kind.name, spread)
 
     return Schedule(f"resync.{kind.name}", reconciler.resync, enqueue_all)
 

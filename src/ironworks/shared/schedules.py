@@ -91,7 +91,7 @@ class ScheduleLane:
 
     async def plan(self) -> None:
         """Make sure that it is queued, and no later than one period from now."""
-        await self._db.pool.execute(
+        await self._db.fetch(
             "insert into shared.work_item as i (kind, uid, due_at) values ($1, $2, now())"
             " on conflict (kind, uid) do update set due_at = excluded.due_at + $3"
             " where i.token is null and i.due_at > excluded.due_at + $3",
@@ -110,9 +110,9 @@ class ScheduleLane:
             log.exception("a schedule failed", schedule=self._schedule.name)
             RUNS.labels(self._schedule.name, "failed").inc()
             delay = min(backoff(item.attempts + 1), self._schedule.every)
-            await finish(self._db.pool, item, delay, failed=True, error=type(problem).__name__)
+            await finish(self._db, item, delay, failed=True, error=type(problem).__name__)
             return delay
         RUNS.labels(self._schedule.name, "ok").inc()
         delay = max(0.0, self._schedule.every - (time.monotonic() - began))
-        await finish(self._db.pool, item, delay)
+        await finish(self._db, item, delay)
         return delay
