@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,16 @@ import yaml
 from ironworks.sdk import Kinds
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as JSON has it: a moment stays the text that was written, as in YAML 1.2."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def read_documents(files: tuple[str, ...]) -> list[dict[str, Any]]:
     """Every document of the given files (`-`: standard input; a folder: its .yaml, .yml and .json files).
 
@@ -21,7 +32,7 @@ def read_documents(files: tuple[str, ...]) -> list[dict[str, Any]]:
     documents = []
     for name, text in _texts(files):
         try:
-            for number, document in enumerate(yaml.safe_load_all(text), 1):
+            for number, document in enumerate(yaml.load_all(text, _Loader), 1):
                 documents += _resources(document, f"{name}, document {number}")
         except yaml.YAMLError as problem:
             raise click.UsageError(f"{name}: {_where(problem)}") from None
@@ -63,6 +74,12 @@ def _resources(document: Any, where: str) -> list[dict[str, Any]]:
         return [r for item in document["items"] for r in _resources(item, where)]
     if not isinstance(document, dict) or "kind" not in document:
         raise click.UsageError(f"{where}: not a resource; it needs api_version, kind, metadata and spec")
+    try:
+        json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise click.UsageError(
+            f"{where}: holds something that JSON cannot; use text, numbers, lists, objects"
+        ) from None
     metadata = document.get("metadata")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
         raise click.UsageError(f"{where}: metadata.name is missing or not text (quote it if it looks like a number)")
