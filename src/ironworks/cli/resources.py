@@ -49,15 +49,19 @@ def get(
     ctx: click.Context, target: tuple[str, ...], scope: str | None, labels: str | None, phase: str | None,
     inherited: bool, keep_watching: bool, output: str,
 ) -> None:  # fmt: skip
-    """Print one resource, or all of a kind."""
+    """Print one resource, or all of a kind (several kinds with commas)."""
     client = open_client(ctx)
-    kind, name = _split_target(client, target)
-    if name is not None:
-        found = [client.get(kind, *split_name(name, scope))]
-    else:
-        asked = {"labels": labels, "phase": phase, "inherited": True if inherited and scope else None}
-        found = list(client.list(kind, scope, **{k: v for k, v in asked.items() if v is not None}))
-    show_resources(found, kind, output, one=name is not None)
+    words = target[0].split(",") if len(target) == 1 and "/" not in target[0] else [target[0]]
+    if keep_watching and len(words) > 1:
+        raise click.UsageError("watch one kind at a time")
+    for word in words:
+        kind, name = _split_target(client, (word, *target[1:]))
+        if name is not None:
+            found = [client.get(kind, *split_name(name, scope))]
+        else:
+            asked = {"labels": labels, "phase": phase, "inherited": True if inherited and scope else None}
+            found = list(client.list(kind, scope, **{k: v for k, v in asked.items() if v is not None}))
+        show_resources(found, kind, output, one=name is not None)
     if keep_watching:
         _print_changes(client, kind, scope, output)
 
