@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from ironworks.shared import path as paths
-from ironworks.shared.errors import Invalid, IronworksError, field_problem
+from ironworks.shared.errors import Invalid, IronworksError, field_problem, invalid
 from ironworks.shared.kind import Annotations, Kind, Labels, OwnerReference
 
 LIMIT_SHOWN = 100
@@ -67,7 +67,7 @@ def read_document(kind: Kind, scope: str, name: str | None, body: Any) -> Docume
     Raises Invalid that lists every problem.
     """
     if not isinstance(body, dict):
-        raise Invalid("the body is not an object", fields=[field_problem("", "not an object", "send one resource")])
+        raise invalid("body", "is not an object", "send one resource")
     problems: list[dict[str, str]] = []
     document: Document | None = None
     try:
@@ -75,7 +75,9 @@ def read_document(kind: Kind, scope: str, name: str | None, body: Any) -> Docume
     except ValidationError as error:
         problems += problems_of(error)
     metadata = body.get("metadata")
-    problems += _place_problems(kind, scope, name, metadata if isinstance(metadata, dict) else {})
+    misplaced = _place_problems(kind, scope, name, metadata if isinstance(metadata, dict) else {})
+    named = {problem["field"] for problem in misplaced}
+    problems = [problem for problem in problems if problem["field"] not in named] + misplaced
     if problems or document is None:
         raise too_many(problems)
     document.metadata.name = name or document.metadata.name

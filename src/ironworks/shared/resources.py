@@ -161,7 +161,7 @@ async def replace_resource(ctx: Context, kind: Kind, path: str, name: str, body:
 async def patch_resource(ctx: Context, kind: Kind, path: str, name: str, patch: Any) -> Written:
     """Merge `patch` (RFC 7396) into the resource as it is now. Raises NotFound."""
     if not isinstance(patch, dict):
-        raise invalid("", "a merge patch is an object")
+        raise invalid("body", "is not an object", "send a merge patch (RFC 7396)")
     current = await _existing(ctx, kind, path, name)
     kept = {k: current["metadata"][k] for k in ("display_name", "labels", "annotations", "owner_references")}
     whole = {"api_version": "v1", "kind": kind.name, "metadata": kept, "spec": current["spec"]}

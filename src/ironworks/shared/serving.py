@@ -54,6 +54,8 @@ from ironworks.shared.ratelimit import RateLimiter
 
 log = telemetry.logger(__name__)
 
+MAX_DEPTH = 64
+"""Levels of JSON; whatever walks a document may recurse this far and more."""
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_.:/+=@-]{1,128}")
 _SECURITY = {
     "cache-control": "no-store",
@@ -314,9 +316,20 @@ def _json(headers: Headers, body: bytes) -> Any:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise invalid("body", f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+        raise invalid("body", f"is nested more than {MAX_DEPTH} levels deep", "make it flatter")
     if b"\\u0000" in body and _holds_nul(data):
         raise invalid("body", "holds a NUL character", "remove it")
     return data
+
+
+def _depth(data: Any) -> int:
+    """How deep arrays and objects are nested, looked at level by level: what walks them later may recurse."""
+    depth, level = 0, [data]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 def _holds_nul(data: Any) -> bool:
