@@ -66,7 +66,7 @@ async def run_demo(settings: Settings, progress: Progress) -> None:
         if not record.exists():
             progress.say(f"\n  {PROMPT}")
             told = await _do(_talk, settings.gateway_url, key, progress)
-            record.write_text(json.dumps(told))
+            replace_secret(record, json.dumps(told))
         told = json.loads(record.read_text())
         with Client(Profile(settings.api_url, key)) as tenant:
             chain = await _do(_explain, tenant, told["request_id"])

@@ -65,9 +65,12 @@ async def _feed(tail: Tail, program: gateway.Gateway) -> None:
 
 
 def _kind_of(notice: Notice) -> str:
-    """The kind that a notice concerns; some events change what keys are worth without a change of a resource."""
+    """The kind that a notice concerns; some events change what keys are worth without a change of a resource.
+
+    Of what controllers report only an endpoint's replicas matter here.
+    """
     if notice.kind is not None:
-        return notice.kind
+        return notice.kind if notice.op != "status" or notice.kind == endpoints.ENDPOINT.name else ""
     return tenancy.PLATFORM.name if (notice.event_type or "").startswith(KEY_EVENTS) else ""
 
 
