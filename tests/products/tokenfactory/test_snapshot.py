@@ -44,9 +44,26 @@ async def test_a_revoked_key_stops_within_a_second(world: World) -> None:
         assert await until_refused(world) < 1.0
 
 
+async def test_a_revoked_key_stops_also_while_routes_cannot_be_loaded(world: World) -> None:
+    async with fed(world):
+        world.source.unroutable = True
+        world.gateway.notice("Endpoint")
+        await asyncio.sleep(1.2)
+        world.source.keys.clear()
+        world.gateway.notice("ApiKey")
+        assert await until_refused(world) < 1.0
+
+
 async def test_a_change_that_nobody_told_of_is_found_by_polling(world: World) -> None:
     world.source.keys[:] = [key_view(disabled=True)]
     assert await until_refused(world) < 4.0
+
+
+async def test_a_feed_that_dies_is_replaced_by_polling(world: World) -> None:
+    async with fed(world):
+        await asyncio.sleep(1.5)
+    world.source.keys.clear()
+    assert await until_refused(world) < 6.0
 
 
 async def test_what_does_not_concern_it_is_not_loaded(world: World) -> None:

@@ -65,6 +65,7 @@ class Fixed:
     targets: list[Target] = field(default_factory=list)
     kinds: frozenset[str] = frozenset({"ApiKey", "Endpoint"})
     broken: bool = False
+    unroutable: bool = False
     loads: int = 0
 
     async def load_keys(self) -> Sequence[KeyView]:
@@ -74,7 +75,7 @@ class Fixed:
         return list(self.keys)
 
     async def load_targets(self) -> Sequence[Target]:
-        if self.broken:
+        if self.broken or self.unroutable:
             raise ConnectionError("the database is down")
         return list(self.targets)
 

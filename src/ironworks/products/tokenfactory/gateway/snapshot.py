@@ -94,34 +94,53 @@ class Mirror:
                 await self._renew()
             except Exception as problem:
                 log.warning("keys and routes cannot be loaded; serving what is known", problem=repr(problem))
-                await asyncio.sleep(wait)
+                await self._wait(wait)
                 wait = min(wait * 2, 2.0)
                 continue
             wait = 0.1
             await self._sleep()
 
     async def _renew(self) -> None:
-        """Load what is stale and swap the snapshot. What changes meanwhile is stale again at once."""
+        """Load what is stale and swap it in. What changes meanwhile is stale again at once.
+
+        Keys do not wait for routes: a route that cannot be loaded must not keep a revoked key alive.
+        """
         stale, self._stale = self._stale, set()
         self._wake.clear()
         began = time.monotonic()
+        before = self._current or Snapshot({}, RouteTable())
+        keys, routes = before.keys, before.routes
         try:
-            before = self._current or Snapshot({}, RouteTable())
-            keys = {key.digest: key for key in await self._keys.load_keys()} if "keys" in stale else before.keys
-            routes = RouteTable(await self._targets.load_targets()) if "targets" in stale else before.routes
+            if "keys" in stale:
+                keys = {key.digest: key for key in await self._keys.load_keys()}
+                if self._current is not None:
+                    self._swap(Snapshot(keys, routes))
+                    stale.discard("keys")
+            if "targets" in stale:
+                routes = RouteTable(await self._targets.load_targets())
         except BaseException:
             self._stale |= stale
             raise
-        snapshot = Snapshot(keys, routes)
-        self._changed(snapshot)
-        self._current = snapshot
+        self._swap(Snapshot(keys, routes))
         self._confirmed = began
 
+    def _swap(self, snapshot: Snapshot) -> None:
+        self._changed(snapshot)
+        self._current = snapshot
+
     async def _sleep(self) -> None:
-        """Until something is stale; what was not noticed is found by polling."""
+        """Until something is stale; what was not noticed is found by polling, which begins when the feed dies."""
+        resync = time.monotonic() + RESYNC
+        while not await self._wait(POLL):
+            if not self.is_fed or time.monotonic() >= resync:
+                self._stale |= {"keys", "targets"}
+                return
+
+    async def _wait(self, limit: float) -> bool:
+        """Until a change is noticed, at most `limit` seconds; whether there was one."""
         await asyncio.sleep(BREATH)
         try:
-            async with asyncio.timeout(RESYNC if self.is_fed else POLL):
-                await self._wake.wait()
+            async with asyncio.timeout(limit):
+                return await self._wake.wait()
         except TimeoutError:
-            self._stale |= {"keys", "targets"}
+            return False
