@@ -52,8 +52,10 @@ format: .venv/.dev ## put the code into shape
 contracts: .venv/.dev ## regenerate what contracts/ publishes
 	@$(bin)/python -m ironworks.app dev contracts
 
-bench: .venv/.dev ## measure; the results are a page under docs/
-	@$(bin)/python -m bench
+bench: .venv/.dev ## measure; each benchmark writes its page under docs/bench/
+	@$(bin)/python bench/gateway.py
+	@$(bin)/python -m bench.rows
+	@$(bin)/python -m bench.reconcile
 
 # no download addresses in the pins: they work with any index
 compile := $(bin)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
