@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 
-from ironworks.app.credentials import create_secret, replace_secret
+from ironworks.app.credentials import replace_secret
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process
 from ironworks.platform import iam, pricing, registry
@@ -37,15 +37,18 @@ async def declare(process: Process) -> None:
 
 
 async def _ensure_operator(process: Process) -> None:
-    """A key whose file was lost, or never written because we were killed, is replaced."""
+    """Credentials whose file was lost, or never written because we were killed, are replaced.
+
+    The files come after the commit: what they hold always works.
+    """
     credentials = process.settings.credentials
     credentials.mkdir(mode=0o700, parents=True, exist_ok=True)
     token, password = credentials / OPERATOR_TOKEN, credentials / OPERATOR_PASSWORD
-    hashed: str | None = None
-    if not password.exists():
-        create_secret(password, secrets.token_urlsafe(18))
-        hashed = await iam.PasswordHashing().hash(password.read_text().strip())
+    chosen = None if password.exists() else secrets.token_urlsafe(18)
+    hashed = None if chosen is None else await iam.PasswordHashing().hash(chosen)
     async with process.database.transaction(ACTOR) as ctx:
         issued = await iam.ensure_operator(ctx, OPERATOR_EMAIL, hashed, reissue=not token.exists())
+    if chosen is not None:
+        replace_secret(password, chosen)
     if issued is not None:
         replace_secret(token, issued.text)
