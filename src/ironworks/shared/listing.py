@@ -138,6 +138,7 @@ def decode_cursor(cursor: str) -> tuple[str, str]:
         path, name = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if not (isinstance(path, str) and isinstance(name, str)) or "\x00" in path + name:
             raise ValueError
+        (path + name).encode()  # JSON can spell half a character, which Postgres cannot be sent
     except (ValueError, TypeError, binascii.Error, UnicodeDecodeError):
         raise invalid(
             "cursor", "is not one of ours", "take next_cursor from the page before, or leave it out"
