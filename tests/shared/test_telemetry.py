@@ -74,6 +74,8 @@ def test_an_exception_is_told_with_its_stack_and_without_its_secrets(lines: Line
 @pytest.mark.parametrize(
     "text",
     [
+        "refreshed by " + KEY.replace("iwk_", "iwr_"),
+        "verified by " + KEY.replace("iwk_", "iws_"),
         f"sent {KEY} away",
         "Authorization: Bearer hunter2hunter2",
         "postgresql://api:hunter2hunter2@127.0.0.1/db",
@@ -85,7 +87,7 @@ def test_an_exception_is_told_with_its_stack_and_without_its_secrets(lines: Line
 def test_texts_lose_their_credentials(text: str) -> None:
     shown = telemetry.redact_text(text)
     assert "hunter2" not in shown
-    assert KEY not in shown
+    assert KEY.removeprefix("iwk_") not in shown
 
 
 @pytest.mark.parametrize("field", ["password", "api_key", "Authorization", "refresh_token", "db.password", "X-COOKIE"])

@@ -31,7 +31,7 @@ _SECRET_FIELD = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = (
-    (re.compile(r"\biwk_[A-Za-z0-9_\-]+"), "iwk_***"),
+    (re.compile(r"\b(iw[krs]_)[A-Za-z0-9_\-]+"), r"\1***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/\-]{6,}=*"), r"\1 ***"),
     (re.compile(r"\beyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*"), MASK),
     (re.compile(r"(://[^/\s:@]*):[^/\s@]+@"), r"\1:***@"),
