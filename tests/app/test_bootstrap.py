@@ -37,7 +37,7 @@ async def test_the_password_in_the_file_works_though_the_first_start_was_killed(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(bootstrap.iam, "ensure_operator", killed)
+        patched.setattr(iam, "ensure_operator", killed)
         with pytest.raises(Killed):
             await bootstrap.bootstrap(settings)
     await bootstrap.bootstrap(settings)
