@@ -8,7 +8,26 @@ from ironworks.cli import dev, identity, local, models, money, platforms, resour
 from ironworks.cli.session import EXIT_CODES
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EXIT_CODES)
+class Commands(click.Group):
+    """Takes `-/name`, a name in the operator's scope, for a word and not for options."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, words = super().resolve_command(ctx, args)
+        return name, command, _operators_last(words)
+
+
+def _operators_last(words: list[str]) -> list[str]:
+    names = [word for word in words if word.startswith("-/")]
+    if not names or "--" in words:
+        return words
+    return [*(word for word in words if word not in names), "--", *names]
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EXIT_CODES
+)
 @click.version_option(package_name="ironworks", prog_name="ironworks")
 @click.option("--url", envvar="IRONWORKS_URL", metavar="URL", help="The API (IRONWORKS_URL).")
 @click.option("--token", envvar="IRONWORKS_TOKEN", metavar="TOKEN", help="An API key or session (IRONWORKS_TOKEN).")
