@@ -75,6 +75,7 @@ def request(stream: bool) -> str:
 def measure(program: Running, stream: bool, seconds: float, *, rate: float = 0.0) -> Figures:
     """One run of the load; `rate` paces it (requests/s), 0 lets every connection go as fast as it is answered."""
     connections = CONNECTIONS if not rate else 8
+    seconds *= 3 if program.name == LITELLM else 1
     config = {
         "port": program.port,
         "connections": connections,
@@ -275,7 +276,8 @@ machine; compare CPU then.
 
 - Machine: {machine}.
 - Each program is one process on one core; load and mock model server share another. {connections} kept connections,
-  each with one request in flight, {seconds:g} s a run, median of {rounds} rounds in which the programs take turns.
+  each with one request in flight, {seconds:g} s a run (LiteLLM three times that, or hardly an answer would fall into
+  it), median of {rounds} rounds in which the programs take turns.
 - A request is a short chat completion that the mock answers at once; a stream is 50 events, usage and `[DONE]`.
 - Ours does its whole work: key check among 10,000 keys, 1,000 routes, JSON parsed and rewritten, usage read, opening
   and closing records in the spool, the closing one synced to disk before the answer ends ("no sync" leaves that out).

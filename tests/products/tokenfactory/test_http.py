@@ -152,6 +152,11 @@ async def test_an_offered_upgrade_is_ignored(world: World) -> None:
     await world.ledger.expect(1)
 
 
+async def test_a_refused_upgrade_is_refused_once(world: World) -> None:
+    upgrade = HEAD.replace(SECRET.encode(), b"wrong") + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    assert statuses(await world.raw(upgrade + b"Content-Length: 99999\r\n\r\n" + b"x" * 99_999)) == [401]
+
+
 async def test_expect_continue(world: World) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(HEAD + b"Expect: 100-continue\r\nConnection: close\r\n" + LENGTH + b"\r\n")

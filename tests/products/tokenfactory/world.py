@@ -10,15 +10,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4, uuid5
 
 import httpx
-import openai
 
 from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, KeyView, UsageRecord
 from ironworks.products.tokenfactory.routing import Replica, Target
 from tests.products.tokenfactory.upstream import BEHAVIOURS
+
+if TYPE_CHECKING:
+    import openai
 
 SCOPE = "demo.app.dev"
 SECRET = "iwk_test_dev"
@@ -125,6 +127,8 @@ class World:
         return httpx.AsyncClient(base_url=self.url, headers={"authorization": f"Bearer {secret}"}, timeout=20)
 
     def openai(self, secret: str = SECRET) -> openai.AsyncOpenAI:
+        import openai  # slow to import, and gateway processes that tests start import this module too
+
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0, timeout=20)
 
     async def raw(self, data: bytes, within: float = 5.0) -> bytes:
@@ -168,7 +172,7 @@ def listener() -> socket.socket:
     return sock
 
 
-async def until_healthy(url: str, within: float = 10.0) -> None:
+async def until_healthy(url: str, within: float = 30.0) -> None:
     async with httpx.AsyncClient() as http, asyncio.timeout(within):
         while True:
             try:

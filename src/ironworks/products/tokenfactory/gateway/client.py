@@ -280,6 +280,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _reject(self, refusal: Refusal) -> None:
         """Nothing more is read from this connection; the refusal is told after the answers that are still due."""
+        if self._deaf:
+            return
         self._deaf = True
         request = self._incoming or Request(self._core.ids.new(), self._core.now())
         self._incoming = None
@@ -293,6 +295,8 @@ class ClientConnection(asyncio.Protocol):
 
         (Java's client offers h2c with its first request; RFC 9110, 7.8 lets a server ignore that.)
         """
+        if self._deaf:
+            return
         request, self._incoming = self._incoming, None
         if request is None or request.method == b"CONNECT":
             self._reject(Refusal(405, "method_not_allowed", "this is no tunnel"))

@@ -99,5 +99,8 @@ async def _drain(core: Core, limit: float) -> None:
 
 async def _tick(core: Core) -> None:
     while True:
-        core.tick()
+        try:
+            core.tick()
+        except Exception:
+            log.exception("a deadline could not be kept")
         await asyncio.sleep(TICK)

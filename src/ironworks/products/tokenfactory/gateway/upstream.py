@@ -55,8 +55,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline = float("inf")
         self._pool = pool
         self._transport: asyncio.Transport
-        self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # no frame of ours per chunk; `_deliver` sorts out what belongs to whom
+        self._parser = httptools.HttpResponseParser(self)
         self._sink: AnswerSink | None = None
         self._served = 0
         self._open = True
@@ -66,7 +67,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._answered = False
         self._complete = False
         self._reusable = False
-        self._surplus = False
+        self._surplus = 0
         self._awaiting = False
         self._framed = False
         self._status = 0
@@ -133,11 +134,12 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head_size > MAX_ANSWER_HEAD:
             self._lose("the model server's headers are too large")
         elif self._complete:
-            self._end(reusable=self._reusable and not self._surplus)
+            self._end(reusable=self._reusable)
 
     def _deliver(self) -> None:
         """Hand on all that one read brought at once: a stream's events may be chunks of a few bytes each."""
-        pieces, self._pieces = self._pieces, []
+        pieces = self._pieces[: self._surplus] if self._complete else self._pieces.copy()
+        self._pieces.clear()
         if pieces and self._sink is not None:
             self._sink.on_data(pieces)
 
@@ -154,7 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
-        self._surplus = self._surplus or self._complete
+        self._reusable = False if self._complete else self._reusable
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -171,14 +173,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self._sink is not None:
             self._sink.on_head(status, self._content_type)
 
-    def on_body(self, data: bytes) -> None:
-        if self._sink is not None and not self._complete:
-            self._pieces.append(data)
-
     def on_message_complete(self) -> None:
-        if self._status:
+        if self._status and not self._complete:
             self._complete = True
             self._reusable = self._parser.should_keep_alive()
+            self._surplus = len(self._pieces)
 
     def _end(self, *, reusable: bool) -> None:
         sink, self._sink = self._sink, None
