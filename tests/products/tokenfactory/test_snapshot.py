@@ -55,12 +55,6 @@ async def test_a_revoked_key_stops_within_a_second(world: World) -> None:
         assert min(took) < 1.0
 
 
-async def until_served(world: World) -> None:
-    async with world.http() as http, asyncio.timeout(30):
-        while (await http.get("/v1/models")).status_code != 200:
-            await asyncio.sleep(0.005)
-
-
 async def test_a_revoked_key_stops_also_while_routes_cannot_be_loaded(world: World) -> None:
     async with fed(world):
         world.source.unroutable = True
