@@ -61,12 +61,12 @@ begin
     if (new.uid, new.scope, new.name) is distinct from (old.uid, old.scope, old.name) then
       raise exception 'identity is immutable' using errcode = 'IW422';
     end if;
-    if old.deletion_timestamp is not null then
-      if new.deletion_timestamp is distinct from old.deletion_timestamp
-         or (new.spec, new.labels, new.annotations, new.display_name)
-            is distinct from (old.spec, old.labels, old.annotations, old.display_name) then
-        raise exception 'being deleted' using errcode = 'IW409';
-      end if;
+    -- also the update that begins it: who may delete and not update changes nothing else
+    if old.deletion_timestamp is not null and new.deletion_timestamp is distinct from old.deletion_timestamp
+       or new.deletion_timestamp is not null
+          and (new.spec, new.labels, new.annotations, new.display_name, new.owner_references)
+              is distinct from (old.spec, old.labels, old.annotations, old.display_name, old.owner_references) then
+      raise exception 'being deleted' using errcode = 'IW409';
     end if;
     if new.spec is distinct from old.spec or new.deletion_timestamp is distinct from old.deletion_timestamp then
       new.generation := old.generation + 1;
@@ -271,42 +271,3 @@ begin
   execute format('grant select on %s_label to ironworks_api, ironworks_worker', table_name);
   perform shared.apply_kind_policies(kind);
 end $$;
-
--- Who refers to a resource and is not being deleted itself; `visible`: whether the caller may read the referrer.
-create function shared.referrers(which text, target uuid)
-returns table (kind text, path text, name text, visible boolean) language plpgsql stable security definer
-set search_path = pg_catalog, public, pg_temp as $$
-declare
-  own_table text;
-  k shared.kind;
-  field text;
-  t text;
-begin
-  select s.table_name into strict own_table from shared.kind s where s.kind = which;
-  for k in select * from shared.kind s order by s.kind loop
-    for field, t in select r.key, r.value from jsonb_each_text(k.refs) r where r.value = own_table loop
-      return query execute format(
-        'select %L::text, path::text, name::text, %s <@ any (shared.granted(%L)) from %s where %I = $1 and deletion_timestamp is null limit 100',
-        k.kind, case when k.node then 'node' else 'scope' end, k.resource || ':read', k.table_name, 'ref_' || replace(field, '.', '_'))
-      using target;
-    end loop;
-  end loop;
-end $$;
-alter function shared.referrers(text, uuid) owner to ironworks_system;
-grant execute on function shared.referrers(text, uuid) to ironworks_api, ironworks_worker;
-
--- How many resources of each kind live at or below a scope.
-create function shared.resources_below(place ltree) returns table (kind text, count bigint) language plpgsql stable
-security definer set search_path = pg_catalog, public, pg_temp as $$
-declare
-  k shared.kind;
-  p text := ltree2text(place);
-begin
-  for k in select * from shared.kind s order by s.kind loop
-    return query execute format(
-      'select %L::text, count(*) from %s where path = $1 or (path >= $1 || ''.'' and path < $1 || ''/'') having count(*) > 0',
-      k.kind, k.table_name) using p;
-  end loop;
-end $$;
-alter function shared.resources_below(ltree) owner to ironworks_system;
-grant execute on function shared.resources_below(ltree) to ironworks_api, ironworks_worker;

@@ -16,6 +16,26 @@ create policy api_move on platform_tenancy.node_path for update to ironworks_api
     or path <@ any ((select shared.granted('platform:resume'))::ltree[])
     or path <@ any ((select shared.granted('platform:cancel'))::ltree[])));
 
+-- Each move needs its own permission, whichever way it comes. Our own functions and processes move as they must.
+create or replace function platform_tenancy.check_move() returns trigger language plpgsql
+set search_path = pg_catalog, public, pg_temp as $$
+declare
+  needed text := case
+    when new.phase = 'suspended' then 'platform:suspend'
+    when new.phase = 'active' and old.phase = 'suspended' then 'platform:resume'
+    when new.phase = 'pending_cancellation' then 'platform:cancel'
+    when new.phase = 'cancelled' and old.phase = 'pending_cancellation' then 'platform:cancel' end;
+begin
+  if current_user = 'ironworks_api' and not coalesce(shared.allows(needed, new.path), false) then
+    raise exception 'the step from % to % is not yours to take', old.phase, new.phase
+      using errcode = 'IW499', detail = '{"status": 403}';
+  end if;
+  return new;
+end $$;
+alter function platform_tenancy.check_move() owner to ironworks_system;
+create or replace trigger check_move before update of phase, phase_since, reason, ends_at on platform_tenancy.node_path
+  for each row execute function platform_tenancy.check_move();
+
 -- Ten characters that name a platform in other systems: 36^10 of them, drawn until one is free.
 create or replace function platform_tenancy.new_external_id() returns text language plpgsql volatile as $$
 declare
@@ -146,7 +166,7 @@ set search_path = pg_catalog, public, pg_temp as $$
   select p.path from platform_tenancy.node_path p where platform_tenancy.halted(p) and p.phase <> 'deleted'
 $$;
 alter function platform_tenancy.halted_scopes() owner to ironworks_system;
-grant execute on function platform_tenancy.halted_scopes() to ironworks_api, ironworks_worker, ironworks_gateway;
+grant execute on function platform_tenancy.halted_scopes() to ironworks_worker, ironworks_gateway;
 
 -- Behind shared.scope_running: whether keys may act in a scope.
 create or replace function platform_tenancy.scope_running(scope ltree) returns boolean language sql stable security definer

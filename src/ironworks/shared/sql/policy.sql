@@ -1,0 +1,50 @@
+-- Questions across all kinds, answered past the policies and therefore with no more than the caller may know.
+
+-- Who refers to a resource and is not being deleted itself: by name where the caller may read it, else without one, so
+-- that it can be counted. Nobody learns who refers to what he may not read.
+create or replace function shared.referrers(which text, target uuid)
+returns table (kind text, path text, name text, visible boolean) language plpgsql stable security definer
+set search_path = pg_catalog, public, pg_temp as $$
+declare
+  own shared.kind;
+  k shared.kind;
+  field text;
+  readable text := '(session_user = ''ironworks_worker'' or %s <@ any (shared.granted(%L)))';
+  found boolean;
+begin
+  select * into strict own from shared.kind s where s.kind = which;
+  execute format('select ' || readable || ' from %s where uid = $1',
+                 case when own.node then 'node' else 'scope' end, own.resource || ':read', own.table_name)
+    into found using target;
+  if not coalesce(found, false) then
+    return;
+  end if;
+  for k in select * from shared.kind s order by s.kind loop
+    for field in select r.key from jsonb_each_text(k.refs) r where r.value = own.table_name loop
+      return query execute format(
+        'select %L::text, case when r.readable then r.path end, case when r.readable then r.name end, r.readable
+         from (select path::text, name::text, ' || readable || ' as readable from %s
+               where %I = $1 and deletion_timestamp is null limit 1000) r order by r.path, r.name',
+        k.kind, case when k.node then 'node' else 'scope' end, k.resource || ':read', k.table_name,
+        'ref_' || replace(field, '.', '_'))
+      using target;
+    end loop;
+  end loop;
+end $$;
+alter function shared.referrers(text, uuid) owner to ironworks_system;
+grant execute on function shared.referrers(text, uuid) to ironworks_api, ironworks_worker;
+
+-- How many resources of each kind live at or below a scope. For our own triggers, whoever caused them.
+create or replace function shared.resources_below(place ltree) returns table (kind text, count bigint)
+language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  k shared.kind;
+  p text := ltree2text(place);
+begin
+  for k in select * from shared.kind s order by s.kind loop
+    return query execute format(
+      'select %L::text, count(*) from %s where path = $1 or (path >= $1 || ''.'' and path < $1 || ''/'') having count(*) > 0',
+      k.kind, k.table_name) using p;
+  end loop;
+end $$;
+alter function shared.resources_below(ltree) owner to ironworks_system;
