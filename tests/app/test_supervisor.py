@@ -221,6 +221,18 @@ async def _other_pid(supervisor: SupervisorUnderTest, name: str, pid: int | None
     return status is not None and status.pid != pid and status.state == "ready"
 
 
+async def test_a_supervisor_that_leaves_hands_its_programs_over(supervisor: SupervisorUnderTest) -> None:
+    port = free_port()
+    web = await up(supervisor, server(supervisor, port))
+    await supervisor.client.leave()
+    await until(lambda: supervisor.process is not None and supervisor.process.poll() == 0)
+    assert lives(web.pid)
+    await supervisor.started()
+    assert (await supervisor.client.wait_until_up("server")).pid == web.pid
+    replaced = await up(supervisor, server(supervisor, port, env={"COLOUR": "blue"}))
+    assert replaced.pid != web.pid
+
+
 async def test_what_died_with_the_supervisor_is_started_again(supervisor: SupervisorUnderTest) -> None:
     first = await up(supervisor, sleeper(supervisor))
     supervisor.kill()
