@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
 from dataclasses import asdict, dataclass
@@ -91,11 +92,15 @@ def _age(since: float | None) -> str:
 
 
 def environment_lines(settings: Settings) -> list[str]:
-    """`export` lines for a shell, for our own command line and for any OpenAI client. Raises FileNotFoundError."""
+    """`export` lines for a shell, for our own command line and for any OpenAI client. Raises FileNotFoundError.
+
+    The tenant's key is left out where the demo was: `up --no-demo` makes none.
+    """
     values = {
         "IRONWORKS_URL": settings.api_url,
         "IRONWORKS_TOKEN": settings.secret("operator-token"),
         "OPENAI_BASE_URL": f"{settings.gateway_url}/v1",
-        "OPENAI_API_KEY": settings.secret("demo-key"),
     }
+    with contextlib.suppress(FileNotFoundError):
+        values["OPENAI_API_KEY"] = settings.secret("demo-key")
     return [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
