@@ -26,7 +26,7 @@ ACTOR = system_actor("gateway")
 KEY_EVENTS = ("platform.iam.", "platform.tenancy.", "platform.registry.")
 BEAT = 0.3
 """Seconds between two confirmations that what the gateway knows is what the log says."""
-FRESH = 2.0
+FRESH = 1.0
 """A tail that saw the log less than so many seconds ago confirms it."""
 
 

@@ -21,6 +21,8 @@ from ironworks.shared.queue import CHANNEL as WORK
 
 SEALS = ("select platform_audit.seal($1)",)
 """What the leader of the change log does besides, batch by batch."""
+_TAIL_POLL: dict[Role, float] = {"api": 1.0, "worker": 1.0, "gateway": 0.3}
+"""Seconds between looks at the log without a wake-up; a revoked key must stop within a second though all are lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ async def open_process(settings: Settings, role: Role, *, connections: int = 10)
     url = settings.database_url(role)
     database = await Database.connect(url, services, max_size=connections, name=f"ironworks-{role}")
     try:
-        yield Process(settings, role, catalogue, keyring, database, Notifier(url), Tail(url))
+        yield Process(settings, role, catalogue, keyring, database, Notifier(url), Tail(url, poll=_TAIL_POLL[role]))
     finally:
         await database.close()
 
