@@ -154,4 +154,5 @@ async def _apply(conn: Any, migration: Migration) -> None:
 
 
 def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''").replace("\\", "\\\\") + "'"
+    """`text` as a string literal; backslashes are ordinary characters in one (standard_conforming_strings)."""
+    return "'" + text.replace("'", "''") + "'"
