@@ -157,6 +157,16 @@ async def test_a_refused_upgrade_is_refused_once(world: World) -> None:
     assert statuses(await world.raw(upgrade + b"Content-Length: 99999\r\n\r\n" + b"x" * 99_999)) == [401]
 
 
+async def test_nobody_sends_a_body_of_unknown_size_before_the_key_is_known(world: World) -> None:
+    """Nothing follows the head, so an answer can only come of it."""
+    head = HEAD.replace(SECRET.encode(), b"wrong") + b"Transfer-Encoding: chunked\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(head)
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+
+
 async def test_expect_continue(world: World) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(HEAD + b"Expect: 100-continue\r\nConnection: close\r\n" + LENGTH + b"\r\n")

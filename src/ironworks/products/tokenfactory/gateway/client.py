@@ -22,7 +22,7 @@ log = telemetry.logger(__name__)
 
 MAX_HEADERS = 100
 EARLY_CHECK = 64 * 1024
-"""A body larger than this is not read before its key is known to be good."""
+"""A body larger than this, or of a size that is not told, is not read before its key is known to be good."""
 LINGER = 2.0
 """How long what still comes is read and dropped after a refusal, so that the refusal is not lost to a reset."""
 WRITE_HIGH = 256 * 1024
@@ -192,9 +192,10 @@ class ClientConnection(asyncio.Protocol):
         headers = request.headers
         length = int(headers.get(b"content-length", b"0"))
         expects = headers.get(b"expect")
+        large = length > EARLY_CHECK or b"transfer-encoding" in headers
         if request.refusal is None:
             try:
-                operations.check_head(self._core, request, early=length > EARLY_CHECK or expects is not None)
+                operations.check_head(self._core, request, early=large or expects is not None)
                 if length > self._core.settings.max_body:
                     raise _body_too_large(self._core.settings.max_body)
             except Refusal as refusal:
