@@ -77,35 +77,48 @@ class Plan:
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Moderately large worlds that shrink to small ones."""
-    nodes: list[Path] = [("a0",)]
-    for n in range(draw(st.integers(2, 10))):
-        parents = [OPERATOR, *(node for node in nodes if len(node) < 6)]
-        parent = draw(st.sampled_from(parents[::-1]))
+    nodes: list[Path] = [("a0",), ("a0", "n0")]
+    for n in range(draw(st.integers(4, 9))):
+        parent = draw(st.sampled_from([*(node for node in nodes[::-1] if len(node) < 6), OPERATOR]))
         nodes.append((*parent, f"a{n + 1}" if not parent else f"n{n + 1}"))
-    scopes = st.sampled_from([OPERATOR, *nodes])
-    platforms = [node for node in nodes if len(node) == 2]
-    suspended = draw(st.frozensets(st.sampled_from(platforms), max_size=1)) if platforms else frozenset()
-    words = st.sets(st.sampled_from(sorted(WORDS.values())), min_size=1, max_size=12)
-    actions = st.sets(st.sampled_from(ACTIONS), max_size=4).map(lambda some: {"read", *some})
-    permissions = st.builds(lambda w, a: frozenset(f"{x}:{y}" for x in w for y in a), words, actions)
-    loose = st.frozensets(st.sampled_from([f"{w}:{a}" for w in WORDS.values() for a in ACTIONS]), max_size=8)
-    some_permissions = st.one_of(permissions, loose)
+    scopes = st.sampled_from([*nodes[::-1], OPERATOR])
+    suspended = draw(st.frozensets(st.sampled_from([node for node in nodes if len(node) == 2]), max_size=1))
     accounts = [node for node in nodes if len(node) == 1]
     roles = draw(
-        st.lists(st.builds(Role, st.sampled_from([OPERATOR, *accounts]), some_permissions), min_size=1, max_size=4)
+        st.lists(st.builds(Role, st.sampled_from([OPERATOR, *accounts]), permissions()), min_size=2, max_size=4)
     )
-    disabled = st.sampled_from([False, False, False, False, True])
-    subjects = draw(st.lists(st.builds(Subject, st.one_of(st.none(), scopes), disabled), min_size=2, max_size=4))
+    rarely = st.sampled_from([*[False] * 9, True])
+    subjects = draw(st.lists(st.builds(Subject, st.one_of(st.none(), scopes), rarely), min_size=2, max_size=4))
     whom, what = st.integers(0, len(subjects) - 1), st.integers(0, len(roles) - 1)
-    assignments = draw(st.lists(st.builds(Assignment, whom, what, scopes), min_size=1, max_size=7))
-    states: st.SearchStrategy[State] = st.sampled_from(["live", "live", "live", "live", "disabled", "expired"])
-    keys = draw(st.lists(st.builds(Key, whom, scopes, st.one_of(st.none(), some_permissions), states), max_size=4))
-    kinds = st.sampled_from(["Engine", "ModelRegistry", "Endpoint", "Endpoint", "ServiceAccount", "Cluster"])
-    objects = draw(st.lists(st.tuples(kinds, scopes), min_size=2, max_size=10))
+    granted = st.sampled_from([*accounts, *nodes, *(n for n in nodes if len(n) == 2), OPERATOR])
+    assignments = draw(st.lists(st.builds(Assignment, whom, what, granted), min_size=4, max_size=8))
+    keys = draw(st.lists(_keys(nodes, assignments), min_size=2, max_size=5))
+    kinds = st.sampled_from(["Endpoint", "Endpoint", "Engine", "ModelRegistry", "ServiceAccount", "Cluster"])
+    objects = draw(st.lists(st.tuples(kinds, scopes), min_size=6, max_size=12))
     return Plan(
         tuple(nodes), suspended, tuple(roles), tuple(subjects), tuple(assignments), tuple(keys),
         tuple((kind, place) for kind, place in objects if len(place) in LEVELS[kind]),
     )  # fmt: skip
+
+
+def permissions() -> st.SearchStrategy[frozenset[str]]:
+    """Mostly some actions on some kinds, as roles are; now and then any."""
+    words = st.sets(st.sampled_from(sorted(WORDS.values())), min_size=3, max_size=12)
+    actions = st.sets(st.sampled_from(ACTIONS), max_size=4).map(lambda some: {"read", *some})
+    plain = st.builds(lambda w, a: frozenset(f"{x}:{y}" for x in w for y in a), words, actions)
+    loose = st.frozensets(st.sampled_from([f"{w}:{a}" for w in WORDS.values() for a in ACTIONS]), max_size=8)
+    return st.one_of(plain, plain, plain, loose)
+
+
+@st.composite
+def _keys(draw: st.DrawFn, nodes: list[Path], assignments: list[Assignment]) -> Key:
+    """Mostly keys whose owner holds something at, above or below their scope."""
+    granted = draw(st.sampled_from(assignments))
+    near = [node for node in [OPERATOR, *nodes] if related(node, granted.scope)]
+    scope = draw(st.sampled_from(near[::-1]) | st.sampled_from(nodes))
+    listed = draw(st.none() | st.none() | permissions())
+    states: list[State] = [*["live"] * 8, "disabled", "expired"]  # type: ignore[list-item]
+    return Key(granted.subject, scope, listed, draw(st.sampled_from(states)))
 
 
 @dataclass(frozen=True)
