@@ -19,7 +19,7 @@ from ironworks.shared.db import Database
 from ironworks.shared.http import Call
 from ironworks.shared.kind import EVERYWHERE, Kind, Resource, Spec, Status
 from ironworks.shared.listing import ListQuery, list_resources
-from ironworks.shared.watch import Watches, current_cursor
+from ironworks.shared.watch import Watches, look
 from tests.support.postgres import Role, TestDatabase
 
 Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -200,9 +200,9 @@ class Client:
         return Call(self.db, self.actor, "req_test")
 
     async def list(self) -> None:
-        async with self.call.transaction() as ctx:
-            self.cursor = await current_cursor(ctx, self.kind)
-            page = await list_resources(ctx, self.kind, self.query)
+        view = await look(self.call.ask, self.actor, self.kind)
+        self.cursor = view.cursor
+        page = await list_resources(self.call.ask, self.kind, self.query, view.grants)
         self.held = {found["metadata"]["uid"]: found for found in map(json.loads, page.items)}
 
     async def open(self) -> AsyncIterator[bytes]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 import orjson
 import uvicorn
+import uvloop
 
 from ironworks.app import operations
 from ironworks.app.adapters import adapters_of
@@ -33,13 +33,13 @@ GRANT_KINDS = ("RoleAssignment", "Role", "ApiKey", "User", "ServiceAccount", "Pl
 
 def main(settings: Settings, arguments: Sequence[str]) -> int | None:
     telemetry.configure(settings.log_level, "api")
-    return asyncio.run(_serve(settings))
+    return uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
     async with open_process(settings, "api") as process:
         config = uvicorn.Config(
-            await build_api(process), http="httptools", loop="uvloop", lifespan="off", log_config=None,
+            await build_api(process), http="httptools", lifespan="off", log_config=None,
             access_log=False, server_header=False, date_header=True, timeout_graceful_shutdown=5,
             h11_max_incomplete_event_size=64 * 1024,
         )  # fmt: skip

@@ -12,6 +12,8 @@ import signal
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import uvloop
+
 from ironworks.app.adapters import adapters_of
 from ironworks.app.bootstrap import declare
 from ironworks.app.domains import Catalogue, collect
@@ -34,7 +36,7 @@ def main(settings: Settings, arguments: Sequence[str]) -> int | None:
     )
     wanted = tuple(filter(None, parser.parse_args(arguments).domains.split(",")))
     telemetry.configure(settings.log_level, "worker")
-    return asyncio.run(_work(settings, wanted))
+    return uvloop.run(_work(settings, wanted))
 
 
 async def _work(settings: Settings, wanted: tuple[str, ...]) -> None:

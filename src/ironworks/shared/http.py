@@ -84,6 +84,10 @@ class Call:
         """A transaction as the caller."""
         return self.database.transaction(self.actor, self.request_id, self.client_request_id)
 
+    async def ask(self, query: str, *args: Any) -> Any:
+        """The one value that `query`, which only reads, gives to the caller."""
+        return await self.database.ask(self.actor, query, *args)
+
 
 class Authenticator(Protocol):
     """Tells who presents a credential; `platform.iam` is one. Raises Unauthenticated."""

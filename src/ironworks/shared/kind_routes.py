@@ -16,7 +16,7 @@ from ironworks.shared.documents import document_model
 from ironworks.shared.http import AUTHENTICATED, Call, DryRun, Raw, Router, Stream
 from ironworks.shared.kind import Kind, Resource
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, ListQuery, list_resources
-from ironworks.shared.watch import current_cursor
+from ironworks.shared.watch import look
 
 _TEXT = Field(None, max_length=1024)
 
@@ -131,12 +131,11 @@ def _add_reads(router: Router, kind: Kind, watch: OpenWatch) -> None:
         if query.watch:
             resume = call.headers.get("last-event-id") or query.resource_cursor
             return Stream(await watch(call, kind, wanted, resume))
-        async with call.transaction() as ctx:
-            cursor = await current_cursor(ctx, kind)
-            page = await list_resources(ctx, kind, wanted)
+        view = await look(call.ask, call.actor, kind)
+        page = await list_resources(call.ask, kind, wanted, view.grants)
         return Raw(
             b'{"items":[' + ",".join(page.items).encode() + b'],"next_cursor":' + orjson.dumps(page.next_cursor)
-            + b',"resource_cursor":' + orjson.dumps(cursor) + b"}"
+            + b',"resource_cursor":' + orjson.dumps(view.cursor) + b"}"
         )  # fmt: skip
 
     async def list_everywhere(call: Call, query: ListParameters) -> Any:
@@ -145,9 +144,10 @@ def _add_reads(router: Router, kind: Kind, watch: OpenWatch) -> None:
     async def list_here(call: Call, path: str, query: ScopedListParameters) -> Any:
         return await one_list(call, path, query)
 
-    async def read(ctx: Context, path: str, name: str, query: ReadParameters) -> Any:
+    async def read(call: Call, path: str, name: str, query: ReadParameters) -> Any:
         paths.check_label(name, "name")
-        return Raw((await resources.get_resource(ctx, kind, path, name)).encode())
+        text = await call.ask(resources.one(kind), path, name)
+        return Raw(resources.found(kind, path, name, text).encode())
 
     everywhere, here = f"/api/v1/{kind.plural}", f"/api/v1/scopes/{{path}}/{kind.plural}"
     shared: dict[str, Any] = {"permission": kind.permission("read"), "rows_decide": True}
@@ -157,7 +157,7 @@ def _add_reads(router: Router, kind: Kind, watch: OpenWatch) -> None:
                summary=f"List every {kind.name} the caller may see.", returns=page_model(kind))  # fmt: skip
     router.add("GET", here, list_here, **listed, name=f"list_{word}",
                summary=f"List {word} of a scope and all below it.", returns=page_model(kind))  # fmt: skip
-    router.add("GET", here + "/{name}", read, **shared, name=f"read_{word}",
+    router.add("GET", here + "/{name}", read, **shared, calls_out=True, name=f"read_{word}",
                summary=f"Read one {kind.name}.", returns=resource_model(kind))  # fmt: skip
 
 

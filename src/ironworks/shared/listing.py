@@ -10,17 +10,19 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ironworks.shared import path as paths
-from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 from ironworks.shared.kind import Kind
 from ironworks.shared.rendering import rendered
 
 MAX_PAGE = 500
 DEFAULT_PAGE = 100
+Ask: TypeAlias = Callable[..., Awaitable[Any]]
+"""The one value of a query with its arguments, as some caller: `Call.ask`, or `fetchval` of a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +45,24 @@ class Page:
     next_cursor: str | None
 
 
-async def list_resources(ctx: Context, kind: Kind, query: ListQuery) -> Page:
-    """One page. Raises Invalid for a cursor that is not ours."""
-    branches = await _branches(ctx, kind, query)
+async def list_resources(ask: Ask, kind: Kind, query: ListQuery, granted: Sequence[str]) -> Page:
+    """One page. Raises Invalid for a cursor that is not ours.
+
+    Args:
+        granted: the paths at which the caller may read the kind; they choose where to look, the policies what is seen.
+    """
+    branches = _branches(kind, query, granted)
     if not branches:
         return Page([], None)
     args: list[Any] = [query.limit + 1]
-    sql = _page_sql(kind, query, branches, args)
-    rows = await ctx.db.fetch(sql, *args)
-    more = len(rows) > query.limit
-    rows = rows[: query.limit]
-    next_cursor = encode_cursor(rows[-1]["path"], rows[-1]["name"]) if more else None
-    return Page([r["json"] for r in rows], next_cursor)
+    items: list[str] = await ask(_page_sql(kind, query, branches, args), *args)
+    if len(items) <= query.limit:
+        return Page(items, None)
+    last = json.loads(items[query.limit - 1])["metadata"]
+    return Page(items[: query.limit], encode_cursor(paths.parse_path(last["scope"]), last["name"]))
 
 
-async def _branches(ctx: Context, kind: Kind, query: ListQuery) -> list[tuple[str, str]]:
+def _branches(kind: Kind, query: ListQuery, granted: Sequence[str]) -> list[tuple[str, str]]:
     """(path, shape) pairs: `at` for equality, `below` for the range, `all` for no filter; disjoint, so no row twice."""
     if query.scope is not None:
         branches = [("", "all")] if query.scope == "" else [(query.scope, "at"), (query.scope, "below")]
@@ -67,8 +72,7 @@ async def _branches(ctx: Context, kind: Kind, query: ListQuery) -> list[tuple[st
                 above.append((upper, "at"))
             branches += above
         return branches
-    granted = await ctx.db.fetchval("select shared.granted($1)::text[]", kind.permission("read"))
-    top = _topmost(granted or [])
+    top = _topmost(granted)
     if "" in top:
         return [("", "all")]
     branches = []
@@ -82,7 +86,7 @@ async def _branches(ctx: Context, kind: Kind, query: ListQuery) -> list[tuple[st
     return branches
 
 
-def _topmost(granted: list[str]) -> list[str]:
+def _topmost(granted: Sequence[str]) -> list[str]:
     kept: list[str] = []
     for p in sorted(set(granted)):
         if not any(paths.covers(k, p) for k in kept):
@@ -124,7 +128,7 @@ def _page_sql(kind: Kind, query: ListQuery, branches: list[tuple[str, str]], arg
         parts.append(f"(select t.* from {source} where {where}{common} order by {alias}.path, {alias}.name limit $1)")
     # rendered outside: what the merge drops is never turned into JSON
     merged = " union all ".join(parts)
-    return f"select t.path, t.name, {rendered(kind)} as json from ({merged}) t order by t.path, t.name limit $1"
+    return f"select array(select {rendered(kind)} from ({merged}) t order by t.path, t.name limit $1)"
 
 
 def encode_cursor(path: str, name: str) -> str:

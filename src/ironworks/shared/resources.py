@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
@@ -73,14 +74,20 @@ def admits(kind: Kind) -> Callable[[Admission], Admission]:
 
 async def get_resource(ctx: Context, kind: Kind, path: str, name: str) -> str:
     """The resource's JSON text. Raises NotFound."""
-    row = await ctx.db.fetchval(
-        f"select {rendered(kind)} from {kind.table} t where t.path = $1 and t.name = $2",
-        path,
-        name,
-    )
-    if row is None:
+    return found(kind, path, name, await ctx.db.fetchval(one(kind), path, name))
+
+
+@lru_cache(maxsize=256)
+def one(kind: Kind) -> str:
+    """The query for one resource's JSON text by (path, name)."""
+    return f"select {rendered(kind)} from {kind.table} t where t.path = $1 and t.name = $2"
+
+
+def found(kind: Kind, path: str, name: str, text: str | None) -> str:
+    """What that query gave. Raises NotFound where it is nothing."""
+    if text is None:
         raise not_found(kind, path, name)
-    return str(row)
+    return text
 
 
 async def load(ctx: Context, kind: Kind, path: str, name: str) -> Resource[Any, Any]:

@@ -38,7 +38,7 @@ from ironworks.shared.db import Database
 from ironworks.shared.errors import Gone, RateLimited, Unavailable, invalid
 from ironworks.shared.http import Call
 from ironworks.shared.kind import Kind
-from ironworks.shared.listing import ListQuery
+from ironworks.shared.listing import Ask, ListQuery
 from ironworks.shared.notify import LOST
 from ironworks.shared.path import covers, join, show_path
 from ironworks.shared.rendering import rendered
@@ -93,6 +93,11 @@ class View:
     floor: int
     head: int
 
+    @property
+    def cursor(self) -> str:
+        """Where a watch begins that goes on from what was read after this."""
+        return Cursor(self.head, self.digest).encode()
+
     def shows(self, kind: Kind, notice: Notice) -> bool:
         """Whether the caller may read resources of `kind` where `notice` comes from."""
         own = join(notice.scope, notice.name or "") if kind.node else notice.scope
@@ -101,26 +106,18 @@ class View:
         return kind.inherited and any(covers(notice.scope, grant) for grant in self.grants)
 
 
-async def look(ctx: Context, kind: Kind) -> View:
-    """The caller's view of `kind` now."""
-    row = await ctx.db.fetchrow(
-        "select b.floor, b.head, shared.granted($1)::text[] as grants from shared.change_bounds() b",
-        kind.permission("read"),
-    )
-    assert row is not None
-    grants = tuple(sorted(set(row["grants"] or ())))
-    told = f"{ctx.actor.uid}|{kind.name}|{','.join(grants)}"
-    return View(grants, hashlib.sha256(told.encode()).hexdigest()[:16], row["floor"], row["head"])
+async def look(ask: Ask, actor: Actor, kind: Kind) -> View:
+    """The caller's view of `kind` now.
 
-
-async def current_cursor(ctx: Context, kind: Kind) -> str:
-    """Where a watch begins that goes on from a list. Call it before the list's first statement, in its transaction.
-
-    What has a position by then was committed before, so the list shows it; what gets one later the watch tells, also
-    where the list shows it already.
+    A list's is taken before the list: what has a position by then was committed before, so the list shows it; what gets
+    one later the watch tells, also where the list shows it already.
     """
-    view = await look(ctx, kind)
-    return Cursor(view.head, view.digest).encode()
+    floor, head, granted = await ask(
+        "select row(b.floor, b.head, shared.granted($1)::text[]) from shared.change_bounds() b", kind.permission("read")
+    )
+    grants = tuple(sorted(set(granted or ())))
+    told = f"{actor.uid}|{kind.name}|{','.join(grants)}"
+    return View(grants, hashlib.sha256(told.encode()).hexdigest()[:16], floor, head)
 
 
 class Watches:
@@ -163,8 +160,7 @@ class Watches:
         if self.tail.position < 0:
             raise Unavailable("the change log is not being followed yet; try again shortly")
         start = None if cursor is None else Cursor.decode(cursor)
-        async with call.transaction() as ctx:
-            view = await look(ctx, kind)
+        view = await look(call.ask, call.actor, kind)
         if start is None:
             start = Cursor(view.head, view.digest)
         elif not view.floor <= start.position <= view.head:
@@ -289,7 +285,7 @@ class _Stream:
             for start in range(0, len(uids), _PAGE):
                 rows = await _read_objects(ctx, self.kind, self.query, uids[start : start + _PAGE])
                 found.update({row["uid"]: row for row in rows})
-            if (await look(ctx, self.kind)).digest != self.view.digest:
+            if (await look(ctx.db.fetchval, self.actor, self.kind)).digest != self.view.digest:
                 raise _Relist("grants")
         return found
 

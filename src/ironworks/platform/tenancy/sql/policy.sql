@@ -169,13 +169,12 @@ alter function platform_tenancy.halted_scopes() owner to ironworks_system;
 grant execute on function platform_tenancy.halted_scopes() to ironworks_worker, ironworks_gateway;
 
 -- Behind shared.scope_running: whether keys may act in a scope.
-create or replace function platform_tenancy.scope_running(scope ltree) returns boolean language sql stable security definer
-set search_path = pg_catalog, public, pg_temp as $$
-  select not exists (
-    select from generate_series(1, nlevel(scope_running.scope)) depth
-      join platform_tenancy.node_path p on p.path = subpath(scope_running.scope, 0, depth)
-    where platform_tenancy.halted(p))
-$$;
+create or replace function platform_tenancy.scope_running(scope ltree) returns boolean language plpgsql stable
+security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+  return not exists (
+    select from platform_tenancy.node_path p where p.path @> scope_running.scope and platform_tenancy.halted(p));
+end $$;
 alter function platform_tenancy.scope_running(ltree) owner to ironworks_system;
 grant execute on function platform_tenancy.scope_running(ltree)
   to ironworks_api, ironworks_worker, ironworks_gateway, ironworks_system;
