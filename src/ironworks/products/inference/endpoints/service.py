@@ -15,11 +15,14 @@ from ironworks.products.inference.endpoints.model import (
     Target,
     split_reference,
 )
+from ironworks.shared import telemetry
 from ironworks.shared.context import Context
 from ironworks.shared.documents import too_many
-from ironworks.shared.errors import field_problem
+from ironworks.shared.errors import IronworksError, field_problem
 from ironworks.shared.kind import Kind, Resource
 from ironworks.shared.resources import Change, admits, load
+
+log = telemetry.logger(__name__)
 
 ENGINE_KEY: Final = "engine_key"
 """Under which the vault keeps the key that an endpoint's replicas demand."""
@@ -93,18 +96,25 @@ def _unsupported(field: str, task: str, version: engines.EngineVersion) -> dict[
 async def list_targets(ctx: Context, uid: UUID | None = None) -> list[Target]:
     """Where to send requests for every endpoint, or for the one of that uid; one that is being deleted is left out.
 
-    An endpoint that serves nobody yet is a target without replicas. For the gateway's role.
+    An endpoint that serves nobody yet is a target without replicas; so is one whose replicas' key does not open, for it
+    must not keep the others from being found. For the gateway's role.
     """
-    targets = []
-    for endpoint in await store.live_endpoints(ctx, uid):
-        secrets = await ctx.services.vault.get(ctx, endpoint.uid)
-        targets.append(_target(endpoint, secrets.get(ENGINE_KEY, "")))
-    return targets
+    return [_target(endpoint, await _bearer(ctx, endpoint)) for endpoint in await store.live_endpoints(ctx, uid)]
 
 
-def _target(endpoint: Endpoint, bearer: str) -> Target:
+async def _bearer(ctx: Context, endpoint: Endpoint) -> str | None:
+    """The key that the endpoint's replicas demand; empty while there is none, None where it does not open."""
+    try:
+        return (await ctx.services.vault.get(ctx, endpoint.uid)).get(ENGINE_KEY, "")
+    except IronworksError as problem:
+        log.error("the key of an endpoint's replicas does not open", endpoint=endpoint.full_name, problem=str(problem))
+        return None
+
+
+def _target(endpoint: Endpoint, bearer: str | None) -> Target:
     served = endpoint.status.model
-    addresses = [view.address.rpartition(":") for view in endpoint.status.replicas if view.state in SERVING]
+    serving = [view for view in endpoint.status.replicas if view.state in SERVING and bearer is not None]
+    addresses = [view.address.rpartition(":") for view in serving]
     return Target(
         endpoint=endpoint.uid,
         path=endpoint.path,
@@ -112,7 +122,7 @@ def _target(endpoint: Endpoint, bearer: str) -> Target:
         task=served.task if served else endpoint.spec.model.task or "text-generation",
         model=endpoint.spec.model.name,
         replicas=tuple((host, int(port)) for host, _, port in addresses),
-        bearer=bearer,
+        bearer=bearer or "",
         created_at=endpoint.metadata.creation_timestamp,
         generation=endpoint.metadata.generation,
         resource_version=endpoint.metadata.resource_version,
