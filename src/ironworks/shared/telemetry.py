@@ -18,6 +18,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -42,6 +43,11 @@ _SECRET_TEXT = (
         r"\1***",
     ),
 )
+_SECRET_SIGNS = (
+    *("iwk_", "iwr_", "iws_", "bearer", "basic", "eyj", "://"),
+    *("passw", "secret", "token", "apikey", "api_key", "authorization"),
+)
+"""In lower case; a text that holds none of them matches none of the patterns, and most hold none."""
 _MAX_TEXT = 8_192
 _MAX_DEPTH = 6
 
@@ -51,29 +57,38 @@ def redact(value: Any, depth: int = 0) -> Any:
 
     Texts lose their middle past 8,192 characters, structures end at six levels.
     """
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, str):
+        return redact_text(value)
+    if value is None or isinstance(value, int | float):
         return value
     if depth > _MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
         return {str(k): _redact_field(str(k), v, depth) for k, v in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [redact(item, depth + 1) for item in value]
-    return redact_text(value if isinstance(value, str) else str(value))
+    return redact_text(str(value))
 
 
 def _redact_field(name: str, value: Any, depth: int = 0) -> Any:
-    if value is not None and not isinstance(value, bool) and _SECRET_FIELD.search(name):
+    if value is not None and not isinstance(value, bool) and _names_secret(name):
         return MASK
     return redact(value, depth + 1)
+
+
+@lru_cache(maxsize=1024)
+def _names_secret(field: str) -> bool:
+    return _SECRET_FIELD.search(field) is not None
 
 
 def redact_text(text: str) -> str:
     """`text` without keys, bearer tokens, JWTs, passwords in URLs and `password=…` pairs; the middle is cut if long."""
     if len(text) > _MAX_TEXT:
         text = f"{text[: _MAX_TEXT // 2]} … {text[-_MAX_TEXT // 2 :]}"
-    for pattern, replacement in _SECRET_TEXT:
-        text = pattern.sub(replacement, text)
+    folded = text.casefold()
+    if any(sign in folded for sign in _SECRET_SIGNS):
+        for pattern, replacement in _SECRET_TEXT:
+            text = pattern.sub(replacement, text)
     return text
 
 
@@ -116,6 +131,7 @@ def logger(name: str) -> Log:
     return Log(logging.getLogger(name))
 
 
+_as_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _STANDARD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "fields", "taskName", "color_message"}
 
 
@@ -139,7 +155,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = type(record.exc_info[1]).__name__
             line["stack"] = redact_text(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _as_json(line)
 
     @staticmethod
     def _fields(record: logging.LogRecord) -> dict[str, Any]:
