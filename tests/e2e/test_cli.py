@@ -357,6 +357,17 @@ def _asked_nobody(*words: str, code: int = 0) -> Result:
     return ended
 
 
+def test_the_kinds_are_listed(run: Run) -> None:
+    lines = run("kinds").stdout.splitlines()
+    assert lines[0].split() == ["KIND", "SHORT", "LIVES", "AT", "WHAT", "IT", "IS"]
+    assert [line.split()[:3] for line in lines if line.startswith("endpoints")] == [["endpoints", "ep", "tenant"]]
+
+
+def test_who_finds_nothing_is_told_of_what_is_inherited(run: Run) -> None:
+    assert "--inherited" in run("get", "engines", "-s", TENANT).stderr
+    assert run("get", "engines", "-s", TENANT, "--inherited").stdout.startswith("SCOPE")
+
+
 def test_completion_of_a_command(run: Run) -> None:
     words = {"_IRONWORKS_COMPLETE": "bash_complete", "COMP_WORDS": "ironworks des", "COMP_CWORD": "1"}
     assert "describe" in run(**words).stdout

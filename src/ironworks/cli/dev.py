@@ -18,7 +18,10 @@ def dev() -> None:
 @click.argument("domain", metavar="DOMAIN")
 @click.argument("name", metavar="KIND")
 def kind(domain: str, name: str) -> None:
-    """Write the migration of a declared kind: `ironworks dev kind products.gpuaas.storage Bucket`."""
+    """Write the migration of a declared kind.
+
+    For instance: ironworks dev kind products.gpuaas.storage Bucket
+    """
     sys.exit(_server_side("kind", domain, name))
 
 
@@ -26,7 +29,10 @@ def kind(domain: str, name: str) -> None:
 @click.option("--check", is_flag=True, help="Change nothing; exit code 1 if anything is out of date or was broken.")
 @click.option("--publish", is_flag=True, help="At a release: promise from now on what the documents say.")
 def contracts(check: bool, publish: bool) -> None:
-    """Regenerate contracts/ from the code: OpenAPI, AsyncAPI, schema, authorization matrix, ownership."""
+    """Regenerate contracts/ from the code.
+
+    OpenAPI, AsyncAPI, schema, authorization matrix, ownership.
+    """
     flags = [flag for flag, wanted in (("--check", check), ("--publish", publish)) if wanted]
     sys.exit(_server_side("contracts", *flags))
 

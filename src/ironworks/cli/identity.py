@@ -18,7 +18,10 @@ from ironworks.sdk.config import Profile, forget_profile
 @click.pass_context
 @fails_clearly
 def login(ctx: click.Context, email: str, password_stdin: bool) -> None:
-    """Log in with e-mail and password, and keep the session for later commands."""
+    """Log in with e-mail and password.
+
+    The session is kept for later commands, until `ironworks logout`; IRONWORKS_TOKEN goes before it.
+    """
     typed = sys.stdin.readline() if password_stdin else click.prompt("Password", hide_input=True)
     password = typed.rstrip("\n")
     url = (ctx.find_root().params.get("url") or load_profile().url).rstrip("/")
@@ -45,7 +48,7 @@ def logout(ctx: click.Context) -> None:
 @click.pass_context
 @fails_clearly
 def whoami(ctx: click.Context, output: str) -> None:
-    """Show the subject behind the credential, and what it may do where."""
+    """Show who you are, and what you may do where."""
     client = open_client(ctx)
     me = client.request("GET", "/api/v1/me")
     if output != "table":
@@ -64,7 +67,10 @@ def whoami(ctx: click.Context, output: str) -> None:
 @click.pass_context
 @fails_clearly
 def rotate_key(ctx: click.Context, name: str, scope: str | None, grace: int) -> None:
-    """Issue an API key's secret, or a new one; it is printed this once and kept nowhere."""
+    """Issue an API key's secret, or a new one.
+
+    It is printed this once and kept nowhere: export OPENAI_API_KEY=$(ironworks rotate-key acme.shop.eu/app)
+    """
     client = open_client(ctx)
     kind = find_kind(client, "api-keys")
     place, bare = split_name(name, scope)

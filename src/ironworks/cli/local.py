@@ -30,14 +30,18 @@ def _hand_over(*words: str) -> None:
 
 
 @click.command()
-@click.option("--no-demo", is_flag=True, help="Start everything, and deploy nothing.")
+@click.option("--no-demo", is_flag=True, help="Start everything, and make no demo tenant.")
 def up(no_demo: bool) -> None:
-    """Start a local installation in the background and run the main job; does nothing that is done already."""
+    """Start a local installation in the background.
+
+    Then a demo tenant deploys a model and asks it something. What is done already is left as it is, so it may be run
+    again at any time, also to bring an installation up to date.
+    """
     _hand_over("up", *(["--no-demo"] if no_demo else []))
 
 
 @click.command()
-@click.option("--purge", is_flag=True, help="Also remove all state: databases, models, credentials.")
+@click.option("--purge", is_flag=True, help="Also remove all state: database, models, credentials, logs.")
 def down(purge: bool) -> None:
     """Stop the local installation; nothing of it keeps running."""
     _hand_over("down", *(["--purge"] if purge else []))
@@ -46,13 +50,19 @@ def down(purge: bool) -> None:
 @click.command()
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def status(output: str) -> None:
-    """List every part of the local installation with its state, address and pid."""
+    """List the parts of the local installation.
+
+    State, pid and address of each; exit code 0 when all are ready, 3 when not.
+    """
     _hand_over("status", "-o", output)
 
 
 @click.command()
 def env() -> None:
-    """Print `export` lines for the local installation: eval "$(ironworks env)"."""
+    """Print `export` lines for the local installation.
+
+    Use them with: eval "$(ironworks env)"
+    """
     _hand_over("env")
 
 

@@ -34,15 +34,20 @@ def _operators_last(words: list[str]) -> list[str]:
 def main(url: str | None, token: str | None) -> None:
     """Ironworks: models, GPUs and apps for your customers, behind one metered gateway.
 
+    Begin with `ironworks up`, then eval "$(ironworks env)".
+
     Resources are named by kind (singular, plural or short), scope and name: `ironworks get endpoints -s acme.shop.eu`,
-    `ironworks describe endpoint/acme.shop.eu/chat`. The operator's scope is `-`.
+    `ironworks describe endpoint/acme.shop.eu/chat`. The operator's scope is `-`. `ironworks kinds` lists the kinds.
     """
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell: eval "$(ironworks completion bash)"."""
+    """Print a shell's completion script.
+
+    Load it with: eval "$(ironworks completion bash)"
+    """
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)

@@ -21,7 +21,7 @@ from ironworks.sdk.config import Profile, load_profile
 @click.argument("target", metavar="endpoint/SCOPE/NAME")
 @click.option("-s", "--scope", metavar="PATH")
 @click.option("-f", "--follow", is_flag=True, help="Keep printing what comes.")
-@click.option("--replica", help="Only this replica.")
+@click.option("--replica", metavar="NAME", help="Only this replica; `ironworks describe` lists them.")
 @click.option("--tail", type=click.IntRange(0, 100_000), default=200, show_default=True, help="Lines from the end.")
 @click.pass_context
 @fails_clearly
@@ -38,10 +38,16 @@ def logs(ctx: click.Context, target: str, scope: str | None, follow: bool, repli
 
 @click.command()
 @click.argument("prompt", required=False)
-@click.option("-m", "--model", default="smollm2", show_default=True, help="A model the key may call.")
-@click.option("--system", help="The system prompt.")
-@click.option("--max-tokens", type=click.IntRange(1), default=512, show_default=True)
-@click.option("--temperature", type=float)
+@click.option(
+    "-m",
+    "--model",
+    default="smollm2",
+    show_default=True,
+    help="A model that the key may call; GET /v1/models lists them.",
+)
+@click.option("--system", metavar="TEXT", help="The system prompt.")
+@click.option("--max-tokens", type=click.IntRange(1), default=512, show_default=True, help="Longest answer.")
+@click.option("--temperature", type=float, help="0 is the most predictable; the model's own when left out.")
 @click.option("--base-url", envvar="OPENAI_BASE_URL", help="The gateway (OPENAI_BASE_URL).")
 @click.option("--api-key", envvar="OPENAI_API_KEY", help="A tenant's key (OPENAI_API_KEY).")
 @fails_clearly
@@ -49,7 +55,10 @@ def chat(
     prompt: str | None, model: str, system: str | None, max_tokens: int, temperature: float | None,
     base_url: str | None, api_key: str | None,
 ) -> None:  # fmt: skip
-    """Talk to a model; prints tokens and cost after each answer. Without PROMPT, a conversation."""
+    """Talk to a model, and see tokens and cost.
+
+    Without PROMPT it is a conversation; an empty line ends it. Cost is shown where the key may see bills.
+    """
     if not base_url or not api_key:
         raise click.UsageError('set OPENAI_BASE_URL and OPENAI_API_KEY, for instance with: eval "$(ironworks env)"')
     options = {

@@ -20,7 +20,7 @@ scope_option = click.option("-s", "--scope", default="-", show_default=True, met
 @scope_option
 @click.option("--by", type=click.Choice(["model", "key", "tenant", "day"]), default="model", show_default=True)
 @click.option("--from", "since", help="First moment, ISO 8601 with a time zone (default: 30 days ago).")
-@click.option("--to", "until", help="First moment no longer in it (default: now).")
+@click.option("--to", "until", help="First moment after it, likewise (default: now).")
 @data_option
 @click.pass_context
 @fails_clearly
@@ -50,7 +50,10 @@ def billing() -> None:
 @click.pass_context
 @fails_clearly
 def explain(ctx: click.Context, request_id: str, output: str) -> None:
-    """Print the chain behind one request: usage event, rated lines, ledger transfers."""
+    """Print the chain behind one request.
+
+    From its usage event over the rated lines to the ledger transfers. REQUEST_ID is the answer's x-request-id.
+    """
     chain = open_client(ctx).request("GET", f"/api/v1/billing/requests/{request_id}")
     if output != "table":
         show_data(chain, output)
@@ -119,9 +122,9 @@ def audit() -> None:
 
 @audit.command("list")
 @scope_option
-@click.option("--actor")
-@click.option("--action")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@click.option("--actor", help="Only what this subject did, by its name in the list.")
+@click.option("--action", help="Only this action, for instance endpoint.create.")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
 @data_option
 @click.pass_context
 @fails_clearly
@@ -147,7 +150,10 @@ def list_records(
 @click.pass_context
 @fails_clearly
 def verify(ctx: click.Context, platform: str | None, output: str) -> None:
-    """Recompute the hash chains; exit code 1 if a record was altered, removed or reordered."""
+    """Recompute the hash chains.
+
+    Exit code 1 if a record was altered, removed or reordered; the first one is named.
+    """
     report = open_client(ctx).request("POST", "/api/v1/audit:verify", body={"platform": platform} if platform else {})
     if output != "table":
         show_data(report, output)

@@ -18,7 +18,10 @@ reason_option = click.option("--reason", default="", help="Shown in the platform
 @click.pass_context
 @fails_clearly
 def suspend(ctx: click.Context, platform: str, reason: str) -> None:
-    """Suspend a platform: its keys stop within a second, nothing of it is lost."""
+    """Suspend a platform.
+
+    Its keys stop within a second; nothing of it is lost. `ironworks resume` brings it back.
+    """
     _step(ctx, platform, "suspend", {"reason": reason})
 
 
@@ -38,7 +41,10 @@ def resume(ctx: click.Context, platform: str) -> None:
 @click.pass_context
 @fails_clearly
 def cancel(ctx: click.Context, platform: str, reason: str, now: bool) -> None:
-    """Cancel a platform; a cancelled one can be deleted."""
+    """Cancel a platform, so that it can be deleted.
+
+    It works for 30 more days, or ends at once with --now.
+    """
     _step(ctx, platform, "cancel", {"reason": reason, **({"ends_at": datetime.now(UTC).isoformat()} if now else {})})
 
 

@@ -16,7 +16,9 @@ from ironworks.cli.session import TIMED_OUT, fails_clearly, find_kind, open_clie
 from ironworks.sdk import ApiError, Client, KindInfo, WatchEvent
 
 scope_option = click.option("-s", "--scope", metavar="PATH", help="Scope: acme.shop.eu, or - for the operator's.")
-file_option = click.option("-f", "--file", "files", multiple=True, metavar="FILE", help="YAML or JSON; - is stdin.")
+file_option = click.option(
+    "-f", "--file", "files", multiple=True, metavar="FILE", help="YAML or JSON, or a folder of such; - is stdin."
+)
 
 
 def _split_target(client: Client, words: tuple[str, ...]) -> tuple[KindInfo, str | None]:
@@ -36,11 +38,21 @@ def _named(client: Client, words: tuple[str, ...], scope: str | None) -> tuple[K
 
 
 @click.command()
+@click.pass_context
+@fails_clearly
+def kinds(ctx: click.Context) -> None:
+    """List the kinds of resources there are."""
+    found = open_client(ctx).kinds.all
+    rows = [[k.plural, k.short or "-", ", ".join(k.levels), k.description.partition("\n")[0]] for k in found]
+    show_table(["KIND", "SHORT", "LIVES AT", "WHAT IT IS"], rows)
+
+
+@click.command()
 @click.argument("target", nargs=-1, required=True, metavar="KIND [NAME]")
 @scope_option
 @click.option("-l", "--labels", help="Only with these labels: key=value,key2=value2.")
 @click.option("--phase", help="Only in this phase.")
-@click.option("--inherited", is_flag=True, help="Also what is above the scope and inherited from there.")
+@click.option("--inherited", is_flag=True, help="With -s: also what is above that scope and inherited from there.")
 @click.option("-w", "--watch", "keep_watching", is_flag=True, help="Then print changes as they come.")
 @output_option
 @click.pass_context
@@ -49,7 +61,10 @@ def get(
     ctx: click.Context, target: tuple[str, ...], scope: str | None, labels: str | None, phase: str | None,
     inherited: bool, keep_watching: bool, output: str,
 ) -> None:  # fmt: skip
-    """Print one resource, or all of a kind (several kinds with commas)."""
+    """Print one resource, or all of a kind.
+
+    Several kinds with commas: ironworks get platforms,tenants -s acme
+    """
     client = open_client(ctx)
     words = target[0].split(",") if len(target) == 1 and "/" not in target[0] else [target[0]]
     if keep_watching and len(words) > 1:
@@ -62,6 +77,8 @@ def get(
             asked = {"labels": labels, "phase": phase, "inherited": True if inherited and scope else None}
             found = list(client.list(kind, scope, **{k: v for k, v in asked.items() if v is not None}))
         show_resources(found, kind, output, one=name is not None)
+        if not found and scope and kind.inherited and not inherited:
+            click.echo("--inherited also shows what is above and can be used here", err=True)
     if keep_watching:
         _print_changes(client, kind, scope, output)
 
@@ -226,16 +243,19 @@ def diff(ctx: click.Context, files: tuple[str, ...]) -> None:
 @scope_option
 @file_option
 @click.option("--force", is_flag=True, help="Skip a cleanup that fails (needs <kind>:force-delete).")
-@click.option("--ignore-not-found", is_flag=True)
+@click.option("--ignore-not-found", is_flag=True, help="What is not there is no error.")
 @click.option("--wait/--no-wait", "wait_gone", default=True, show_default=True, help="Until it is gone.")
-@click.option("--timeout", default="5m", show_default=True)
+@click.option("--timeout", metavar="TIME", default="5m", show_default=True, help="30s, 5m or 1h.")
 @click.pass_context
 @fails_clearly
 def delete(
     ctx: click.Context, target: tuple[str, ...], scope: str | None, files: tuple[str, ...], force: bool,
     ignore_not_found: bool, wait_gone: bool, timeout: str,
 ) -> None:  # fmt: skip
-    """Delete a resource, or all that the files name (in reverse order)."""
+    """Delete a resource, or all that files name.
+
+    With files, in reverse order: what others live in or refer to goes last.
+    """
     client = open_client(ctx)
     if bool(target) == bool(files):
         raise click.UsageError("give either KIND NAME or -f FILE")
@@ -279,11 +299,14 @@ def _wait_gone(client: Client, kind: KindInfo, scope: str, name: str, deadline: 
 @click.option(
     "--for", "wanted", required=True, metavar="WHAT", help="delete | phase=X | condition=T[=S] | jsonpath=.a.b=v"
 )
-@click.option("--timeout", default="5m", show_default=True)
+@click.option("--timeout", metavar="TIME", default="5m", show_default=True, help="30s, 5m or 1h.")
 @click.pass_context
 @fails_clearly
 def wait(ctx: click.Context, target: tuple[str, ...], scope: str | None, wanted: str, timeout: str) -> None:
-    """Wait until a resource is gone, in a phase, or has a condition or value."""
+    """Wait until a resource is as asked.
+
+    For instance: ironworks wait endpoint acme.shop.eu/chat --for phase=Running
+    """
     client = open_client(ctx)
     kind, place, name = _named(client, target, scope)
     deadline = time.monotonic() + seconds_of(timeout)
@@ -341,4 +364,4 @@ def seconds_of(text: str) -> float:
     return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}[match[2]]
 
 
-COMMANDS = (get, describe, apply, diff, delete, wait, watch)
+COMMANDS = (kinds, get, describe, apply, diff, delete, wait, watch)

@@ -21,7 +21,7 @@ Exit codes:
   4  not logged in, or not allowed
   5  conflict with the present state
   6  timed out
-  7  the server does not answer
+  7  the server does not answer, or asks to wait
 """
 _BY_STATUS = {401: 4, 403: 4, 404: 3, 409: 5, 410: 5, 413: 2, 415: 2, 422: 2, 429: 7, 503: 7}
 TIMED_OUT = 6
