@@ -139,6 +139,18 @@ async def test_writes_are_told_apart_when_two_meet(eve: Caller) -> None:
 # --- lists ------------------------------------------------------------------------------------------------------------
 
 
+async def test_writers_that_name_no_version_do_not_trip_over_each_other(eve: Caller) -> None:
+    """Nor over a controller, which may write status at any moment."""
+    for name in ("busy", "busy", "busier"):
+        applied = [eve.call("POST", f"{ACCOUNTS}/{name}:apply", document(name, str(n))) for n in range(4)]
+        assert {answer.status_code for answer in await asyncio.gather(*applied)} == {200}
+    merged = [eve.call("PATCH", f"{ACCOUNTS}/busy", {"metadata": {"labels": {f"n{n}": "x"}}}) for n in range(4)]
+    assert {answer.status_code for answer in await asyncio.gather(*merged)} == {200}
+    assert len((await eve.get(f"{ACCOUNTS}/busy"))["metadata"]["labels"]) == 4, "a merge keeps what others merged"
+    created = [eve.call("POST", ACCOUNTS, document("once")) for _ in range(4)]
+    assert sorted(answer.status_code for answer in await asyncio.gather(*created)) == [201, 409, 409, 409]
+
+
 async def test_lists_come_in_pages_of_one_order(world: ApiWorld, eve: Caller) -> None:
     await world.scope(f"{TENANT}.deep")
     names = [f"bot-{n:02}" for n in range(7)]
@@ -341,3 +353,24 @@ async def test_a_watch_tells_each_caller_what_is_his(served: tuple[ApiWorld, str
                     told.add((word, body["metadata"]["name"]))
                 # what was committed before the cursor and numbered after it is told again
                 assert told - expected[place] <= {("added", "eve")}
+
+
+# --- moments and names that came to harm ------------------------------------------------------------------------------
+
+
+async def test_a_moment_is_kept_in_utc_whatever_its_offset(eve: Caller) -> None:
+    keys = f"scopes/{TENANT}/api-keys"
+    spec = {"expires_at": "2198-11-23T14:36:17-23:47"}
+    made = await eve.expect(201, "POST", keys, {"metadata": {"name": "far"}, "spec": spec})
+    assert made["spec"]["expires_at"] == "2198-11-24T14:23:17Z"
+    for moment in ("0198-11-23T14:36:17-23:47", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"):
+        answer = await eve.call("POST", keys, {"metadata": {"name": "x"}, "spec": {"expires_at": moment}})
+        assert envelope(answer)["details"]["fields"][0]["field"] == "spec.expires_at"
+
+
+async def test_a_field_comes_back_under_the_name_it_was_sent_by(eve: Caller) -> None:
+    version = {**ENGINE["versions"][0], "values_schema": {"properties": {"a": {"type": "string", "maxLength": 7}}}}
+    made = await eve.create("engines", TENANT, "mine", {"versions": [version]})
+    argument = made["spec"]["versions"][0]["values_schema"]["properties"]["a"]
+    assert (argument["maxLength"], "max_length" in argument) == (7, False)
+    assert (await eve.expect(200, "PUT", f"scopes/{TENANT}/engines/mine", made)) == made

@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
@@ -35,6 +35,18 @@ def _sorted_once(permissions: list[str]) -> list[str]:
 
 
 PermissionList: TypeAlias = Annotated[list[PermissionName], Field(max_length=1000), AfterValidator(_sorted_once)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+# Bounds within which any offset converts to UTC; in UTC, for Postgres takes fewer offsets than RFC 3339 knows.
+Moment: TypeAlias = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC)),
+    AfterValidator(_in_utc),
+]
 
 
 class UserSpec(Spec):
@@ -76,7 +88,7 @@ class ApiKeySpec(Spec):
     permissions: PermissionList | None = Field(
         None, description="All it may use of its owner's; everything if left out."
     )
-    expires_at: AwareDatetime | None = Field(None, description="From then on it is refused.")
+    expires_at: Moment | None = Field(None, description="From then on it is refused.")
     disabled: bool = False
 
 

@@ -35,7 +35,7 @@ _PYTHON_TYPES: Final[dict[ArgumentType, tuple[type, ...]]] = {
 class Argument(BaseModel):
     """One engine argument: the part of JSON Schema that needs no regular expressions and no remote references."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
     type: ArgumentType
     description: str = Field("", max_length=512)
     default: JsonValue = None
