@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -242,7 +243,7 @@ async def test_a_gateways_restart_drops_nothing(site: Site) -> None:
             while complete == served and not failed:
                 await asyncio.sleep(0.05)
             os.kill(before.pid, signal.SIGTERM)
-            await until(lambda: _is_another(site, before), within=60)
+            await until(partial(_is_another, site, before), within=60)
             assert not lives(before.pid)
             served = complete
             while complete < served + 3 and not failed:
@@ -250,5 +251,5 @@ async def test_a_gateways_restart_drops_nothing(site: Site) -> None:
     finally:
         going = False
         await asyncio.gather(*tasks)
-    assert failed == []
+    assert not failed, "\n".join(failed)
     assert complete >= 6

@@ -25,6 +25,8 @@ EARLY_CHECK = 64 * 1024
 """A body larger than this, or of a size that is not told, is not read before its key is known to be good."""
 LINGER = 2.0
 """How long what still comes is read and dropped after a refusal, so that the refusal is not lost to a reset."""
+ON_ITS_WAY = 1.0
+"""How soon after connecting a first request is sure to come, on a machine that is busy."""
 WRITE_HIGH = 256 * 1024
 _SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"expect", b"x-request-id"})
 
@@ -83,6 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self._streaming: Request | None = None
         self._chunked = True
         self._closed = False
+        self._expected_until = 0.0
 
     # asyncio.Protocol
 
@@ -92,7 +95,9 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
         self._core.clients.add(self)
-        self.deadline = self._core.now() + self._core.settings.head_timeout
+        now = self._core.now()
+        self.deadline = now + self._core.settings.head_timeout
+        self._expected_until = now + ON_ITS_WAY
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -323,8 +328,11 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = self._core.now() + LINGER
 
     def close_if_idle(self) -> None:
-        """The process is stopping: connections without a request end now, others after their answer."""
-        if not self._busy and self._incoming is None:
+        """The process is stopping: connections without a request end now, others after their answer.
+
+        Who has just connected has a request on its way; he is not to lose it.
+        """
+        if not self._busy and self._incoming is None and self._core.now() >= self._expected_until:
             self._transport.close()
 
     def abort(self) -> None:

@@ -28,6 +28,8 @@ class GatewaySettings:
         sync: whether closing records are forced to disk before the answer ends (off only in benchmarks).
         ship_every, ship_batch: how often, and how many at once, closed records are charged.
         drain: how long a stop waits for requests in flight; then they are cut off and billed as far as they got.
+        first_load: how long a start waits for the first keys and routes; callers wait in the socket's queue meanwhile,
+            and are refused after that.
     """
 
     spool: Path
@@ -50,6 +52,7 @@ class GatewaySettings:
     ship_every: float = 0.2
     ship_batch: int = 500
     drain: float = 30.0
+    first_load: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from ironworks.products.tokenfactory.gateway.client import ClientConnection
 from ironworks.products.tokenfactory.gateway.core import Core
@@ -61,11 +61,19 @@ class Gateway:
         ]
         servers: list[asyncio.Server] = []
         try:
+            await self._first_of(core.mirror.wait_loaded(), within=self._settings.first_load)
             for sock in sockets:
                 servers.append(await loop.create_server(lambda: ClientConnection(core), sock=sock, backlog=BACKLOG))
             await self._stopping.wait()
         finally:
             await self._end(core, servers, tasks)
+
+    async def _first_of(self, work: Coroutine[None, None, None], within: float) -> None:
+        """Wait for `work`, for a stop, or for so many seconds."""
+        waits = [asyncio.ensure_future(each) for each in (work, self._stopping.wait())]
+        await asyncio.wait(waits, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits:
+            each.cancel()
 
     async def _end(self, core: Core, servers: list[asyncio.Server], tasks: list[asyncio.Task[None]]) -> None:
         core.draining = True

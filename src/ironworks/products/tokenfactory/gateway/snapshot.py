@@ -49,6 +49,7 @@ class Mirror:
         self._heard = -FEED_LIVE
         self._stale: set[str] = {"keys", "targets"}
         self._wake = asyncio.Event()
+        self._loaded = asyncio.Event()
 
     @property
     def age(self) -> float:
@@ -85,6 +86,10 @@ class Mirror:
         self._heard = time.monotonic()
         if not self._stale:
             self._confirmed = self._heard
+
+    async def wait_loaded(self) -> None:
+        """Until there is a first snapshot."""
+        await self._loaded.wait()
 
     async def run(self) -> None:
         """Keep the snapshot current; cancel to stop. A load that fails is tried again while the old one serves."""
@@ -127,6 +132,7 @@ class Mirror:
     def _swap(self, snapshot: Snapshot) -> None:
         self._changed(snapshot)
         self._current = snapshot
+        self._loaded.set()
 
     async def _sleep(self) -> None:
         """Until something is stale; what was not noticed is found by polling, which begins when the feed dies."""
