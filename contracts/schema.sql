@@ -851,6 +851,7 @@ CREATE INDEX mail_created_at_uid_idx ON platform_notification.mail USING btree (
 CREATE INDEX mail_due_at_idx ON platform_notification.mail USING btree (due_at) WHERE ((sent_at IS NULL) AND (given_up_at IS NULL))
 CREATE INDEX model_registry_label_key_value_path_name_idx ON inference_models.model_registry_label USING btree (key, value, path, name)
 CREATE INDEX node_path_ends_at_idx ON platform_tenancy.node_path USING btree (ends_at) WHERE (phase = 'pending_cancellation'::text)
+CREATE INDEX node_path_halted ON platform_tenancy.node_path USING gist (path) WHERE ((closed_at IS NOT NULL) OR (phase = ANY (ARRAY['suspended'::text, 'cancelled'::text, 'deleted'::text])) OR ((kind = 'Account'::text) AND (phase = 'pending'::text)))
 CREATE INDEX pending_occurred_at_uid_idx ON platform_audit.pending USING btree (occurred_at, uid)
 CREATE INDEX platform_label_key_value_path_name_idx ON platform_tenancy.platform_label USING btree (key, value, path, name)
 CREATE INDEX principal_owner_idx ON platform_iam.principal USING btree (owner)
@@ -1102,13 +1103,13 @@ platform_pricing.rated_line worker for * to ironworks_worker using (true) with c
 platform_pricing.unrated_line api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
 platform_pricing.unrated_line gateway for a to ironworks_gateway using () with check (true)
 platform_pricing.unrated_line worker for * to ironworks_worker using (true) with check (true)
-platform_secrets.data_key api_create for a to ironworks_api using () with check (shared.sees(scope))
+platform_secrets.data_key api_create for a to ironworks_api using () with check (((version = 1) AND shared.writes_at(scope)))
 platform_secrets.data_key api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('secrets:rotate'::text) AS granted)::ltree[]))) with check ()
 platform_secrets.data_key api_rotate for w to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('secrets:rotate'::text) AS granted)::ltree[]))) with check ()
 platform_secrets.data_key gateway_read for r to ironworks_gateway using (true) with check ()
 platform_secrets.data_key system for * to ironworks_system using (true) with check (true)
 platform_secrets.data_key worker for * to ironworks_worker using (true) with check (true)
-platform_secrets.secret api for * to ironworks_api using (shared.sees(scope)) with check (shared.sees(scope))
+platform_secrets.secret api for * to ironworks_api using (shared.may_write(owner)) with check (shared.may_write(owner))
 platform_secrets.secret gateway_read for r to ironworks_gateway using (true) with check ()
 platform_secrets.secret worker for * to ironworks_worker using (true) with check (true)
 platform_tenancy.account api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('account:create'::text) AS granted)::ltree[])))
@@ -1382,6 +1383,7 @@ CREATE TRIGGER append_only_all BEFORE TRUNCATE ON platform_audit.record FOR EACH
 CREATE TRIGGER begin_life BEFORE INSERT ON platform_tenancy.account FOR EACH ROW EXECUTE FUNCTION platform_tenancy.begin_life()
 CREATE TRIGGER begin_life BEFORE INSERT ON platform_tenancy.platform FOR EACH ROW EXECUTE FUNCTION platform_tenancy.begin_life()
 CREATE TRIGGER begin_life BEFORE INSERT ON platform_tenancy.tenant FOR EACH ROW EXECUTE FUNCTION platform_tenancy.begin_life()
+CREATE TRIGGER check_move BEFORE UPDATE OF phase, phase_since, reason, ends_at ON platform_tenancy.node_path FOR EACH ROW EXECUTE FUNCTION platform_tenancy.check_move()
 CREATE TRIGGER keep_assignment AFTER INSERT OR DELETE OR UPDATE OF spec, deletion_timestamp ON platform_iam.role_assignment FOR EACH ROW EXECUTE FUNCTION platform_iam.keep_assignment()
 CREATE TRIGGER keep_path AFTER INSERT OR DELETE OR UPDATE OF deletion_timestamp ON platform_tenancy.account FOR EACH ROW EXECUTE FUNCTION platform_tenancy.keep_path('Account')
 CREATE TRIGGER keep_path AFTER INSERT OR DELETE OR UPDATE OF deletion_timestamp ON platform_tenancy.platform FOR EACH ROW EXECUTE FUNCTION platform_tenancy.keep_path('Platform')
@@ -1446,6 +1448,7 @@ platform_iam.forget_subject(who uuid) returns void owner ironworks_system, run b
 platform_iam.full_name(path text, name text) returns text owner ironworks_system, run by nobody
 platform_iam.gateway_keys(only_these uuid[]) returns TABLE(key uuid, hash bytea, previous_hash bytea, previous_until timestamp with time zone, scope text, name text, owner uuid, active boolean, expires_at timestamp with time zone, paths text[], halted boolean) security definer owner ironworks_system, run by ironworks_gateway
 platform_iam.granted(permission text) returns ltree[] security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
+platform_iam.hand_out(api text[], worker text[], gateway text[]) returns void owner ironworks_owner, run by nobody
 platform_iam.held(who uuid, wanted text) returns ltree[] security definer owner ironworks_system, run by nobody
 platform_iam.issue_key(key_uid uuid, new_hash bytea, grace interval) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_iam.keep_assignment() returns trigger security definer owner ironworks_system, run by nobody
@@ -1483,10 +1486,11 @@ platform_registry.sync(sources text[], declared jsonb) returns bigint security d
 platform_secrets.current_key(place ltree) returns TABLE(version integer, wrapped bytea, master_key_id text) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_tenancy.activate_account(account_uid uuid) returns ltree security definer owner ironworks_system, run by ironworks_api
 platform_tenancy.begin_life() returns trigger owner ironworks_owner, run by nobody
+platform_tenancy.check_move() returns trigger owner ironworks_system, run by nobody
 platform_tenancy.claim_path(place ltree, node_uid uuid, what text) returns void owner ironworks_system, run by nobody
 platform_tenancy.close_node(node_uid uuid) returns void owner ironworks_system, run by nobody
 platform_tenancy.halted(n platform_tenancy.node_path) returns boolean owner ironworks_system, run by nobody
-platform_tenancy.halted_scopes() returns SETOF ltree security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
+platform_tenancy.halted_scopes() returns SETOF ltree security definer owner ironworks_system, run by ironworks_gateway, ironworks_worker
 platform_tenancy.keep_path() returns trigger security definer owner ironworks_system, run by nobody
 platform_tenancy.new_external_id() returns text owner ironworks_system, run by nobody
 platform_tenancy.open_account(account_name text, account_spec jsonb, title text) returns uuid security definer owner ironworks_system, run by ironworks_api
@@ -1511,12 +1515,13 @@ shared.kind_after() returns trigger security definer owner ironworks_system, run
 shared.kind_before() returns trigger owner ironworks_owner, run by nobody
 shared.kind_references() returns trigger security definer owner ironworks_system, run by nobody
 shared.leave_queue(worker uuid) returns void owner ironworks_owner, run by ironworks_worker
+shared.may_write(owner uuid) returns boolean security definer owner ironworks_system, run by ironworks_api
 shared.prune_changes(older_than interval, max integer) returns integer security definer owner ironworks_system, run by ironworks_worker
 shared.referrers(which text, target uuid) returns TABLE(kind text, path text, name text, visible boolean) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 shared.registered(category text, name text) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.registry_version() returns bigint owner ironworks_owner, run by ironworks_system
 shared.release_lost(worker uuid, active uuid[]) returns void owner ironworks_owner, run by ironworks_worker
-shared.resources_below(place ltree) returns TABLE(kind text, count bigint) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+shared.resources_below(place ltree) returns TABLE(kind text, count bigint) security definer owner ironworks_system, run by nobody
 shared.scope_open(scope ltree) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.scope_running(scope ltree) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.sees(scope ltree) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
@@ -1524,3 +1529,4 @@ shared.sequence_changes(max integer) returns integer security definer owner iron
 shared.subject() returns uuid owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.tail_changes(after bigint, max integer, only_kind text) returns TABLE("position" bigint, kind text, uid uuid, scope text, name text, op text, resource_version bigint, event_type text) security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 shared.take_over_work(lease interval) returns bigint owner ironworks_owner, run by ironworks_worker
+shared.writes_at(place ltree) returns boolean security definer owner ironworks_system, run by ironworks_api

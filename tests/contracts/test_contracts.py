@@ -75,6 +75,7 @@ def document() -> dict[str, Any]:
                             "properties": {
                                 "name": {"type": "string", "maxLength": 63},
                                 "size": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                                "shape": {"anyOf": [_shape(), {"type": "null"}]},
                                 "color": {"enum": ["red", "blue"], "type": "string"},
                             },
                         }
@@ -96,6 +97,10 @@ def document() -> dict[str, Any]:
             }
         },
     }
+
+
+def _shape() -> dict[str, Any]:
+    return {"type": "object", "properties": {"width": {"type": "integer"}}}
 
 
 def _content(schema: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +131,9 @@ BREAKING = {
     ),
     "POST /things request.color: value 'red' is refused": lambda d: _asked(d)["properties"]["color"].update(
         enum=["blue"]
+    ),
+    "POST /things request.shape: field width is gone": lambda d: _asked(d)["properties"]["shape"]["anyOf"][0].update(
+        properties={}
     ),
     "GET /things answer: field parts is gone": lambda d: d["components"]["schemas"]["Thing"]["properties"].pop("parts"),
     "GET /things answer: field name may now be missing": lambda d: d["components"]["schemas"]["Thing"].pop("required"),

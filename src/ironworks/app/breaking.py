@@ -109,6 +109,9 @@ class _Comparison:
         found += self._required(where, old, new)
         if self.sent:
             found += _tightened(where, old, new)
+        for word in ("anyOf", "oneOf"):
+            choices = zip(old.get(word, ()), new.get(word, ()), strict=False)
+            found += [problem for a, b in choices for problem in self.of(where, a, b, seen)]
         for word in ("items", "additionalProperties"):
             if isinstance(old.get(word), dict) and isinstance(new.get(word), dict):
                 found += self.of(f"{where}[]", old[word], new[word], seen)

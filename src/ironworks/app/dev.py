@@ -16,6 +16,8 @@ from ironworks.app.settings import Settings
 from ironworks.shared.kind import Kind, snake
 from ironworks.shared.migrations import PACKAGE, discover
 
+_SHOWN = 20
+
 
 def main(settings: Settings, arguments: Sequence[str]) -> int:
     """Run one tool; returns the exit status."""
@@ -42,8 +44,10 @@ def _contracts(folder: Path, database: str | None, *, check: bool, publish: bool
     stale = write_contracts(folder, made, check=check)
     for name in stale:
         sys.stdout.write(f"{folder}/{name} {'is out of date' if check else 'written'}\n")
-    for problem in broken:
+    for problem in broken[:_SHOWN]:
         sys.stderr.write(f"breaks who keeps to {folder}/published: {problem}\n")
+    if len(broken) > _SHOWN:
+        sys.stderr.write(f"… and {len(broken) - _SHOWN} more\n")
     if publish:
         write_contracts(folder / "published", {name: made[name] for name in PUBLISHED}, check=False)
     return 1 if broken or (stale and check) else 0
