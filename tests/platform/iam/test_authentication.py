@@ -241,6 +241,21 @@ async def test_another_process_verifies_by_the_published_keys_and_keys_rotate(wo
     assert said["email"] == EMAIL
 
 
+async def test_a_key_published_right_after_a_look_is_found_by_the_next(world: World) -> None:
+    """Though somebody just came with a made-up token: who signed in elsewhere a moment ago is not sent away for it."""
+    await signed_up(world)
+    elsewhere = iam.BearerAuthenticator(iam.Identity(world.identity.hashing))
+    made_up = tokens.sign_session(
+        tokens.SigningKey.new(world.now()), uuid4(), EMAIL, uuid4(), world.now(), timedelta(minutes=1)
+    )
+    with pytest.raises(Unauthenticated):
+        await elsewhere(await world.database(), f"Bearer {made_up}", "")
+    session = await log_in(await world.call(), world.identity, EMAIL, PASSWORD)
+    token = f"Bearer {session.access_token}"
+    answers = await asyncio.gather(*[elsewhere(await world.database(), token, "") for _ in range(3)])
+    assert {actor.name for actor in answers} == {EMAIL}
+
+
 async def test_forged_tokens_are_refused(world: World) -> None:
     user = await signed_up(world)
     session = await log_in(await world.call(), world.identity, EMAIL, PASSWORD)

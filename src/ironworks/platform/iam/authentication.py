@@ -78,20 +78,31 @@ class Signer:
 
 
 class Verifier:
-    """The public keys of all processes, read again for a key id never seen, at most once a second."""
+    """The public keys of all processes, read again for a key id never seen, at most once a second.
 
-    def __init__(self) -> None:
+    Whoever comes with an unknown one waits for the next reading, which all who wait share: another process may have
+    published the key a moment ago.
+    """
+
+    def __init__(self, every: float = 1.0) -> None:
+        self._every = every
         self._keys: Mapping[str, VerificationKey] = {}
         self._read_at = float("-inf")
+        self._next: asyncio.Task[None] | None = None
 
     async def keys_for(self, database: Database, token: str) -> Mapping[str, VerificationKey]:
         """Keys among which the token's is, if there is such a key."""
         kid = tokens.key_id(token)
-        if kid is not None and kid not in self._keys and time.monotonic() - self._read_at > 1.0:
-            async with database.transaction(system_actor("iam")) as ctx:
-                self._keys = await store.fetch_signing_keys(ctx)
-            self._read_at = time.monotonic()
+        if kid is not None and kid not in self._keys:
+            self._next = self._next or asyncio.create_task(self._read(database))
+            await asyncio.shield(self._next)
         return self._keys
+
+    async def _read(self, database: Database) -> None:
+        await asyncio.sleep(self._read_at + self._every - time.monotonic())
+        self._read_at, self._next = time.monotonic(), None  # what is published from here on takes another reading
+        async with database.transaction(system_actor("iam")) as ctx:
+            self._keys = await store.fetch_signing_keys(ctx)
 
 
 @dataclass(frozen=True, slots=True)
