@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from ironworks.cli.output import show_data, show_table, text_of
-from ironworks.cli.session import fails_clearly, open_client
+from ironworks.cli.session import fails_clearly, open_client, own_scope
 
 data_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
 )
-scope_option = click.option("-s", "--scope", default="-", show_default=True, metavar="PATH")
+scope_option = click.option("-s", "--scope", metavar="PATH", help="That scope and all below it (default: your own).")
 
 
 @click.command()
@@ -24,10 +24,11 @@ scope_option = click.option("-s", "--scope", default="-", show_default=True, met
 @data_option
 @click.pass_context
 @fails_clearly
-def usage(ctx: click.Context, scope: str, by: str, since: str | None, until: str | None, output: str) -> None:
+def usage(ctx: click.Context, scope: str | None, by: str, since: str | None, until: str | None, output: str) -> None:
     """Sum up what a scope and all below it used."""
     query = {"group_by": by, "from": since, "to": until}
-    answer = open_client(ctx).request("GET", f"/api/v1/scopes/{scope}/usage", query=query)
+    client = open_client(ctx)
+    answer = client.request("GET", f"/api/v1/scopes/{own_scope(client, scope)}/usage", query=query)
     if output != "table":
         show_data(answer, output)
         return
@@ -88,9 +89,10 @@ def print_chain(chain: dict[str, Any]) -> None:
 @data_option
 @click.pass_context
 @fails_clearly
-def balance(ctx: click.Context, scope: str, output: str) -> None:
+def balance(ctx: click.Context, scope: str | None, output: str) -> None:
     """Show what a scope and all below it owe."""
-    answer = open_client(ctx).request("GET", f"/api/v1/scopes/{scope}/balance")
+    client = open_client(ctx)
+    answer = client.request("GET", f"/api/v1/scopes/{own_scope(client, scope)}/balance")
     if output != "table":
         show_data(answer, output)
         return
@@ -129,11 +131,12 @@ def audit() -> None:
 @click.pass_context
 @fails_clearly
 def list_records(
-    ctx: click.Context, scope: str, actor: str | None, action: str | None, limit: int, output: str
+    ctx: click.Context, scope: str | None, actor: str | None, action: str | None, limit: int, output: str
 ) -> None:
     """List audit records of a scope and all below it, newest first."""
     query = {"actor": actor, "action": action, "limit": limit}
-    items = open_client(ctx).request("GET", f"/api/v1/scopes/{scope}/audit", query=query)["items"]
+    client = open_client(ctx)
+    items = client.request("GET", f"/api/v1/scopes/{own_scope(client, scope)}/audit", query=query)["items"]
     if output != "table":
         show_data({"items": items}, output)
         return

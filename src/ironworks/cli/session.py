@@ -94,3 +94,12 @@ def split_name(name: str, scope: str | None) -> tuple[str, str]:
     if scope is None:
         raise click.UsageError(f"say where {name!r} is: -s SCOPE, or SCOPE/{name} ('-' is the operator's scope)")
     return scope, name
+
+
+def own_scope(client: Client, scope: str | None) -> str:
+    """`scope` where it was said; else where the credential is at home: a key's scope, a person's topmost grant."""
+    if scope is not None:
+        return scope
+    me = client.request("GET", "/api/v1/me")
+    granted = [grant["scope"] for grant in me.get("grants", [])]
+    return me.get("scope") or min(granted, key=lambda path: (path != "-", path.count("."), path), default="-")

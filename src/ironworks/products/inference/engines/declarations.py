@@ -31,7 +31,7 @@ _LLAMACPP_ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "batch_size": _number("Most tokens of a prompt that are taken in at once.", 32, 16_384, 2048),
     "ubatch_size": _number("Most tokens that are computed in one go.", 32, 16_384, 512),
     "n_predict": _number(
-        "Most tokens of an answer when the request sets no limit; -1 is none.", -1, 1_048_576, -1
+        "Most tokens of an answer when the request sets no limit; -1 is none.", -1, 1_048_576, 2048
     ),
     "chat_template": {
         "type": "string",

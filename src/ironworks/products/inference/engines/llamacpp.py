@@ -34,7 +34,7 @@ HTTP_THREADS = 64
 """A kept-alive connection holds one of the server's threads; too few, and health checks starve behind idle clients."""
 
 TEXT_GENERATION, TEXT_EMBEDDING = "text-generation", "text-embedding"
-DEFAULT_ARGS: dict[str, Any] = {"ctx_size": 0, "parallel": 4, "cache_ram_mib": 64}
+DEFAULT_ARGS: dict[str, Any] = {"ctx_size": 0, "parallel": 4, "n_predict": 2048, "cache_ram_mib": 64}
 _IN_FLIGHT = re.compile(r"^llamacpp:requests_(?:processing|deferred) (\d+)", re.M)
 
 _CACHE_TYPES = {name: f"GGML_TYPE_{name.upper()}" for name in ("f32", "f16", "q8_0", "q4_0")}
