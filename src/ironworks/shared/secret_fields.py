@@ -6,7 +6,8 @@ under a pointer: `auth.password`, or `upstreams[eu].credential` where `eu` is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ironworks.shared.errors import Invalid, field_problem
@@ -22,9 +23,10 @@ def take_secrets(kind: Kind, spec: dict[str, Any], stored: dict[str, Any] | None
     """
     before = {p: (holder, name) for p, holder, name, _ in _places(kind, stored or {}) if holder.get(name)}
     values: dict[str, str] = {}
-    problems = []
+    places = list(_places(kind, spec))
+    problems = _told_apart(pointer for pointer, *_ in places)
     seen = set()
-    for pointer, holder, name, sent_to in _places(kind, spec):
+    for pointer, holder, name, sent_to in places:
         value = holder.get(name)
         if value is None or value == "":
             continue
@@ -50,6 +52,15 @@ def take_secrets(kind: Kind, spec: dict[str, Any], stored: dict[str, Any] | None
     if problems:
         raise Invalid("; ".join(f"{p['field']}: {p['problem']}" for p in problems), fields=problems)
     return values, sorted(set(before) - seen)
+
+
+def _told_apart(pointers: Iterable[str]) -> list[dict[str, str]]:
+    """A problem for each two elements with one key: the secret of one would be taken for the other's."""
+    return [
+        field_problem(f"spec.{pointer}", "another element has the same key", "give each element a key of its own")
+        for pointer, times in Counter(pointers).items()
+        if times > 1
+    ]
 
 
 def _places(kind: Kind, spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str, tuple[str, ...]]]:
