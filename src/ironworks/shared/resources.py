@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -28,6 +28,11 @@ Op: TypeAlias = Literal["create", "update", "delete"]
 Action: TypeAlias = Literal["created", "updated", "unchanged", "deleted"]
 R = TypeVar("R", bound=Resource[Any, Any])
 Admission: TypeAlias = Callable[..., Awaitable[None]]
+ATTEMPTS: Final = 5
+
+
+class Overtaken(Conflict):
+    """Somebody wrote, or made, the resource after it was read; nothing of this write happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,32 +152,58 @@ async def create_resource(ctx: Context, kind: Kind, path: str, body: Any) -> Wri
 async def apply_resource(ctx: Context, kind: Kind, path: str, name: str, body: Any) -> Written:
     """Make the resource what the document says, whether it exists or not; what it omits becomes the default."""
     document = read_document(kind, path, name, body)
-    current = await _current(ctx, kind, path, name)
-    if current is not None:
-        return await _update(ctx, kind, current, document)
-    await ctx.require(kind.permission("create"), path)
-    if document.metadata.resource_version:
-        raise Conflict(
-            f"{kind.name} {name!r} does not exist, and the document names a resource_version",
-            field="metadata.resource_version",
-        )
-    return await _insert(ctx, kind, path, document)
+
+    async def attempt() -> Written:
+        current = await _current(ctx, kind, path, name)
+        if current is not None:
+            return await _update(ctx, kind, current, document)
+        await ctx.require(kind.permission("create"), path)
+        if document.metadata.resource_version:
+            raise Conflict(
+                f"{kind.name} {name!r} does not exist, and the document names a resource_version",
+                field="metadata.resource_version",
+            )
+        return await _insert(ctx, kind, path, document)
+
+    return await _undisturbed(attempt)
 
 
 async def replace_resource(ctx: Context, kind: Kind, path: str, name: str, body: Any) -> Written:
     """Replace an existing resource's spec and metadata. Raises NotFound."""
     document = read_document(kind, path, name, body)
-    return await _update(ctx, kind, await _existing(ctx, kind, path, name), document)
+
+    async def attempt() -> Written:
+        return await _update(ctx, kind, await _existing(ctx, kind, path, name), document)
+
+    return await _undisturbed(attempt)
 
 
 async def patch_resource(ctx: Context, kind: Kind, path: str, name: str, patch: Any) -> Written:
     """Merge `patch` (RFC 7396) into the resource as it is now. Raises NotFound."""
     if not isinstance(patch, dict):
         raise invalid("body", "is not an object", "send a merge patch (RFC 7396)")
-    current = await _existing(ctx, kind, path, name)
-    kept = {k: current["metadata"][k] for k in ("display_name", "labels", "annotations", "owner_references")}
-    whole = {"api_version": "v1", "kind": kind.name, "metadata": kept, "spec": current["spec"]}
-    return await _update(ctx, kind, current, read_document(kind, path, name, merge_patch(whole, patch)))
+
+    async def attempt() -> Written:
+        current = await _existing(ctx, kind, path, name)
+        kept = {k: current["metadata"][k] for k in ("display_name", "labels", "annotations", "owner_references")}
+        whole = {"api_version": "v1", "kind": kind.name, "metadata": kept, "spec": current["spec"]}
+        return await _update(ctx, kind, current, read_document(kind, path, name, merge_patch(whole, patch)))
+
+    return await _undisturbed(attempt)
+
+
+async def _undisturbed(attempt: Callable[[], Awaitable[Written]]) -> Written:
+    """What `attempt` writes, which reads first: again while somebody else's write comes between the two.
+
+    A caller that names no resource_version does not care which version it changes, and a controller may write status at
+    any moment. Every statement sees what is committed by then, so a second look finds what the first missed.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await attempt()
+        except Overtaken:
+            pass
+    return await attempt()
 
 
 async def delete_resource(ctx: Context, kind: Kind, path: str, name: str, *, force: bool = False) -> Written:
@@ -201,12 +232,12 @@ async def delete_resource(ctx: Context, kind: Kind, path: str, name: str, *, for
     await _refuse_if_referred_to(ctx, kind, uid, name)
     await _admit(ctx, kind, Change("delete", old, None, force))
     if force or not kind.reconciled:
+        if kind.secrets:  # first: only who may write a resource that is there may remove its secrets
+            await ctx.services.vault.remove(ctx, uid)
         try:
             await ctx.db.execute(f"delete from {kind.table} where uid = $1", uid)
         except asyncpg.ForeignKeyViolationError as error:
             raise Conflict(f"{kind.name} {name!r} is still in use; delete what uses it first") from error
-        if kind.secrets:
-            await ctx.services.vault.remove(ctx, uid)
     await _audit(ctx, kind, "delete", path, name, current, None)
     return Written("deleted", text, to_json(current))
 
@@ -224,12 +255,15 @@ async def _insert(ctx: Context, kind: Kind, path: str, document: Document) -> Wr
             f"insert into {kind.table} as t"
             " (uid, scope, name, display_name, labels, annotations, owner_references, spec)"
             " values ($1, $2::text::ltree, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8::jsonb)"
-            f" returning {rendered(kind)}",
+            f" on conflict (path, name) do nothing returning {rendered(kind)}",
             uid, path, name, meta.display_name, to_json(meta.labels), to_json(meta.annotations),
             to_json([o.model_dump(mode="json") for o in meta.owner_references]), to_json(spec),
         )  # fmt: skip
     except asyncpg.PostgresError as error:
         raise _translated(error, kind, path, name) from error
+    if text is None:
+        where = paths.show_path(path)
+        raise Overtaken(f"{kind.name} {name!r} exists already in {where!r}", kind=kind.name, scope=where, name=name)
     if values:
         await ctx.services.vault.put(ctx, path, uid, values)
     await _admit(ctx, kind, Change("create", None, kind.parse(text)))
@@ -272,7 +306,7 @@ async def _update(ctx: Context, kind: Kind, current: dict[str, Any], document: D
     except asyncpg.PostgresError as error:
         raise _translated(error, kind, path, name) from error
     if text is None:
-        raise Conflict(f"{kind.name} {name!r} changed meanwhile; read it again and repeat your change")
+        raise Overtaken(f"{kind.name} {name!r} changed meanwhile; read it again and repeat your change")
     if values:
         await ctx.services.vault.put(ctx, path, uid, values)
     if gone:
