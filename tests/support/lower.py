@@ -30,7 +30,8 @@ $$ select coalesce(array_agg(g.scope), '{}') from public.test_grant g
    where g.subject = shared.subject() and g.permission = granted.permission $$;
 create or replace function platform_iam.visible(scope ltree) returns boolean
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as
-$$ select exists (select from public.test_grant g where g.subject = shared.subject() and visible.scope <@ g.scope) $$;
+$$ select exists (select from public.test_grant g where g.subject = shared.subject()
+                  and (visible.scope <@ g.scope or visible.scope @> g.scope)) $$;
 alter function platform_iam.granted(text) owner to current_user;
 alter function platform_iam.visible(ltree) owner to current_user;
 grant execute on function platform_iam.granted(text), platform_iam.visible(ltree) to public;

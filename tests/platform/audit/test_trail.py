@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ironworks.platform import audit, registry
 from ironworks.platform.audit import routes
 from ironworks.shared.context import ANONYMOUS, Actor
-from ironworks.shared.errors import Invalid, NotFound
+from ironworks.shared.errors import Forbidden, Invalid, NotFound
 from tests.support.lower import LowerWorld
 from tests.support.postgres import Role
 
@@ -259,7 +259,7 @@ async def test_verifying_needs_the_permission_at_the_chain(world: LowerWorld) ->
     async with world.acting(ada) as ctx:
         report = await audit.verify_chain(ctx, "acme.shop")
     assert (report.ok, report.records) == (True, 1)
-    for actor, platform, error in ((ada, "-", NotFound), (bob, "acme.shop", NotFound), (bob, "other.x", NotFound)):
+    for actor, platform, error in ((ada, "-", Forbidden), (bob, "acme.shop", Forbidden), (bob, "other.x", NotFound)):
         with pytest.raises(error):
             async with world.acting(actor) as ctx:
                 await audit.verify_chain(ctx, platform)

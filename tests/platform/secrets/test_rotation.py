@@ -13,7 +13,8 @@ from ironworks.platform import secrets
 from ironworks.platform.secrets import routes
 from ironworks.platform.secrets.service import _FIRST_OWNER
 from ironworks.shared.context import Actor, Context
-from ironworks.shared.errors import NotFound
+from ironworks.shared.errors import Forbidden, NotFound
+from tests.platform.secrets.conftest import have_bucket
 from tests.support.lower import LowerWorld
 
 OLD, NEW = secrets.new_master_key(), secrets.new_master_key()
@@ -25,6 +26,7 @@ async def operator(world: LowerWorld) -> Actor:
 
 
 async def put(world: LowerWorld, actor: Actor, scope: str, owner: UUID, value: str) -> None:
+    await have_bucket(world, owner, scope)
     async with world.acting(actor) as ctx:
         await ctx.services.vault.put(ctx, scope, owner, {"v": value})
 
@@ -109,8 +111,9 @@ async def test_a_rotation_reaches_the_scope_it_was_asked_for(world: LowerWorld, 
     await fill(world, op)
     owner_of_one = await world.subject("t1", {"secrets:rotate": [SCOPES[1]]})
     assert await request(world, owner_of_one, SCOPES[1]) == 1
-    with pytest.raises(NotFound):
-        await request(world, owner_of_one)
+    for scope, refusal in (("", Forbidden), (SCOPES[2], NotFound)):
+        with pytest.raises(refusal):
+            await request(world, owner_of_one, scope)
     await rotate(world, keyring)
     rows = await world.query("select version from platform_secrets.data_key order by scope")
     assert [r["version"] for r in rows] == [1, 2, 1, 1]
@@ -204,8 +207,9 @@ async def test_rotating_under_readers_and_writers_loses_nothing(world: LowerWorl
 async def test_a_writer_holding_a_key_keeps_it_from_being_purged(world: LowerWorld, keyring: secrets.Keyring) -> None:
     op = await operator(world)
     await put(world, op, SCOPES[0], uuid4(), "first")
+    await have_bucket(world, late := uuid4(), SCOPES[0])
     async with world.acting(op) as ctx:
-        await ctx.services.vault.put(ctx, SCOPES[0], late := uuid4(), {"v": "late"})
+        await ctx.services.vault.put(ctx, SCOPES[0], late, {"v": "late"})
         await request(world, op)
         await asyncio.wait_for(rotate(world, keyring), 10)
     assert await get(world, late) == "late"

@@ -13,6 +13,7 @@ from ironworks.platform import secrets
 from ironworks.platform.secrets.model import Place
 from ironworks.shared.context import Actor
 from ironworks.shared.errors import Forbidden, Invalid
+from tests.platform.secrets.conftest import have_bucket
 from tests.support.lower import LowerWorld
 from tests.support.postgres import Role
 
@@ -24,6 +25,7 @@ async def tenant_admin(world: LowerWorld, scope: str = "acme.shop.eu") -> Actor:
 
 
 async def put(world: LowerWorld, actor: Actor, owner: UUID, scope: str = "acme.shop.eu", **values: str) -> None:
+    await have_bucket(world, owner, scope)
     async with world.acting(actor) as ctx:
         await ctx.services.vault.put(ctx, scope, owner, values)
 
@@ -93,6 +95,33 @@ async def test_a_stranger_neither_writes_nor_removes(world: LowerWorld) -> None:
     assert await get(world, owner) == {"password": VALUE}
 
 
+async def test_who_sees_a_scope_does_not_write_what_is_kept_there(world: LowerWorld) -> None:
+    """Above and below one's own scope, and where one may only read."""
+    operator, owners = await world.subject("op", {"bucket:update": [""]}), {}
+    for scope in ("", "acme", "acme.shop.eu", "acme.shop.eu.north"):
+        await put(world, operator, owners.setdefault(scope, uuid4()), scope, password=VALUE)
+    subjects = {
+        "reader": ({"bucket:read": [""]}, ("", "acme", "acme.shop.eu")),
+        "tenant": ({"bucket:update": ["acme.shop.eu"], "bucket:read": [""]}, ("", "acme")),
+        "new": ({"bucket:update": ["acme.shop.us"]}, ("", "acme")),
+    }
+    for name, (grants, scopes) in subjects.items():
+        eve = await world.subject(name, grants)
+        for scope in scopes:
+            with pytest.raises((Forbidden, asyncpg.InsufficientPrivilegeError)):
+                await put(world, eve, owners[scope], scope, password="eve's")
+            async with world.acting(eve) as ctx:
+                await ctx.services.vault.remove(ctx, owners[scope])
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with world.acting(eve) as ctx:
+                    await ctx.db.execute(
+                        "insert into platform_secrets.data_key (scope, version, wrapped, master_key_id)"
+                        " values ($1::text::ltree, 9, decode(repeat('00', 60), 'hex'), 'mine')",
+                        scope,
+                    )
+    assert all([await get(world, owner) == {"password": VALUE} for owner in owners.values()])
+
+
 async def test_nothing_in_the_database_holds_the_value(world: LowerWorld) -> None:
     ada, owner = await tenant_admin(world), uuid4()
     await put(world, ada, owner, password=VALUE)
@@ -152,6 +181,7 @@ async def test_each_scope_has_its_own_key_made_once(world: LowerWorld) -> None:
 
 async def test_a_key_whose_transaction_rolled_back_is_not_used_again(world: LowerWorld) -> None:
     ada, owner = await tenant_admin(world), uuid4()
+    await have_bucket(world, owner, "acme.shop.eu")
 
     async def put_and_fail() -> None:
         async with world.acting(ada) as ctx:

@@ -48,3 +48,33 @@ begin
   end loop;
 end $$;
 alter function shared.resources_below(ltree) owner to ironworks_system;
+
+-- Whether the caller may write the resource of that uid, of whatever kind: for tables that hold parts of resources.
+create or replace function shared.may_write(owner uuid) returns boolean language plpgsql stable security definer
+set search_path = pg_catalog, public, pg_temp as $$
+declare
+  k shared.kind;
+  place ltree;
+begin
+  for k in select * from shared.kind loop
+    execute format('select %I from %s where uid = $1', case when k.node then 'node' else 'scope' end, k.table_name)
+      into place using owner;
+    if place is not null then
+      return place <@ any (shared.granted(k.resource || ':update') || shared.granted(k.resource || ':create')
+                           || shared.granted(k.resource || ':delete'));
+    end if;
+  end loop;
+  return false;
+end $$;
+alter function shared.may_write(uuid) owner to ironworks_system;
+grant execute on function shared.may_write(uuid) to ironworks_api;
+
+-- Whether the caller may write resources of any kind at a scope.
+create or replace function shared.writes_at(place ltree) returns boolean language sql stable security definer
+set search_path = pg_catalog, public, pg_temp as $$
+  select exists (
+    select from shared.kind k
+    where place <@ any (shared.granted(k.resource || ':create') || shared.granted(k.resource || ':update')))
+$$;
+alter function shared.writes_at(ltree) owner to ironworks_system;
+grant execute on function shared.writes_at(ltree) to ironworks_api, ironworks_system;
