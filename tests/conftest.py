@@ -11,13 +11,17 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.guard import MARK
 from tests.support.postgres import Server, TestDatabase, shared_server
 
 _PR_SET_PDEATHSIG = 1
+TOGETHER = "tests/e2e/installed/"
+"""Tests that share an installation, which costs more than most tests, and change it one after the other."""
 _GUARD = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
@@ -35,6 +39,18 @@ def pytest_configure(config: pytest.Config) -> None:
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+class Scheduling(LoadScopeScheduling):
+    """Hands out tests one by one, but for those that must be together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER if nodeid.startswith(TOGETHER) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

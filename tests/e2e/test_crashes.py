@@ -25,7 +25,6 @@ from tests.e2e.site import CHAT, EMBED, EMBEDDING_MODEL, TENANT, Site, fresh_hom
 from tests.support.installation import installation
 from tests.support.supervisor import lives, until
 
-pytestmark = pytest.mark.xdist_group("crashes")
 COUNTING = "counting"
 PARTS = ("api", "gateway", "worker", "postgres", COUNTING, "replica", "replica")
 

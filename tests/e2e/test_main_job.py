@@ -23,7 +23,7 @@ from tests.e2e.site import CHAT, TENANT, Site, fresh_home
 from tests.support.installation import Installation, end
 from tests.support.supervisor import lives
 
-pytestmark = [pytest.mark.xdist_group("main-job"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture

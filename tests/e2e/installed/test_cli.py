@@ -23,7 +23,6 @@ from ironworks.cli.main import main
 from tests.e2e.site import CHAT, EMBED, TENANT, Site, eventually
 from tests.support.postgres import free_port
 
-pytestmark = pytest.mark.xdist_group("installation")
 COMMAND = [sys.executable, "-m", "ironworks.cli"]
 CLI = "cli.shop"
 Run = Callable[..., subprocess.CompletedProcess[str]]

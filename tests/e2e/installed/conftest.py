@@ -1,4 +1,7 @@
-"""One whole installation for the tests that leave it as they found it; those that do not make their own."""
+"""One whole installation for all tests in this folder, which run one after the other on one worker.
+
+They leave it as they found it; a test that cannot makes one of its own, in the folder above.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tests.support.installation import installation
 
 @pytest.fixture(scope="session")
 def site(run_folder: Path) -> Iterator[Site]:
-    """An installation with the demo's chat model and an embedding model; one per worker of a parallel run."""
+    """An installation with the demo's chat model and an embedding model."""
     with installation(fresh_home(run_folder)) as installed:
         started = installed.run("up")
         assert started.returncode == 0, started.stdout + started.stderr

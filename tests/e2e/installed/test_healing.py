@@ -20,7 +20,7 @@ from ironworks.shared.supervision import ProgramStatus
 from tests.e2e.site import CHAT, EMBEDDING_MODEL, TENANT, Site, eventually
 from tests.support.supervisor import lives, until
 
-pytestmark = [pytest.mark.xdist_group("installation"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 NAME = "tough"
 
 

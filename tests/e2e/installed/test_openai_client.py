@@ -10,7 +10,6 @@ import pytest
 
 from tests.e2e.site import CHAT, EMBED, TENANT, Site
 
-pytestmark = pytest.mark.xdist_group("installation")
 MESSAGES: Any = [{"role": "user", "content": "Say hello."}]
 
 
