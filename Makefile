@@ -27,12 +27,12 @@ status: .venv/.run ## show every part
 # every check runs, whatever the others say, and pytest has the last word
 test: .venv/.dev ## lint, types, import contracts, and every test but the long ones
 	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going lint || touch .venv/.lint-failed
-	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) --dist loadgroup -m "not long"
+	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) -m "not long"
 	@test ! -e .venv/.lint-failed
 
 test-all: .venv/.dev ## the long ones too
 	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going lint || touch .venv/.lint-failed
-	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) --dist loadgroup --timeout 3600
+	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) --timeout 3600
 	@test ! -e .venv/.lint-failed
 
 .PHONY: ruff types imports
