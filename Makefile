@@ -53,9 +53,7 @@ contracts: .venv/.dev ## regenerate what contracts/ publishes
 	@$(bin)/python -m ironworks.app dev contracts
 
 bench: .venv/.dev ## measure; each benchmark writes its page under docs/bench/
-	@$(bin)/python bench/gateway.py
-	@$(bin)/python -m bench.rows
-	@$(bin)/python -m bench.reconcile
+	@$(bin)/python -m bench
 
 # no download addresses in the pins: they work with any index
 compile := $(bin)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \

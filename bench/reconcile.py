@@ -86,7 +86,6 @@ def ironworks(home: Path, *arguments: str) -> str:
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("IRONWORKS_")},
         "IRONWORKS_HOME": str(home),
-        "IRONWORKS_LOG_LEVEL": "warning",
         "IRONWORKS_API_RATE": "1000000",
     }
     command = [sys.executable, "-m", "ironworks.app", *arguments]
