@@ -256,6 +256,16 @@ async def test_a_repeated_request_gets_the_first_one_s_answer(world: ApiWorld, e
     assert (await eve.call("POST", ENDPOINTS, {"metadata": {"name": "e"}, "spec": {}}, headers=key)).status_code == 422
 
 
+async def test_a_key_stands_for_the_query_too(world: ApiWorld) -> None:
+    """Or a forced deletion would be answered by the one that only asked."""
+    await world.scope(TENANT)
+    await world.operator.create("engines", TENANT, "mine", ENGINE)
+    mine, headers = f"scopes/{TENANT}/engines/mine", {"idempotency-key": "one"}
+    await world.operator.expect(200, "DELETE", mine, headers=headers)
+    refused = await world.operator.expect(409, "DELETE", f"{mine}?force=true", headers=headers)
+    assert refused["error"]["code"] == "IDEMPOTENCY_KEY_REUSED"
+
+
 async def test_a_request_that_failed_may_be_tried_again(eve: Caller) -> None:
     key = {"Idempotency-Key": "order-8"}
     assert (await eve.call("POST", ACCOUNTS, document("Bad"), headers=key)).status_code == 422

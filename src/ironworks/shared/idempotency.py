@@ -1,8 +1,8 @@
 """Idempotency keys: a repeated request gets the first one's answer, because both live in one transaction.
 
 Keys are unique per (subject, method, path, key) and kept for a day. A second request with the same key waits for the
-first one's commit; with another body it is refused. An answer that showed a secret is not kept: its repetition says
-which resource was made.
+first one's commit; with another query or body it is refused. An answer that showed a secret is not kept: its
+repetition says which resource was made.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ def check_key(key: str) -> str:
     return key
 
 
-async def begin_attempt(ctx: Context, method: str, path: str, key: str, body: bytes) -> Attempt:
-    """Claim the key, waiting for whoever holds it. Raises KeyReused, or Conflict for a secret's replay."""
-    digest = hashlib.sha256(body).digest()
+async def begin_attempt(ctx: Context, method: str, path: str, key: str, asked: bytes) -> Attempt:
+    """Claim the key, waiting for whoever holds it. Raises KeyReused, or Conflict for a secret's replay.
+
+    `asked` is what else was sent, query and body: `?force=true` makes another request of it.
+    """
+    digest = hashlib.sha256(asked).digest()
     mine = await ctx.db.fetchval(
         "insert into shared.idempotency (subject, method, path, key, body_hash) values ($1, $2, $3, $4, $5)"
         " on conflict do nothing returning true",
@@ -58,7 +61,7 @@ async def begin_attempt(ctx: Context, method: str, path: str, key: str, body: by
     if row is None or row["status"] is None:
         raise Conflict("a request with this Idempotency-Key is under way; try again")
     if row["body_hash"] != digest:
-        raise KeyReused("this Idempotency-Key was used with another body; use a new key for a new request")
+        raise KeyReused("this Idempotency-Key was used with another query or body; use a new key for a new request")
     if row["response"] is None:
         raise Conflict("done before; the secret was shown once and is not kept", uid=row["uid"])
     return Attempt(method, path, key, (row["status"], bytes(row["response"])))

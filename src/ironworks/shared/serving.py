@@ -358,7 +358,7 @@ async def _run(
 ) -> Response:
     attempt: Attempt | None = None
     if key is not None:
-        attempt = await begin_attempt(ctx, route.method, request.path, key, body)
+        attempt = await begin_attempt(ctx, route.method, request.path, key, request.query.encode() + b"\n" + body)
         if attempt.replay is not None:
             if route.rows_decide and route.scope:
                 await ctx.require(route.permission, request.values["path"])
