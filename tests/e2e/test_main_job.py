@@ -20,7 +20,7 @@ import ironworks
 from ironworks.app.postgres import reachable_by_others
 from ironworks.app.settings import DEFAULT_PORTS
 from tests.e2e.site import CHAT, TENANT, Site, fresh_home
-from tests.support.installation import Installation, end
+from tests.support.installation import Installation, end, free_ports
 from tests.support.supervisor import lives
 
 pytestmark = pytest.mark.timeout(400)
@@ -136,7 +136,7 @@ def test_the_main_job_as_an_ordinary_user(run_folder: Path) -> None:
     place.mkdir()
     os.chown(place, nobody.pw_uid, nobody.pw_gid)
     environment = {"PYTHONPATH": _readable_path(run_folder), "HOME": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
-    installed = Installation(place / "home", environment, "nobody", _python_of(place))
+    installed = Installation(place / "home", {**environment, **free_ports()}, "nobody", _python_of(place))
     try:
         started = installed.run("up")
         assert started.returncode == 0, started.stdout + started.stderr

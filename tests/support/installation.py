@@ -85,12 +85,16 @@ class Installation:
 @contextlib.contextmanager
 def installation(home: Path, **environment: str) -> Iterator[Installation]:
     """An installation on free ports; at the end nothing of it is left."""
-    ports = {f"IRONWORKS_{part}_PORT": str(free_port()) for part in ("API", "GATEWAY", "POSTGRES", "REPLICA")}
-    found = Installation(home, {**ports, **environment})
+    found = Installation(home, {**free_ports(), **environment})
     try:
         yield found
     finally:
         end(found)
+
+
+def free_ports() -> dict[str, str]:
+    """Variables that name a port for each part."""
+    return {f"IRONWORKS_{part}_PORT": str(free_port()) for part in ("API", "GATEWAY", "POSTGRES", "REPLICA")}
 
 
 def end(installed: Installation) -> None:
