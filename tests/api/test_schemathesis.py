@@ -127,7 +127,7 @@ def test_answers_are_what_the_document_tells(target: Target, operation: str, who
     run(GenerationMode.POSITIVE, **aimed)
     if who == "operator" and told.path_parameters:
         run(GenerationMode.POSITIVE)
-    if told.query or told.body:
+    if who == "operator" and (told.query or told.body):  # what is malformed is so for everybody
         run(GenerationMode.NEGATIVE, negative_data_rejection, **aimed)
 
 

@@ -97,6 +97,7 @@ async def test_policies_for_login_roles_ask_about_the_caller(admin: asyncpg.Conn
 
 ASK_ONLY_WHO = {
     "platform_pricing.price api_read",  # the price book is published to every subject
+    "platform_audit.pending api_append",  # a record says who acted, and is insert-only
     "shared.idempotency own",
     "shared.dead_letter api_read",  # allows(), at the operator's scope
     "shared.dead_letter api_replay",

@@ -26,7 +26,7 @@ from tests.scenarios.grants import ACTIONS, INHERITED, LEVELS, WORDS, Model, Pat
 from tests.support.api import ApiWorld, Caller
 
 Who = tuple[str, int]
-EXAMPLES = 15
+EXAMPLES = 12
 _numbers = itertools.count()
 
 TRY_ALL = """
