@@ -182,8 +182,8 @@ def _add_writes(router: Router, kind: Kind) -> None:
     here = f"/api/v1/scopes/{{path}}/{kind.plural}"
     one, word, document = here + "/{name}", kind.plural, document_model(kind)
     may_create: dict[str, Any] = {"permission": kind.permission("create"), "rows_decide": True}
-    may_update: dict[str, Any] = {"permission": kind.permission("update"), "rows_decide": True}
-    may_delete: dict[str, Any] = {"permission": kind.permission("delete"), "rows_decide": True}
+    may_update: dict[str, Any] = {"permission": kind.permission("update"), "rows_decide": True, "node": kind.node}
+    may_delete: dict[str, Any] = {"permission": kind.permission("delete"), "rows_decide": True, "node": kind.node}
     read_back: dict[str, Any] = {"returns": resource_model(kind), "rehearsal": applied_model(kind)}
     router.add("POST", here, create, **may_create, name=f"create_{word}", status=201, body=Any, accepts=document,
                summary=f"Create one {kind.name}.", **read_back)  # fmt: skip

@@ -260,7 +260,7 @@ async def _insert(ctx: Context, kind: Kind, path: str, document: Document) -> Wr
             to_json([o.model_dump(mode="json") for o in meta.owner_references]), to_json(spec),
         )  # fmt: skip
     except asyncpg.PostgresError as error:
-        raise _translated(error, kind, path, name) from error
+        raise _translated(error, kind, path, name, needed="read") from error  # `create` was asked for before
     if text is None:
         where = paths.show_path(path)
         raise Overtaken(f"{kind.name} {name!r} exists already in {where!r}", kind=kind.name, scope=where, name=name)
@@ -397,7 +397,7 @@ def _status_refused() -> Invalid:
     return invalid("status", "is written by controllers alone", "leave it out")
 
 
-def _translated(error: asyncpg.PostgresError, kind: Kind, path: str, name: str) -> Exception:
+def _translated(error: asyncpg.PostgresError, kind: Kind, path: str, name: str, *, needed: str = "update") -> Exception:
     """The domain's words for what Postgres refused."""
     where = paths.show_path(path)
     if error.sqlstate == "IW404":
@@ -417,7 +417,10 @@ def _translated(error: asyncpg.PostgresError, kind: Kind, path: str, name: str) 
     if isinstance(error, asyncpg.UniqueViolationError):
         return Conflict(f"{kind.name} {name!r} exists already in {where!r}", kind=kind.name, scope=where, name=name)
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return Forbidden(f"this needs {kind.permission('update')!r} at {where!r}", scope=where)
+        return Forbidden(
+            f"this needs the permission {kind.permission(needed)!r} at {where!r}",
+            permission=kind.permission(needed), scope=where,
+        )  # fmt: skip
     if isinstance(error, asyncpg.UntranslatableCharacterError | asyncpg.CharacterNotInRepertoireError):
         return invalid("spec", "holds a NUL character", "remove it")
     return error

@@ -168,10 +168,12 @@ class Api:
         body = await _read_body(receive, request.headers, self.body_limit) if route.method != "GET" else b""
         arguments = _bind(route, request, body) | {n: self.injected[t] for n, t in route.injects.items()}
         key = request.headers.get("idempotency-key")
-        if key is not None and route.method != "GET" and request.actor.uid is not None:
-            check_key(key)
-        else:
+        if key is None or route.method == "GET" or request.actor.uid is None:
             key = None
+        elif route.calls_out:
+            raise invalid("Idempotency-Key", "is not kept by this operation", "leave it out")
+        else:
+            check_key(key)
         call = Call(self.database, request.actor, request.id, request.client_id, dict(request.headers))
         if route.calls_out:
             if not _decided_later(route):
@@ -361,7 +363,8 @@ async def _run(
         attempt = await begin_attempt(ctx, route.method, request.path, key, request.query.encode() + b"\n" + body)
         if attempt.replay is not None:
             if route.rows_decide and route.scope:
-                await ctx.require(route.permission, request.values["path"])
+                place = request.values["path"]
+                await ctx.require(route.permission, paths.join(place, request.values["name"]) if route.node else place)
             status, content = attempt.replay
             return Response(content, status, {"idempotent-replay": "true"}, "application/json")
     result = await route.handler(ctx=ctx, **arguments) if "ctx" in route.wants else await route.handler(**arguments)

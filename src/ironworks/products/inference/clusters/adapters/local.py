@@ -60,6 +60,7 @@ LOG_CHUNK: Final = 64 * 1024
 LOG_POLL: Final = 0.25
 LOGS_KEPT: Final = 86_400.0
 RELIST: Final = 2.0
+_NO_SUPERVISOR: Final = "the machine's process supervisor does not answer; its operator sees why in `ironworks status`"
 _PHASES: Final[Mapping[str, ReplicaPhase]] = {
     "waiting": "starting",
     "starting": "starting",
@@ -116,7 +117,7 @@ class LocalCluster:
         try:
             found = await self._supervisor.list()
         except SupervisorUnavailable as problem:
-            raise ClusterUnavailable(problem.message) from problem
+            raise ClusterUnavailable(_NO_SUPERVISOR) from problem
         return [(parsed, each) for each in found if (parsed := parse_replica_name(each.name))]
 
     async def start(self, plan: ReplicaPlan) -> None:
@@ -130,7 +131,7 @@ class LocalCluster:
             try:
                 await self._supervisor.ensure(program)
             except SupervisorUnavailable as problem:
-                raise ClusterUnavailable(problem.message) from problem
+                raise ClusterUnavailable(_NO_SUPERVISOR) from problem
             except SupervisorRefused as problem:
                 raise ClusterUnavailable(f"the supervisor refuses to start a replica: {problem.message}") from problem
 
