@@ -34,6 +34,11 @@ from ironworks.shared.supervision import (
 )
 
 _COMES_UP_WITHIN = 180.0
+_PORTS_TRIED = 3
+
+
+class PortTaken(CannotRun):
+    """Another program took the port between our look at it and our use of it."""
 
 
 async def start_everything(settings: Settings, progress: Progress, demo: bool = True) -> Settings:
@@ -53,8 +58,7 @@ async def start_everything(settings: Settings, progress: Progress, demo: bool = 
             await _start_postgres(settings, client, progress)
         await _migrate(settings, progress)
         await _bootstrap(settings, progress)
-        for program in _parts(settings):
-            await _start_part(program, client, progress)
+        settings = await _start_parts(settings, client, progress)
         await _remove_others(settings, client)
         if demo:
             await _run_demo(settings, progress)
@@ -186,6 +190,21 @@ def _parts(settings: Settings) -> list[ProgramSpec]:
     return [programs.api_program(settings), programs.worker_program(settings), *programs.gateway_programs(settings)]
 
 
+async def _start_parts(settings: Settings, client: SupervisorClient, progress: Progress) -> Settings:
+    """Start them in order; a port that somebody took since it was found free is replaced by another."""
+    for attempt in range(_PORTS_TRIED):
+        try:
+            for program in _parts(settings):
+                await _start_part(program, client, progress)
+            break
+        except PortTaken:
+            if attempt == _PORTS_TRIED - 1:
+                raise
+            running = {each.name: each for each in await client.list()}
+            settings = settle_ports(settings, keep=_ports_in_use(settings, running))
+    return settings
+
+
 async def _start_part(program: ProgramSpec, client: SupervisorClient, progress: Progress) -> None:
     async with progress.step(program.name) as step:
         status = await _ensure_up(program, client)
@@ -198,7 +217,7 @@ async def _ensure_up(program: ProgramSpec, client: SupervisorClient) -> ProgramS
         return await client.wait_until_up(program.name, within=_COMES_UP_WITHIN)
     except SupervisorRefused as refusal:
         if refusal.reason == "ADDRESS_IN_USE":
-            raise CannotRun(f"{refusal.message}: run ironworks up again to take another port") from refusal
+            raise PortTaken(f"{refusal.message}: run ironworks up again to take another port") from refusal
         status = await client.get(program.name)
         why = describe(status) if status else refusal.message
         log = Path(program.log)

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from ironworks.platform import billing, ledger, metering, pricing
 from ironworks.platform.billing.controller import charge_waiting_usage
 from ironworks.shared.context import Actor
+from ironworks.shared.db import DatabaseUnavailable
 from ironworks.shared.errors import NotFound
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, TENANT, charge, check_books, contents, money_world, usage
@@ -102,7 +102,7 @@ async def test_a_crash_after_any_statement_leaves_nothing_half_done(world: Lower
     try:
         async with world.system("gateway") as ctx:
             await billing.charge_usage(replace(ctx, db=_Dying(ctx.db, step)), batch)  # type: ignore[arg-type]
-    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+    except DatabaseUnavailable:
         died = True
     assert died == (step <= STATEMENTS)
     if died:
