@@ -355,8 +355,11 @@ async def test_a_refused_key_says_why_to_who_holds_it(world: World, how: str, wo
             async with world.acting(world.operator) as ctx:
                 await tenancy.suspend_platform(ctx, "acme", "shop", "")
     await asyncio.sleep(1.05)
-    with pytest.raises(Unauthenticated, match=words):
-        await ask(await world.database(), f"Bearer {key}", "")
+    for _ in range(2):
+        with pytest.raises(Unauthenticated, match=words):
+            await ask(await world.database(), f"Bearer {key}", "192.0.2.7")
+    refused = "select after ->> 'reason', address from platform_audit.pending where action = 'iam.key.refuse'"
+    assert [tuple(row) for row in await world.admin.fetch(refused)] == [(how, "192.0.2.7")], "one, not one a request"
     assert not await enters(world, key[:-1] + ("A" if key[-1] != "A" else "B"))
 
 

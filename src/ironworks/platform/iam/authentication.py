@@ -23,6 +23,7 @@ from ironworks.platform.iam.model import (
     ACCESS_LIFE,
     ACCOUNT_TRIES,
     ADDRESS_TRIES,
+    API_KEY,
     KEY_PREFIX,
     REFRESH_PREFIX,
     RESEND_AFTER,
@@ -46,7 +47,10 @@ from ironworks.shared.context import ANONYMOUS, Actor, Context, system_actor
 from ironworks.shared.db import Database
 from ironworks.shared.errors import Conflict, Forbidden, Unauthenticated, invalid
 from ironworks.shared.http import Call
+from ironworks.shared.path import parse_path
 
+_TOLD_EVERY: Final = 60.0
+"""Seconds between two audit records of the same refused key, in each process."""
 _REFUSED_KEYS: Final = {
     "disabled": "this API key is disabled",
     "expired": "this API key has expired",
@@ -126,6 +130,7 @@ class BearerAuthenticator:
         self._remember = remember
         self._capacity = capacity
         self._known: dict[bytes, tuple[float, Actor]] = {}
+        self._refused: dict[UUID, float] = {}
 
     async def __call__(self, db: Database, authorization: str | None, address: str) -> Actor:
         """Who presents this `Authorization` header. Raises Unauthenticated."""
@@ -160,13 +165,24 @@ class BearerAuthenticator:
             )
             if fits and key is not None and uid is not None and key.state == "ok" and key.unseen:
                 await store.touch_keys(ctx, [uid])
-        if not fits or key is None:
-            self._known.pop(hashed, None)
-            raise Unauthenticated("this API key is unknown or was replaced")
-        if key.state != "ok":
-            self._known.pop(hashed, None)
-            raise Unauthenticated(_REFUSED_KEYS[key.state])
-        return Actor(uid, "api_key", key.name, address)
+        if fits and key is not None and key.state == "ok":
+            return Actor(uid, "api_key", key.name, address)
+        self._known.pop(hashed, None)
+        if key is not None and uid is not None:
+            await self._record_refusal(db, uid, key, key.state if fits else "replaced", address)
+        raise Unauthenticated(_REFUSED_KEYS[key.state] if fits and key else "this API key is unknown or was replaced")
+
+    async def _record_refusal(self, db: Database, uid: UUID, key: store.StoredKey, reason: str, address: str) -> None:
+        """Leave a trace of a key that may not be used: one a minute, or a client in a loop would fill the trail."""
+        now = time.monotonic()
+        if now - self._refused.get(uid, float("-inf")) < _TOLD_EVERY:
+            return
+        if len(self._refused) >= self._capacity:
+            self._refused.clear()
+        self._refused[uid] = now
+        scope = parse_path(key.name.rpartition("/")[0])
+        async with db.transaction(Actor(None, "anonymous", "anonymous", address)) as ctx:
+            await ctx.audit("iam.key.refuse", API_KEY.name, key.name, scope, "denied", after={"reason": reason})
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------

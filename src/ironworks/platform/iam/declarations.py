@@ -12,6 +12,7 @@ DECLARATIONS = Declarations(
     ),
     audit_actions=(
         AuditAction("iam.key.rotate", "An API key got a new secret"),
+        AuditAction("iam.key.refuse", "An API key was tried that is disabled, expired, halted or replaced"),
         AuditAction("iam.login.success", "A user signed in"),
         AuditAction("iam.login.failure", "A sign-in was refused: wrong address or password"),
         AuditAction("iam.login.blocked", "A sign-in was refused unread: too many attempts"),
