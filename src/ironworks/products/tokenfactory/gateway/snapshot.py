@@ -1,60 +1,78 @@
-"""Keys and routes in memory: loaded whole, told by the change log when to load again, and how sure they still are.
+"""Keys, routes, limits, budgets and prices in memory: fed by the change log, and how sure they still are.
 
 A request reads `Mirror.read()` and nothing else. While the log is followed (a heartbeat every 300 ms) a change is here
-within a fraction of a second; when it is not, the mirror polls, and keeps count of how long nothing was confirmed.
+within a fraction of a second; when it is not, the mirror polls, and keeps count of how long nothing was confirmed. Each
+part has a feed of its own: what cannot be loaded stays as it was and holds up no other, so a route that does not load
+keeps no revoked key alive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
 
-from ironworks.products.tokenfactory.gateway.model import GatewaySettings, KeySource, KeyView, unavailable
-from ironworks.products.tokenfactory.routing import RouteTable, TargetSource
-from ironworks.shared import telemetry
-
-log = telemetry.logger(__name__)
+from ironworks.products.tokenfactory.gateway.feeds import feeds_of
+from ironworks.products.tokenfactory.gateway.model import GatewaySettings, KeyView, unavailable
+from ironworks.products.tokenfactory.gateway.sources import Sources
+from ironworks.products.tokenfactory.routing import RouteTable
 
 FEED_LIVE = 1.5
 """Seconds after a heartbeat for which the feed counts as live: five missed ones."""
-POLL = 1.0
-RESYNC = 60.0
-BREATH = 0.05
-"""Between two loads, so that a burst of changes is one load."""
+PARTS = ("keys", "routes", "limits", "budgets", "prices")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What all requests of a moment see. `keys` by the SHA-256 of the key."""
+    """What all requests of a moment see.
 
-    keys: Mapping[bytes, KeyView]
-    routes: RouteTable
+    Args:
+        keys: by the SHA-256 of the key. limits, budgets, prices: what their sources load.
+    """
+
+    keys: Mapping[bytes, KeyView] = field(default_factory=dict)
+    routes: RouteTable = field(default_factory=RouteTable)
+    limits: Sequence[Any] = ()
+    budgets: Sequence[Any] = ()
+    prices: Sequence[Any] = ()
 
 
 class Mirror:
-    """The current snapshot and the loop that renews it."""
+    """The current snapshot and the feeds that renew it."""
 
     def __init__(
-        self, keys: KeySource, targets: TargetSource, settings: GatewaySettings, changed: Callable[[Snapshot], None]
+        self, sources: Sources, settings: GatewaySettings, changed: Callable[[Snapshot, frozenset[str]], None]
     ) -> None:
-        """`changed` is called with each new snapshot, before requests see it."""
-        self._keys = keys
-        self._targets = targets
+        """`changed` is called with each new snapshot and the names of its parts that are new, before requests see it.
+
+        What it raises keeps that part as it was.
+        """
         self._settings = settings
         self._changed = changed
         self._current: Snapshot | None = None
-        self._confirmed = 0.0
+        self._gathered: dict[str, Any] = {}
         self._heard = -FEED_LIVE
-        self._stale: set[str] = {"keys", "targets"}
-        self._wake = asyncio.Event()
         self._loaded = asyncio.Event()
+        self._feeds = {feed.name: feed for feed in feeds_of(sources, self._take)}
 
     @property
     def age(self) -> float:
-        """Seconds since the snapshot was last known to be current; infinite before the first."""
-        return time.monotonic() - self._confirmed if self._current else float("inf")
+        """Seconds since all of the snapshot was last known to be current; infinite before the first."""
+        return max(self.ages.values()) if self._current else float("inf")
+
+    @property
+    def ages(self) -> dict[str, float]:
+        """Seconds since each part was last known to be current; infinite for one that was never loaded."""
+        now = time.monotonic()
+        return {name: now - feed.confirmed for name, feed in self._feeds.items()}
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is wrong, by part: it cannot be renewed, or rows of it had to be left out."""
+        return {name: feed.problem for name, feed in self._feeds.items() if feed.problem}
 
     @property
     def is_fed(self) -> bool:
@@ -70,83 +88,38 @@ class Mirror:
             raise unavailable("stale", "the gateway has lost touch with its control plane", retry_after=5)
         return current
 
-    def notice(self, kind: str) -> None:
-        """A resource of `kind` changed; an empty `kind` means anything may have."""
-        touched = set()
-        if not kind or kind in self._keys.kinds:
-            touched.add("keys")
-        if not kind or kind in self._targets.kinds:
-            touched.add("targets")
-        if touched:
-            self._stale |= touched
-            self._wake.set()
+    def notice(self, kind: str, uid: UUID | None = None) -> None:
+        """The resource `uid` of `kind` changed, some resource without one, or, with an empty `kind`, anything may."""
+        for feed in self._feeds.values():
+            feed.notice(kind, uid)
 
     def heartbeat(self) -> None:
         """All changes up to now have been noticed."""
         self._heard = time.monotonic()
-        if not self._stale:
-            self._confirmed = self._heard
+        for feed in self._feeds.values():
+            feed.confirm(self._heard)
 
     async def wait_loaded(self) -> None:
         """Until there is a first snapshot."""
         await self._loaded.wait()
 
     async def run(self) -> None:
-        """Keep the snapshot current; cancel to stop. A load that fails is tried again while the old one serves."""
-        wait = 0.1
-        while True:
-            try:
-                await self._renew()
-            except Exception as problem:
-                log.warning("keys and routes cannot be loaded; serving what is known", problem=repr(problem))
-                await self._wait(wait)
-                wait = min(wait * 2, 2.0)
-                continue
-            wait = 0.1
-            await self._sleep()
+        """Keep the snapshot current; cancel to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            for feed in self._feeds.values():
+                tasks.create_task(feed.run(lambda: self.is_fed))
 
-    async def _renew(self) -> None:
-        """Load what is stale and swap it in. What changes meanwhile is stale again at once.
+    def _take(self, part: str, value: Any) -> None:
+        """A part was loaded. The first snapshot is made when all are there."""
+        if self._current is None:
+            self._gathered[part] = value
+            if len(self._gathered) < len(PARTS):
+                return
+            self._swap(Snapshot(**self._gathered), frozenset(PARTS))
+        else:
+            self._swap(replace(self._current, **{part: value}), frozenset((part,)))
 
-        Keys do not wait for routes: a route that cannot be loaded must not keep a revoked key alive.
-        """
-        stale, self._stale = self._stale, set()
-        self._wake.clear()
-        began = time.monotonic()
-        before = self._current or Snapshot({}, RouteTable())
-        keys, routes = before.keys, before.routes
-        try:
-            if "keys" in stale:
-                keys = {key.digest: key for key in await self._keys.load_keys()}
-                if self._current is not None:
-                    self._swap(Snapshot(keys, routes))
-                    stale.discard("keys")
-            if "targets" in stale:
-                routes = RouteTable(await self._targets.load_targets())
-        except BaseException:
-            self._stale |= stale
-            raise
-        self._swap(Snapshot(keys, routes))
-        self._confirmed = began
-
-    def _swap(self, snapshot: Snapshot) -> None:
-        self._changed(snapshot)
+    def _swap(self, snapshot: Snapshot, parts: frozenset[str]) -> None:
+        self._changed(snapshot, parts)
         self._current = snapshot
         self._loaded.set()
-
-    async def _sleep(self) -> None:
-        """Until something is stale; what was not noticed is found by polling, which begins when the feed dies."""
-        resync = time.monotonic() + RESYNC
-        while not await self._wait(POLL):
-            if not self.is_fed or time.monotonic() >= resync:
-                self._stale |= {"keys", "targets"}
-                return
-
-    async def _wait(self, limit: float) -> bool:
-        """Until a change is noticed, at most `limit` seconds; whether there was one."""
-        await asyncio.sleep(BREATH)
-        try:
-            async with asyncio.timeout(limit):
-                return await self._wake.wait()
-        except TimeoutError:
-            return False

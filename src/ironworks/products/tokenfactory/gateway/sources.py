@@ -1,0 +1,114 @@
+"""Where a gateway's snapshot comes from: five sources that `app` hands in, each loaded and failing on its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
+from uuid import UUID
+
+from ironworks.products.tokenfactory.gateway.model import KeySource, KeyView
+from ironworks.products.tokenfactory.routing import Route, RouteSource
+from ironworks.shared import telemetry
+
+log = telemetry.logger(__name__)
+
+STRIDE = 200
+"""Rows handled before the event loop gets its turn: about a millisecond's worth."""
+SHOWN = 3
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Source(Protocol):
+    """What a snapshot takes as it comes: limits, budgets, prices. Its value means something to their desks alone.
+
+    It may also have `skipped`, the names of rows that its last load could not read and left out, and `row`, the type
+    (a frozen dataclass) of what its sequence holds: with one it can be kept on disk for a start without a database.
+    """
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds whose changes make `load` answer differently."""
+
+    async def load(self) -> Sequence[Any]:
+        """All of it; raises what its database raises."""
+
+
+@runtime_checkable
+class ChangedKeys(Protocol):
+    """A KeySource that need not load everything for one change."""
+
+    @property
+    def single(self) -> frozenset[str]:
+        """Of `kinds`, those whose uid is a key's own or its owner's."""
+
+    async def load_changed(self, uids: Collection[UUID]) -> Sequence[KeyView]:
+        """Every key that is one of `uids` or belongs to one of them; what is gone is not among them."""
+
+
+@runtime_checkable
+class ChangedRoutes(Protocol):
+    """A RouteSource that need not load everything for one change."""
+
+    @property
+    def single(self) -> frozenset[str]:
+        """Of `kinds`, those whose uid is a route's own or a target's."""
+
+    async def load_changed(self, uids: Collection[UUID]) -> Sequence[Route]:
+        """Every route that is one of `uids` or has a target that is; what is gone is not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A source of a part that an installation does without."""
+
+    kinds: frozenset[str] = frozenset()
+    row: type = int
+
+    async def load(self) -> Sequence[Any]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All of a snapshot's. `keys` and `routes` may also be ChangedKeys and ChangedRoutes."""
+
+    keys: KeySource
+    routes: RouteSource
+    limits: Source = field(default_factory=Nothing)
+    budgets: Source = field(default_factory=Nothing)
+    prices: Source = field(default_factory=Nothing)
+
+
+async def read_rows(
+    rows: Iterable[R], read: Callable[[R], T | None], name: Callable[[R], str]
+) -> tuple[list[T], tuple[str, ...]]:
+    """(what `read` makes of each row, names of the rows that it could not read); None is left out without a word.
+
+    For sources: one bad row must not keep the others from being loaded. The event loop gets its turn in between.
+    """
+    found: list[T] = []
+    skipped: list[str] = []
+    for number, row in enumerate(rows, 1):
+        try:
+            value = read(row)
+        except Exception as problem:
+            skipped.append(name(row))
+            log.error("a row cannot be read and is left out", row=skipped[-1], problem=repr(problem))
+            continue
+        if value is not None:
+            found.append(value)
+        if number % STRIDE == 0:
+            await asyncio.sleep(0)
+    return found, tuple(skipped)
+
+
+def tell_skipped(skipped: Collection[str]) -> str:
+    """A sentence about rows that were left out; empty where none was."""
+    if not skipped:
+        return ""
+    shown = ", ".join(list(skipped)[:SHOWN]) + (", …" if len(skipped) > SHOWN else "")
+    return f"{len(skipped)} cannot be read and {'is' if len(skipped) == 1 else 'are'} left out: {shown}"
