@@ -47,7 +47,10 @@ Annotations: TypeAlias = dict[
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Marks a spec field as the name of another resource: `name` (same scope) or `path/name`."""
+    """Marks a spec field as the name of another resource: `name` (same scope) or `path/name`.
+
+    It may be a field of a list's elements (`targets[].endpoint`), not of a list within a list.
+    """
 
     kind: str
 
@@ -57,7 +60,8 @@ class Secret:
     """Marks a spec field as secret: kept in the vault only, reads back as `***`.
 
     Args:
-        sent_to: sibling fields that say where the secret is sent; changing one demands the secret again.
+        sent_to: sibling fields that say where the secret is sent, with `../` those one object further out; changing one
+            demands the secret again.
     """
 
     sent_to: tuple[str, ...] = ()
@@ -215,6 +219,10 @@ class Kind:
     def table(self) -> str:
         """Qualified table name."""
         return f"{self.schema}.{snake(self.name)}"
+
+    def link_table(self, field: str) -> str:
+        """The table that holds what a reference inside a list (`targets[].endpoint`) leads to."""
+        return f"{self.table}_ref_{field.replace('[]', '').replace('.', '_')}"
 
     def permission(self, action: str) -> str:
         return f"{self.resource}:{action}"

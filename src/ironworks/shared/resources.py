@@ -111,7 +111,8 @@ async def find(
 ) -> list[Resource[Any, Any]]:
     """Typed resources at and below the path `below` (None: everywhere), whose dotted fields equal `where`'s values.
 
-    A reference field is compared by the uid it resolves to: `where={"ref:cluster": uid}`.
+    A reference field is compared by the uid it resolves to: `where={"ref:cluster": uid}`, and one inside a list by any
+    of its elements: `where={"ref:targets[].endpoint": uid}` (for the worker's role).
     """
     conditions: list[str] = ["true"]
     args: list[Any] = []
@@ -121,7 +122,7 @@ async def find(
     for field, value in (where or {}).items():
         args.append(value)
         if field.startswith("ref:"):
-            conditions.append(f"t.ref_{field[4:].replace('.', '_')} = ${len(args)}")
+            conditions.append(_referring(kind, field.removeprefix("ref:"), len(args)))
         else:
             args.append(field.split("."))
             conditions.append(f"to_jsonb(t) #>> ${len(args)} = ${len(args) - 1}")
@@ -131,6 +132,13 @@ async def find(
         *args,
     )
     return [kind.parse(r[0]) for r in rows]
+
+
+def _referring(kind: Kind, field: str, number: int) -> str:
+    """The condition that a row's reference `field` leads to the uid in parameter `number`."""
+    if "[]" not in field:
+        return f"t.ref_{field.replace('.', '_')} = ${number}"
+    return f"exists (select from {kind.link_table(field)} l where l.owner = t.uid and l.target = ${number})"
 
 
 def not_found(kind: Kind, path: str, name: str) -> NotFound:

@@ -7,7 +7,7 @@ under a pointer: `auth.password`, or `upstreams[eu].credential` where `eu` is th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ironworks.shared.errors import Invalid, field_problem
@@ -21,12 +21,13 @@ def take_secrets(kind: Kind, spec: dict[str, Any], stored: dict[str, Any] | None
     keeps what is stored. Raises Invalid where nothing is stored, or where a field that says where the secret is sent
     has changed: whoever may edit the address must not thereby receive the secret.
     """
-    before = {p: (holder, name) for p, holder, name, _ in _places(kind, stored or {}) if holder.get(name)}
+    before = {p: holders for p, holders, name, _ in _places(kind, stored or {}) if holders[-1].get(name)}
     values: dict[str, str] = {}
     places = list(_places(kind, spec))
     problems = _told_apart(pointer for pointer, *_ in places)
     seen = set()
-    for pointer, holder, name, sent_to in places:
+    for pointer, holders, name, sent_to in places:
+        holder = holders[-1]
         value = holder.get(name)
         if value is None or value == "":
             continue
@@ -39,8 +40,7 @@ def take_secrets(kind: Kind, spec: dict[str, Any], stored: dict[str, Any] | None
                 field_problem(f"spec.{pointer}", f"{MASK} stands for a stored secret; there is none", "give the value")
             )
         else:
-            old_holder = before[pointer][0]
-            moved = [f for f in sent_to if holder.get(f) != old_holder.get(f)]
+            moved = [f.removeprefix("../") for f in sent_to if _at(holders, f) != _at(before[pointer], f)]
             if moved:
                 problems.append(
                     field_problem(
@@ -54,6 +54,13 @@ def take_secrets(kind: Kind, spec: dict[str, Any], stored: dict[str, Any] | None
     return values, sorted(set(before) - seen)
 
 
+def _at(holders: Sequence[dict[str, Any]], field: str) -> Any:
+    """The value of a destination field: beside the secret, or with `../` beside the object that holds it."""
+    if field.startswith("../"):
+        return _at(holders[:-1], field.removeprefix("../"))
+    return holders[-1].get(field)
+
+
 def _told_apart(pointers: Iterable[str]) -> list[dict[str, str]]:
     """A problem for each two elements with one key: the secret of one would be taken for the other's."""
     return [
@@ -63,28 +70,31 @@ def _told_apart(pointers: Iterable[str]) -> list[dict[str, str]]:
     ]
 
 
-def _places(kind: Kind, spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str, tuple[str, ...]]]:
-    """(pointer, the object that holds the field, the field, its destination fields) of each secret place in `spec`."""
+def _places(
+    kind: Kind, spec: dict[str, Any]
+) -> Iterator[tuple[str, Sequence[dict[str, Any]], str, tuple[str, ...]]]:
+    """(pointer, the objects that hold the field, outermost first, the field, its destinations) of each secret place."""
     for dotted, mark in kind.secrets.items():
         parts = dotted.split(".")
-        for pointer, holder in _holders(kind, spec, parts[:-1], "", ""):
-            yield f"{pointer}{parts[-1]}", holder, parts[-1], mark.sent_to
+        for pointer, holders in _holders(kind, (spec,), parts[:-1], "", ""):
+            yield f"{pointer}{parts[-1]}", holders, parts[-1], mark.sent_to
 
 
 def _holders(
-    kind: Kind, node: Any, parts: list[str], pointer: str, dotted: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not isinstance(node, dict):
-        return
+    kind: Kind, holders: tuple[dict[str, Any], ...], parts: list[str], pointer: str, dotted: str
+) -> Iterator[tuple[str, tuple[dict[str, Any], ...]]]:
     if not parts:
-        yield pointer, node
+        yield pointer, holders
         return
     first, rest = parts[0], parts[1:]
     if not first.endswith("[]"):
-        yield from _holders(kind, node.get(first), rest, f"{pointer}{first}.", f"{dotted}{first}.")
+        inner = holders[-1].get(first)
+        if isinstance(inner, dict):
+            yield from _holders(kind, (*holders, inner), rest, f"{pointer}{first}.", f"{dotted}{first}.")
         return
     key = kind.list_keys.get(dotted + first)
-    for index, element in enumerate(node.get(first[:-2]) or []):
+    for index, element in enumerate(holders[-1].get(first[:-2]) or []):
         if isinstance(element, dict):
             label = element.get(key, index) if key else index
-            yield from _holders(kind, element, rest, f"{pointer}{first[:-2]}[{label}].", f"{dotted}{first}.")
+            inside = f"{pointer}{first[:-2]}[{label}]."
+            yield from _holders(kind, (*holders, element), rest, inside, f"{dotted}{first}.")

@@ -23,10 +23,12 @@ begin
     for field in select r.key from jsonb_each_text(k.refs) r where r.value = own.table_name loop
       return query execute format(
         'select %L::text, case when r.readable then r.path end, case when r.readable then r.name end, r.readable
-         from (select path::text, name::text, ' || readable || ' as readable from %s
-               where %I = $1 and deletion_timestamp is null limit 1000) r order by r.path, r.name',
+         from (select path::text, name::text, ' || readable || ' as readable from %s t
+               where %s and deletion_timestamp is null limit 1000) r order by r.path, r.name',
         k.kind, case when k.node then 'node' else 'scope' end, k.resource || ':read', k.table_name,
-        'ref_' || replace(field, '.', '_'))
+        case when position('[]' in field) = 0 then format('%I = $1', 'ref_' || replace(field, '.', '_'))
+             else format('exists (select from %s l where l.owner = t.uid and l.target = $1)',
+                         shared.link_table(k.table_name, field)) end)
       using target;
     end loop;
   end loop;
