@@ -423,7 +423,13 @@ async def test_the_gateway_learns_what_each_key_may_call(world: World) -> None:
         await tenancy.suspend_platform(ctx, "acme", "shop", "")
     assert [found.suspended for found in (await keys()).values()].count(True) == 1
     await world.change(iam.SERVICE_ACCOUNT, "acme", "robot", {"disabled": True})
-    assert (await keys())["acme/wide"].disabled
+    every = await keys()
+    assert every["acme/wide"].disabled
+    one, other = every["acme/wide"], every["acme.shop.eu/eu"]
+    async with world.system("gateway") as ctx:
+        assert await iam.list_gateway_keys(ctx, [one.uid, uuid4()]) == [one]
+        assert {key.name for key in await iam.list_gateway_keys(ctx, [one.owner])} == set(every) - {"-/operator"}
+        assert other in await iam.list_gateway_keys(ctx, [one.owner, one.uid])
     async with world.system("gateway") as ctx:
         await iam.touch_keys(ctx, [found["acme/wide"].uid])
 
@@ -450,7 +456,9 @@ async def test_ten_thousand_keys_are_listed_quickly(world: World) -> None:
     )
     async with world.system("gateway") as ctx:
         found = await iam.list_gateway_keys(ctx)
+        few = await iam.list_gateway_keys(ctx, [found[0].uid, found[1].owner])
     assert len([key for key in found if key.paths]) == 10_000
+    assert set(few) == set(found[:2])
 
 
 # --- passes between processes ------------------------------------------------------------------------------------

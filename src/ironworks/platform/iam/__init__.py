@@ -24,6 +24,7 @@ from ironworks.platform.iam.authentication import (
 from ironworks.platform.iam.events import KeyRotated, SignupVerified, VerificationRequested
 from ironworks.platform.iam.model import (
     API_KEY,
+    KEY_HOLDERS,
     KEY_PREFIX,
     KEY_SOURCES,
     PRESETS,
@@ -53,6 +54,7 @@ from ironworks.platform.iam.service import (
 
 __all__ = [
     "API_KEY",
+    "KEY_HOLDERS",
     "KEY_PREFIX",
     "KEY_SOURCES",
     "PRESETS",

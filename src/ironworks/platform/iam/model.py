@@ -132,6 +132,8 @@ ApiKey: TypeAlias = Resource[ApiKeySpec, ApiKeyStatus]
 KEY_SOURCES: Final = ("ApiKey", "RoleAssignment", "Role", "User", "ServiceAccount", "Account", "Platform", "Tenant")
 """Kinds whose changes may change what `list_gateway_keys` answers; so do the events `platform.iam.*`,
 `platform.tenancy.*` and `platform.registry.*`."""
+KEY_HOLDERS: Final = ("ApiKey", "User", "ServiceAccount")
+"""Those of them whose uid `list_gateway_keys` takes: a change concerns that key, or that owner's keys, alone."""
 
 # --- keys --------------------------------------------------------------------------------------------------------
 

@@ -76,7 +76,10 @@ async def describe_caller(ctx: Context) -> dict[str, Any]:
 
 
 async def list_gateway_keys(ctx: Context, only: Sequence[UUID] | None = None) -> list[GatewayKey]:
-    """Every issued key, or those of `only`, with what the gateway must know of it. For the gateway's role."""
+    """What the gateway must know of every issued key, or of those that are among `only` or whose owner is.
+
+    For the gateway's role. A key that is gone is not among them.
+    """
     return await store.fetch_gateway_keys(ctx, only)
 
 

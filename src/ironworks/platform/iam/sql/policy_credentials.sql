@@ -54,34 +54,38 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   where k.uid = key_uid
 $$;
 
--- Every issued key with the paths where it may call models; one pass over the bindings, however many keys there are.
+-- Issued keys with the paths where they may call models, in one pass over the bindings: all of them, or those that are
+-- among `only_these` or whose owner is.
 create or replace function platform_iam.gateway_keys(only_these uuid[] default null)
 returns table (key uuid, hash bytea, previous_hash bytea, previous_until timestamptz, scope text, name text, owner uuid,
                active boolean, expires_at timestamptz, paths text[], halted boolean)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-  with invoker as materialized (
+  with chosen as materialized (
+    select k.* from platform_iam.principal k where k.kind = 'api_key' and only_these is null
+    union all
+    select k.* from platform_iam.principal k
+    where k.kind = 'api_key' and (k.uid = any (only_these) or k.owner = any (only_these))
+  ), invoker as materialized (
     select distinct b.subject, b.scope from platform_iam.binding b
       join platform_iam.role_permission r on r.role = b.role and r.permission = 'endpoint:invoke'
     where shared.registered('permission', 'endpoint:invoke')
+      and (only_these is null or b.subject = any (array(select c.owner from chosen c)))
   ), reach as (
     select k.uid, platform_iam.topmost(array_agg(distinct platform_iam.narrowed(i.scope, k.scope)
                                                  order by platform_iam.narrowed(i.scope, k.scope))) as paths
-    from platform_iam.principal k join invoker i on i.subject = k.owner and (i.scope @> k.scope or i.scope <@ k.scope)
-    where k.kind = 'api_key' and (k.permissions is null or 'endpoint:invoke' = any (k.permissions))
-      and (only_these is null or k.uid = any (only_these))
+    from chosen k join invoker i on i.subject = k.owner and (i.scope @> k.scope or i.scope <@ k.scope)
+    where k.permissions is null or 'endpoint:invoke' = any (k.permissions)
     group by k.uid
   ), place as materialized (
-    select s.scope, not shared.scope_running(s.scope) as halted
-    from (select distinct p.scope from platform_iam.principal p where p.kind = 'api_key') s
+    select s.scope, not shared.scope_running(s.scope) as halted from (select distinct c.scope from chosen c) s
   )
   select k.uid, m.hash, m.previous_hash, m.previous_until, k.scope::text, k.name, k.owner, k.active and o.active,
          k.expires_at, coalesce(reach.paths::text[], '{}'), place.halted
-  from platform_iam.principal k
+  from chosen k
     join platform_iam.principal o on o.uid = k.owner
     join platform_iam.key_material m on m.key = k.uid
     join place on place.scope = k.scope
     left join reach on reach.uid = k.uid
-  where k.kind = 'api_key' and (only_these is null or k.uid = any (only_these))
 $$;
 
 -- --- passwords and sessions -----------------------------------------------------------------------------------------
