@@ -39,8 +39,7 @@ async def _serve(settings: Settings) -> None:
     async with open_process(settings, "gateway", connections=4) as process:
         program = gateway.Gateway(
             gateway.GatewaySettings(spool=settings.spool),
-            keys=Keys(process.database),
-            targets=Targets(process.database),
+            sources=gateway.Sources(Keys(process.database), Routes(process.database)),
             charge=Charging(process.database),
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
@@ -56,8 +55,8 @@ async def _feed(tail: Tail, program: gateway.Gateway) -> None:
         while True:
             await news.wait(BEAT)
             try:
-                for kind in {_kind_of(notice) for notice in news.take()[0]}:
-                    program.notice(kind)
+                for kind, uid in {(_kind_of(notice), notice.uid) for notice in news.take()[0]}:
+                    program.notice(kind, uid)
             except Lagged:
                 program.notice("")
             if tail.age() < FRESH:
@@ -116,8 +115,8 @@ def _plain(uid: UUID) -> UUID:
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """`TargetSource` from the inference product."""
+class Routes:
+    """`RouteSource` from the inference product."""
 
     database: Database
 
@@ -125,21 +124,23 @@ class Targets:
     def kinds(self) -> frozenset[str]:
         return frozenset({endpoints.ENDPOINT.name, tenancy.PLATFORM.name, tenancy.ACCOUNT.name})
 
-    async def load_targets(self) -> Sequence[routing.Target]:
+    async def load_routes(self) -> Sequence[routing.Route]:
         """Every endpoint that may be called: none in what is suspended, whoever asks."""
         async with self.database.transaction(ACTOR) as ctx:
             halted = await tenancy.list_halted_scopes(ctx)
             found = await endpoints.list_targets(ctx)
         return [
-            routing.Target(
-                uid=_plain(target.endpoint),
-                scope=target.path,
-                name=target.name,
-                model=target.model,
-                served_as=target.model,
-                created_at=int(target.created_at.timestamp()),
-                replicas=tuple(routing.Replica(f"{host}:{port}", target.bearer) for host, port in target.replicas),
-                task=target.task,
+            routing.route_to(
+                routing.Target(
+                    uid=_plain(target.endpoint),
+                    scope=target.path,
+                    name=target.name,
+                    model=target.model,
+                    served_as=target.model,
+                    created_at=int(target.created_at.timestamp()),
+                    replicas=tuple(routing.Replica(f"{host}:{port}", target.bearer) for host, port in target.replicas),
+                    task=target.task,
+                )
             )
             for target in found
             if not any(covers(scope, target.path) for scope in halted)

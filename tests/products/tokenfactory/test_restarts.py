@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings
+from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, Sources
 from tests.products.tokenfactory.upstream import Upstream
 from tests.products.tokenfactory.world import SECRET, Fixed, Ledger, World, chat, key_view, listener, post, targets_for
 
@@ -26,7 +26,7 @@ class Slow(Fixed):
 
 async def test_who_comes_before_the_keys_do_waits_for_them(tmp_path: Path, upstream: Upstream) -> None:
     source, sock, ledger = Slow([key_view()], targets_for(upstream.address)), listener(), Ledger()
-    gateway = Gateway(GatewaySettings(spool=tmp_path), keys=source, targets=source, charge=ledger.charge)
+    gateway = Gateway(GatewaySettings(spool=tmp_path), sources=Sources(source, source), charge=ledger.charge)
     serving = asyncio.create_task(gateway.serve([sock]))
     try:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -45,7 +45,7 @@ async def test_who_comes_before_the_keys_do_waits_for_them(tmp_path: Path, upstr
 async def test_keys_that_do_not_come_are_not_waited_for_for_ever(tmp_path: Path) -> None:
     source, sock, ledger = Slow([key_view()]), listener(), Ledger()
     settings = GatewaySettings(spool=tmp_path, first_load=0.1)
-    gateway = Gateway(settings, keys=source, targets=source, charge=ledger.charge)
+    gateway = Gateway(settings, sources=Sources(source, source), charge=ledger.charge)
     serving = asyncio.create_task(gateway.serve([sock]))
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{sock.getsockname()[1]}", timeout=20) as http:

@@ -21,12 +21,29 @@ from tests.products.tokenfactory.world import Ledger, World, chat, post, run_wor
 OPENING = (
     "key",
     "demo.app.dev",
+    "route",
     "endpoint",
     "demo.app.dev",
     "m",
     "catalogue/m",
     "m",
     "/v1/chat/completions",
+    True,
+    "alice",
+    {"team": "red"},
+    (("lease", 12),),
+    1.5,
+    1.5,
+)
+FIRST_OPENING = (
+    "key",
+    "demo.app.dev",
+    "endpoint",
+    "demo.app.dev",
+    "m",
+    "catalogue/m",
+    "m",
+    "/v1/completions",
     True,
     1.5,
 )
@@ -209,3 +226,19 @@ async def test_an_answer_whose_usage_is_not_on_disk_is_withheld(world: World, mo
             assert (await http.post("/v1/chat/completions", json=chat())).status_code == 200
             assert (await http.get("/healthz")).status_code == 200
     await world.ledger.expect(4)
+
+
+async def test_the_spool_of_the_release_before_is_still_charged(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    dead = Spool(tmp_path, loop, segment=4096)
+    done: asyncio.Future[OSError | None] = loop.create_future()
+    ticket = dead.open(("req_1", None, *FIRST_OPENING, 25))
+    dead.close(ticket, ("req_1", None, *FIRST_OPENING, 2.5, 200, 11, 4, 5, False), done.set_result)
+    assert await done is None
+    open_one = dead.open(("req_2", "mine", *FIRST_OPENING, 25))
+    dead.count(open_one, 7)
+    closed, lost = dead_records(dead.directory)
+    assert (closed.endpoint_uid, closed.route_uid, closed.priced_at) == ("endpoint", "endpoint", 1.5)
+    assert (closed.input_tokens, closed.cached_tokens, closed.output_tokens, closed.cost_nano) == (11, 4, 5, -1)
+    assert (lost.client_request_id, lost.input_tokens, lost.output_tokens, lost.counted) == ("mine", 25, 7, True)
+    dead.release()

@@ -15,8 +15,8 @@ from uuid import UUID, uuid4, uuid5
 
 import httpx
 
-from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, KeyView, UsageRecord
-from ironworks.products.tokenfactory.routing import Replica, Target
+from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, KeyView, Sources, UsageRecord
+from ironworks.products.tokenfactory.routing import Replica, Route, Target, route_to
 from tests.products.tokenfactory.upstream import BEHAVIOURS
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ def targets_for(*addresses: str) -> list[Target]:
 
 @dataclass
 class Fixed:
-    """A KeySource and TargetSource that answer what the test put in, or fail."""
+    """A KeySource and RouteSource that answer what the test put in, or fail: each target by its own name, and routes."""
 
     keys: list[KeyView] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
     kinds: frozenset[str] = frozenset({"ApiKey", "Endpoint"})
     broken: bool = False
     unroutable: bool = False
@@ -76,10 +77,10 @@ class Fixed:
             raise ConnectionError("the database is down")
         return list(self.keys)
 
-    async def load_targets(self) -> Sequence[Target]:
+    async def load_routes(self) -> Sequence[Route]:
         if self.broken or self.unroutable:
             raise ConnectionError("the database is down")
-        return list(self.targets)
+        return [*map(route_to, self.targets), *self.routes]
 
 
 @dataclass
@@ -150,7 +151,7 @@ async def run_world(
     source = Fixed([key_view(), *keys], list(targets))
     ledger = Ledger()
     settings = {"ship_every": 0.02, "drain": 2.0, **settings}
-    gateway = Gateway(GatewaySettings(spool=spool, **settings), keys=source, targets=source, charge=ledger.charge)
+    gateway = Gateway(GatewaySettings(spool=spool, **settings), sources=Sources(source, source), charge=ledger.charge)
     sock = listener()
     serving = asyncio.create_task(gateway.serve([sock]))
     world = World(gateway, sock.getsockname()[1], source, ledger, spool)

@@ -8,19 +8,20 @@ Invariants: each admitted request is opened in the spool once and closed once; e
 once under an id that makes it count once; a request is sent to another replica only while nothing has come back.
 
 Besides the usual files, from the socket inward:
-`client.py` one caller's connection; `operations.py` what each path does; `admission.py` the one place where a request
-is let in and settled; `exchange.py` one request on its way through; `upstream.py` connections to replicas;
-`stream.py`, `answers.py` usage and errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py`
-request ids; `snapshot.py` keys and routes in memory; `segments.py`, `sync.py`, `spool.py`, `shipping.py` the spool
-from its records to the charge; `metrics.py`; `core.py` what all connections share; `program.py` the process.
+`client.py` one caller's connection; `operations.py` what each path does; `dialects/` the APIs, and the way of each to
+upstreams that speak the same or another; `admission.py` the one place where a request is let in and settled;
+`exchange.py` one request on its way through; `upstream.py` connections to replicas; `stream.py`, `answers.py` usage and
+errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`,
+`snapshot.py` keys, routes, limits, budgets and prices in memory; `segments.py`, `sync.py`, `spool.py`, `shipping.py`
+the spool from its records to the charge; `metrics.py`; `core.py` what all connections share; `program.py` the process.
 
 Composition, once per process under `uvloop.run`:
 
-    gateway = Gateway(settings, keys=keys, targets=targets, charge=charge)
+    gateway = Gateway(settings, sources=sources, charge=charge)
     loop.add_signal_handler(signal.SIGTERM, gateway.stop)
     await gateway.serve(sockets)
 
-with `gateway.notice(kind)` for each change in the log and `gateway.heartbeat()` while it is being followed.
+with `gateway.notice(kind, uid)` for each change in the log and `gateway.heartbeat()` while it is being followed.
 """
 
 from ironworks.products.tokenfactory.gateway.model import (
@@ -31,5 +32,16 @@ from ironworks.products.tokenfactory.gateway.model import (
     UsageRecord,
 )
 from ironworks.products.tokenfactory.gateway.program import Gateway
+from ironworks.products.tokenfactory.gateway.sources import Source, Sources, read_rows
 
-__all__ = ["Charge", "Gateway", "GatewaySettings", "KeySource", "KeyView", "UsageRecord"]
+__all__ = [
+    "Charge",
+    "Gateway",
+    "GatewaySettings",
+    "KeySource",
+    "KeyView",
+    "Source",
+    "Sources",
+    "UsageRecord",
+    "read_rows",
+]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ironworks.products.tokenfactory.gateway.model import (
@@ -20,8 +21,8 @@ from ironworks.products.tokenfactory.gateway.model import (
     unavailable,
 )
 from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
-from ironworks.products.tokenfactory.routing import Target
-from ironworks.shared.path import show_path
+from ironworks.products.tokenfactory.routing import Route
+from ironworks.shared.path import covers, show_path
 
 _BEARER = b"bearer "
 
@@ -31,9 +32,7 @@ class Hold:
     """What an admitted request occupies until it is settled."""
 
     key: KeyView
-    target: Target
-    model: str
-    """The name the caller used."""
+    route: Route
     settled: bool = False
     usage: Usage = NOTHING
 
@@ -47,9 +46,8 @@ class Admission:
     by_key: defaultdict[bytes, int] = field(default_factory=lambda: defaultdict(int))
 
 
-def admit(admission: Admission, snapshot: Snapshot, key: KeyView, model: str) -> Hold:
+def admit(admission: Admission, key: KeyView, route: Route) -> Hold:
     """Let a request of an authenticated key in, or raise the Refusal that says why not. Settle each Hold once."""
-    target = find_target(snapshot, key, model)
     settings = admission.settings
     if admission.in_flight >= settings.max_in_flight:
         raise unavailable("overloaded", "the gateway is serving as many requests as it may; try again shortly")
@@ -63,7 +61,7 @@ def admit(admission: Admission, snapshot: Snapshot, key: KeyView, model: str) ->
         )
     admission.in_flight += 1
     admission.by_key[key.digest] += 1
-    return Hold(key, target, model)
+    return Hold(key, route)
 
 
 def settle(admission: Admission, hold: Hold, usage: Usage) -> None:
@@ -80,13 +78,12 @@ def settle(admission: Admission, hold: Hold, usage: Usage) -> None:
         del admission.by_key[hold.key.digest]
 
 
-def authenticate(snapshot: Snapshot, authorization: bytes | None) -> KeyView:
-    """The key in an `authorization` header; raises Refusal 401 for one that is no good, 403 for a suspended one."""
-    if authorization is None:
-        raise _unauthorized("missing_api_key", "no API key: send it as 'Authorization: Bearer <key>'")
-    if authorization[:7].lower() != _BEARER:
-        raise _unauthorized("invalid_api_key", "the Authorization header must be 'Bearer <key>'")
-    key = snapshot.keys.get(hashlib.sha256(authorization[7:].strip()).digest())
+def authenticate(snapshot: Snapshot, headers: Mapping[bytes, bytes]) -> KeyView:
+    """The key in `authorization`, or in Anthropic's `x-api-key`.
+
+    Raises Refusal: 401 for none, for two, and for one that is no good; 403 where its platform is suspended.
+    """
+    key = snapshot.keys.get(hashlib.sha256(_presented(headers)).digest())
     if key is None:
         raise _unauthorized("invalid_api_key", "this API key is not known; check it or make another")
     if key.disabled:
@@ -100,7 +97,22 @@ def authenticate(snapshot: Snapshot, authorization: bytes | None) -> KeyView:
     return key
 
 
-def find_target(snapshot: Snapshot, key: KeyView, model: str) -> Target:
+def _presented(headers: Mapping[bytes, bytes]) -> bytes:
+    authorization = headers.get(b"authorization")
+    other = headers.get(b"x-api-key")
+    if authorization is None:
+        if other is None:
+            raise _unauthorized("missing_api_key", "no API key: send it as 'Authorization: Bearer <key>'")
+        return other.strip()
+    if authorization[:7].lower() != _BEARER:
+        raise _unauthorized("invalid_api_key", "the Authorization header must be 'Bearer <key>'")
+    presented = authorization[7:].strip()
+    if other is not None and other.strip() != presented:
+        raise _unauthorized("invalid_api_key", "'Authorization' and 'x-api-key' hold different keys; send one")
+    return presented
+
+
+def find_route(snapshot: Snapshot, key: KeyView, model: str) -> Route:
     """What `key` means by `model`; raises Refusal 403 for a key that may call nothing, 404 for what it cannot see."""
     if not key.invoke_scopes:
         raise Refusal(
@@ -109,8 +121,8 @@ def find_target(snapshot: Snapshot, key: KeyView, model: str) -> Target:
             "this key may not call models: its owner lacks the permission 'endpoint:invoke'",
             kind="permission_error",
         )
-    target = snapshot.routes.resolve(key.scope, model)
-    if target is None or not key.may_invoke(target.scope):
+    route = snapshot.routes.resolve(key.scope, model)
+    if route is None or not may_call(key, route):
         shown = model if len(model) <= 128 else model[:125] + "..."
         raise Refusal(
             404,
@@ -118,7 +130,12 @@ def find_target(snapshot: Snapshot, key: KeyView, model: str) -> Target:
             f"the model {shown!r} does not exist at {show_path(key.scope)!r}; /v1/models lists those that do",
             param="model",
         )
-    return target
+    return route
+
+
+def may_call(key: KeyView, route: Route) -> bool:
+    """Whether the key's rights reach the route: at its scope, or at the key's own for one that is handed down."""
+    return key.may_invoke(key.scope if route.inherited and covers(route.scope, key.scope) else route.scope)
 
 
 def _unauthorized(code: str, message: str) -> Refusal:

@@ -12,6 +12,7 @@ from ironworks.products.tokenfactory.gateway.model import Refusal, Usage, unavai
 BYTES_PER_TOKEN = 4
 """A common tokenizer's mean on English text and JSON; used only where the upstream's figure never came."""
 _MOST = 2**31 - 1
+_NO_DETAILS: dict[str, int] = {}
 _ABOUT_THE_REQUEST = frozenset({400, 409, 413, 415, 422})
 """Statuses that are the caller's business; an upstream's others are between it and us."""
 _NOT_GENERATED = frozenset({"role", "finish_reason", "id", "type", "object", "index", "logprobs"})
@@ -58,7 +59,7 @@ def _message(answer: Mapping[str, Any] | None) -> str | None:
 def read_usage(usage: object) -> Usage | None:
     """The `usage` object of an answer or of a stream's chunk; None when there is none or its numbers are nonsense.
 
-    A missing output (embeddings have none) is zero; cached tokens are clamped to the prompt's.
+    A missing output (embeddings have none) is zero; cached, reasoning and audio tokens are clamped to their whole.
     """
     if not isinstance(usage, dict):
         return None
@@ -66,9 +67,25 @@ def read_usage(usage: object) -> Usage | None:
     made = _number(usage.get("completion_tokens", 0))
     if given is None or made is None:
         return None
-    details = usage.get("prompt_tokens_details")
-    cached = _number(details.get("cached_tokens", 0)) if isinstance(details, dict) else 0
-    return Usage(given, min(cached or 0, given), made)
+    asked = _details(usage, "prompt_tokens_details")
+    told = _details(usage, "completion_tokens_details")
+    return Usage(
+        given,
+        min(asked.get("cached_tokens", 0), given),
+        made,
+        False,
+        min(told.get("reasoning_tokens", 0), made),
+        min(asked.get("audio_tokens", 0), given),
+        min(told.get("audio_tokens", 0), made),
+    )
+
+
+def _details(usage: Mapping[str, Any], name: str) -> dict[str, int]:
+    """The whole numbers of a breakdown; what is none, or absurd, is left out."""
+    details = usage.get(name)
+    if not isinstance(details, dict):
+        return _NO_DETAILS
+    return {part: value for part, value in details.items() if _number(value) is not None}
 
 
 def _number(value: object) -> int | None:

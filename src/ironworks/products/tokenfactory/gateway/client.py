@@ -372,13 +372,13 @@ class ClientConnection(asyncio.Protocol):
         self._next(request.keep_alive)
 
     def refuse(self, request: Request, refusal: Refusal) -> None:
-        """An error in OpenAI's shape."""
+        """An error, in the shape of the API that was called."""
         extra = b"" if refusal.retry_after is None else b"retry-after: %d\r\n" % refusal.retry_after
         if refusal.status == 401:
             extra += b"www-authenticate: Bearer\r\n"
         if refusal.allow:
             extra += b"allow: %b\r\n" % refusal.allow
-        self.respond(request, refusal.status, wire.error_body(refusal), extra=extra)
+        self.respond(request, refusal.status, operations.show_refusal(request, refusal), extra=extra)
 
     def begin_stream(self, request: Request) -> None:
         """The head of an event stream; chunked, or ended by closing for HTTP/1.0."""
@@ -406,7 +406,8 @@ class ClientConnection(asyncio.Protocol):
     def break_stream(self, refusal: Refusal) -> None:
         """The stream cannot be finished: say why, and close without the terminator, lest anybody take it for whole."""
         if not self._closed:
-            self.write_stream(wire.error_event(refusal))
+            assert self._streaming is not None
+            self.write_stream(operations.show_break(self._streaming, refusal))
             self._exchange = None
             self._busy = False
             self._waiting.clear()

@@ -9,16 +9,19 @@ from ironworks.products.tokenfactory.gateway import wire
 from ironworks.products.tokenfactory.gateway.admission import Admission
 from ironworks.products.tokenfactory.gateway.identifiers import RequestIds
 from ironworks.products.tokenfactory.gateway.metrics import Metrics
-from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, KeySource, Refusal
+from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, Refusal
 from ironworks.products.tokenfactory.gateway.shipping import Shipper
 from ironworks.products.tokenfactory.gateway.snapshot import Mirror, Snapshot
+from ironworks.products.tokenfactory.gateway.sources import Sources
 from ironworks.products.tokenfactory.gateway.spool import Spool
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool
-from ironworks.products.tokenfactory.routing import Balancer, ReplicaState, TargetSource
+from ironworks.products.tokenfactory.routing import Balancer, Replica, ReplicaState
 
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
     from ironworks.products.tokenfactory.gateway.exchange import Exchange
+
+MAX_HEADS = 10_000
 
 
 class Core:
@@ -33,8 +36,7 @@ class Core:
         self,
         loop: asyncio.AbstractEventLoop,
         settings: GatewaySettings,
-        keys: KeySource,
-        targets: TargetSource,
+        sources: Sources,
         charge: Charge,
     ) -> None:
         self.loop = loop
@@ -44,7 +46,7 @@ class Core:
         self.balancer = Balancer()
         self.upstreams = UpstreamPool(loop, settings)
         self.admission = Admission(settings)
-        self.mirror = Mirror(keys, targets, settings, self._adopt)
+        self.mirror = Mirror(sources, settings, self._adopt)
         self.spool = Spool(
             settings.spool, loop, slots=settings.max_in_flight, segment=settings.segment, sync=settings.sync
         )
@@ -54,20 +56,16 @@ class Core:
         self.exchanges: set[Exchange] = set()
         self.draining = False
         self.date = wire.date_header()
-        self._heads: dict[tuple[str, str, bool], bytes] = {}
+        self._heads: dict[tuple[Replica, str, bool, bytes], bytes] = {}
 
-    def request_head(self, state: ReplicaState, path: str, stream: bool) -> bytes:
+    def request_head(self, state: ReplicaState, path: str, stream: bool, content_type: bytes) -> bytes:
         """Request line and headers up to the value of `x-request-id`: nothing of the caller's goes through."""
-        address = state.replica.address
-        found = self._heads.get((address, path, stream))
+        facts = (state.replica, path, stream, content_type)
+        found = self._heads.get(facts)
         if found is None:
-            bearer = state.replica.bearer
-            found = self._heads[address, path, stream] = (
-                f"POST {path} HTTP/1.1\r\nhost: {address}\r\n"
-                + (f"authorization: Bearer {bearer}\r\n" if bearer else "")
-                + "content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: ironworks-gateway\r\n"
-                + f"accept: {'text/event-stream' if stream else 'application/json'}\r\nx-request-id: "
-            ).encode()
+            if len(self._heads) > MAX_HEADS:  # a multipart body's type differs with each request
+                self._heads.clear()
+            found = self._heads[facts] = wire.request_head(*facts)
         return found
 
     def tick(self) -> None:
@@ -93,9 +91,10 @@ class Core:
             problems.append("draining")
         return problems
 
-    def _adopt(self, snapshot: Snapshot) -> None:
-        self.balancer.replace(snapshot.routes.replicas())
-        self._heads.clear()
+    def _adopt(self, snapshot: Snapshot, parts: frozenset[str]) -> None:
+        if "routes" in parts:
+            self.balancer.replace(snapshot.routes.replicas())
+            self._heads.clear()
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         return {

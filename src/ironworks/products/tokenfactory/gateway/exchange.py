@@ -1,6 +1,6 @@
-"""One request on its way: to a replica, back to the caller, and into the spool.
+"""One request on its way: to an upstream, back to the caller, and into the spool.
 
-The order is the promise: the opening record is written before the replica is asked, and the terminator goes out only
+The order is the promise: the opening record is written before the upstream is asked, and the terminator goes out only
 after the closing record, with the true usage, is on disk.
 """
 
@@ -10,23 +10,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import orjson
-
 from ironworks.products.tokenfactory.gateway.admission import Hold, settle
-from ironworks.products.tokenfactory.gateway.answers import (
-    count_answer,
-    guess_tokens,
-    is_answer,
-    parse_answer,
-    read_usage,
-    refusal_of,
-)
+from ironworks.products.tokenfactory.gateway.answers import guess_tokens, parse_answer, refusal_of
 from ironworks.products.tokenfactory.gateway.core import Core
-from ironworks.products.tokenfactory.gateway.model import NOTHING, Refusal, Usage, unavailable, upstream_failed
+from ironworks.products.tokenfactory.gateway.dialects import Adapter, Api, Reader, affinity_of
+from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, Usage, unavailable, upstream_failed
 from ironworks.products.tokenfactory.gateway.spool import SpoolFull
-from ironworks.products.tokenfactory.gateway.stream import DONE, StreamReader, rename_model
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
-from ironworks.products.tokenfactory.routing import ReplicaState
+from ironworks.products.tokenfactory.routing import Pick
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
@@ -35,19 +26,23 @@ if TYPE_CHECKING:
 log = telemetry.logger(__name__)
 
 NEVER = float("inf")
-MAX_TRIES = 3
 CLIENT_LEFT = 499
+_ELSEWHERE = frozenset({429, 502, 503})
+"""Statuses by which an upstream says that it did not do the work: another may."""
 
 
 class Exchange:
     """One admitted request. Made by `operations.py`, driven by its two connections.
 
-    Args:
-        path: the API path, the same at the replica. body: what the replica gets.
-        stream: the caller asked for one. show_usage: and for its usage.
+    Attributes:
+        request, call, api, hold: what was asked, and under which terms.
+        pick: the upstream that it is at, or was at last.
+        tries: upstreams that it was sent to. sent_at, first_byte_at, ended_at: on the loop's clock, 0 where never.
+        deadline: when its upstream's silence has lasted too long, on the loop's clock.
     """
 
     __slots__ = (
+        "_adapter",
         "_answer",
         "_answer_size",
         "_body",
@@ -55,114 +50,131 @@ class Exchange:
         "_connection",
         "_content_type",
         "_core",
-        "_hold",
+        "_head",
         "_over",
-        "_path",
         "_reader",
         "_record",
-        "_request",
-        "_sent",
-        "_show_usage",
-        "_state",
         "_status",
-        "_stream",
         "_ticket",
         "_tried",
+        "_waits_on",
+        "api",
+        "call",
         "deadline",
+        "ended_at",
+        "first_byte_at",
+        "hold",
+        "pick",
+        "request",
+        "sent_at",
+        "tries",
     )
 
     def __init__(
-        self,
-        core: Core,
-        client: ClientConnection,
-        request: Request,
-        hold: Hold,
-        path: str,
-        body: bytes,
-        stream: bool,
-        show_usage: bool,
+        self, core: Core, client: ClientConnection, request: Request, api: Api, call: Call, hold: Hold
     ) -> None:
         self._core = core
         self._client = client
-        self._request = request
-        self._hold = hold
-        self._path = path
-        self._body = body
-        self._stream = stream
-        self._show_usage = show_usage
-        self._record = self._begin_record()
+        self.request = request
+        self.api = api
+        self.call = call
+        self.hold = hold
+        self.pick: Pick | None = None
+        self.tries = 0
+        self.sent_at = self.first_byte_at = self.ended_at = 0.0
+        self.deadline = NEVER
+        self._waits_on = False
         self._tried: tuple[str, ...] = ()
-        self._state: ReplicaState | None = None
         self._connection: UpstreamConnection | None = None
-        self._reader: StreamReader | None = None
+        self._adapter: Adapter
+        self._reader: Reader | None = None
         self._answer: list[bytes] = []
         self._answer_size = 0
         self._content_type = b""
         self._status = 0
-        self._sent = False
         self._over = False
-        self.deadline = NEVER
 
     def begin(self) -> None:
-        """Open it in the spool and ask a replica; raises Refusal where that cannot be, with nothing left behind."""
-        state = self._pick()
+        """Open it in the spool and ask an upstream; raises Refusal where that cannot be, with nothing left behind."""
+        pick = self._choose()
+        self._record = self._opening(pick)
         try:
-            self._ticket = self._core.spool.open((*self._record, guess_tokens(len(self._body))))
+            self._ticket = self._core.spool.open((*self._record, guess_tokens(len(self.call.body))))
         except SpoolFull:
             raise unavailable("overloaded", "the gateway is serving as many requests as it may") from None
         except OSError:
             raise unavailable("spool_unavailable", "usage cannot be recorded now, so nothing is served", 5) from None
         self._core.exchanges.add(self)
-        self._ask(state)
+        self._ask(pick)
 
-    def _begin_record(self) -> tuple[object, ...]:
+    def _opening(self, pick: Pick) -> tuple[object, ...]:
         """The first fields of the UsageRecord."""
-        hold, request = self._hold, self._request
-        key, target = hold.key, hold.target
+        request, call, key, route = self.request, self.call, self.hold.key, self.hold.route
+        target = pick.leg.target
+        now = time.time()
         return (
             request.id,
             request.client_id,
             key.uid,
             key.scope,
+            route.uid,
             target.uid,
             target.scope,
             target.name,
-            target.model,
-            hold.model,
-            self._path,
-            self._stream,
-            time.time(),
+            pick.leg.model,
+            call.model,
+            self.api.path,
+            call.stream,
+            call.user,
+            call.metadata,
+            (),
+            now,
+            now,
         )
 
-    # towards the replica
+    # towards the upstream
 
-    def _pick(self) -> ReplicaState:
-        state = self._core.balancer.pick(self._hold.target, self._core.now(), self._tried)
-        if state is None:
+    def _choose(self) -> Pick:
+        """The next upstream to ask, its request prepared. Raises Refusal where there is none."""
+        route = self.hold.route
+        affinity = affinity_of(self.call) if route.strategy == "prefix_affine" else b""
+        pick = self._core.balancer.pick(route, self._core.now(), self._tried, affinity)
+        if pick is None:
             raise unavailable("model_not_ready", "the model has no replica that is ready; try again shortly", 2)
-        return state
+        adapter = self.api.adapters.get(pick.leg.target.dialect)
+        if adapter is None:
+            raise Refusal(
+                400, "model_not_supported", f"what serves this model does not offer {self.api.path}", param="model"
+            )
+        self._adapter = adapter
+        body, content_type = adapter.request(self.call, pick.leg.served_as, None)
+        self._body = body
+        self._head = self._core.request_head(pick.state, adapter.path, self.call.stream, content_type)
+        return pick
 
-    def _ask(self, state: ReplicaState, *, fresh: bool = False) -> None:
-        self._state = state
-        state.in_flight += 1
-        self._core.upstreams.connect(state, self, fresh=fresh)
+    def _ask(self, pick: Pick, *, fresh: bool = False) -> None:
+        self.pick = pick
+        pick.state.in_flight += 1
+        self._waits_on = True
+        self.tries += not fresh
+        self._core.upstreams.connect(pick.state, self, fresh=fresh)
 
     def _leave_replica(self) -> None:
-        if self._state is not None:
-            self._state.in_flight -= 1
-            self._state = None
+        if self._waits_on and self.pick is not None:
+            self.pick.state.in_flight -= 1
+            self._waits_on = False
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         if self._over:
             connection.abort()
             return
-        assert self._state is not None
+        assert self.pick is not None
         self._connection = connection
-        self._sent = True
-        self.deadline = self._core.now() + self._core.settings.first_byte_timeout
-        head = self._core.request_head(self._state, self._path, self._stream)
+        core = self._core
+        self.sent_at = core.now()
+        self.deadline = self.sent_at + (self.pick.leg.target.timeout or core.settings.first_byte_timeout)
         connection.write(
-            b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (head, self._request.id_bytes, len(self._body), self._body)
+            b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (self._head, self.request.id_bytes, len(self._body), self._body)
         )
 
     def on_unreachable(self, problem: str) -> None:
@@ -171,11 +183,10 @@ class Exchange:
 
     def on_lost(self, problem: str, *, answered: bool, reused: bool) -> None:
         self._connection = None
-        if reused and not answered and self._state is not None:
+        if reused and not answered and self._waits_on and self.pick is not None:
             # the replica closed an idle connection just as it was used: no failure, and it never saw the request
-            state = self._state
             self._leave_replica()
-            self._ask(state, fresh=True)
+            self._ask(self.pick, fresh=True)
         elif answered:
             self._state_failed(unreachable=False)
             self._fail(upstream_failed(problem))
@@ -183,34 +194,48 @@ class Exchange:
             self._replica_failed(problem, unreachable=False)
 
     def _state_failed(self, *, unreachable: bool) -> None:
-        if self._state is not None:
-            self._tried = (*self._tried, self._state.replica.address)
-            self._state.failed(self._core.now(), unreachable=unreachable)
+        if self._waits_on and self.pick is not None:
+            self._tried = (*self._tried, self.pick.state.replica.address)
+            self.pick.state.failed(self._core.now(), unreachable=unreachable)
             self._leave_replica()
 
     def _replica_failed(self, problem: str, *, unreachable: bool) -> None:
-        """Nothing came back: ask another replica, if there is one."""
+        """Nothing came back: ask another upstream, if there is one."""
         self._state_failed(unreachable=unreachable)
-        if len(self._tried) < MAX_TRIES:
-            try:
-                state = self._pick()
-            except Refusal:
-                pass
-            else:
-                self._core.metrics.retries += 1
-                self._ask(state)
-                return
-        self._fail(upstream_failed(problem, 503))
+        if not self._try_elsewhere():
+            self._fail(upstream_failed(problem, 503))
 
-    # from the replica
+    def _try_elsewhere(self) -> bool:
+        """Whether the request is now on its way to another upstream."""
+        if self.tries >= self.hold.route.tries:
+            return False
+        before = self.pick
+        try:
+            pick = self._choose()
+        except Refusal:
+            return False
+        if before is not None and pick.leg is not before.leg:
+            record = self._opening(pick)
+            self._record = (*record[:-2], *self._record[-2:])
+            try:
+                self._ticket = self._core.spool.reopen(self._ticket, (*self._record, guess_tokens(len(self.call.body))))
+            except OSError:
+                return False
+        self._answer.clear()
+        self._answer_size = self._status = 0
+        self._core.metrics.retries += 1
+        self._ask(pick)
+        return True
+
+    # from the upstream
 
     def on_head(self, status: int, content_type: bytes) -> None:
         self._status = status
         self._content_type = content_type
         self._touch()
-        if status == 200 and self._stream and content_type.startswith(b"text/event-stream"):
-            self._reader = StreamReader(self._hold.model, self._show_usage)
-            self._client.begin_stream(self._request)
+        if status == 200 and self.call.stream and content_type.startswith(b"text/event-stream"):
+            self._reader = self._adapter.reader(self.call)
+            self._client.begin_stream(self.request)
 
     def on_data(self, pieces: list[bytes]) -> None:
         self._touch()
@@ -223,7 +248,7 @@ class Exchange:
         if reader.tokens != before:
             self._core.spool.count(self._ticket, reader.tokens)
             if not before:
-                self._core.metrics.first_byte(self._path, self._core.now() - self._request.began)
+                self._note_first_byte()
         if shown:
             self._client.write_stream(shown)
         if reader.fault is not None:
@@ -231,8 +256,13 @@ class Exchange:
         elif reader.done:
             self._finish_stream(reader)
 
+    def _note_first_byte(self) -> None:
+        self.first_byte_at = self._core.now()
+        self._core.metrics.first_byte(self.api.path, self.first_byte_at - self.request.began)
+
     def on_end(self) -> None:
         self._connection = None
+        self.ended_at = self._core.now()
         if self._reader is None:
             self._finish_body()
             return
@@ -266,30 +296,34 @@ class Exchange:
 
     # the end
 
-    def _finish_stream(self, reader: StreamReader) -> None:
-        self._close(200, reader.usage or self._counted(), lambda: self._client.end_stream(DONE))
+    def _finish_stream(self, reader: Reader) -> None:
+        self._close(200, reader.usage or self._counted(), lambda: self._client.end_stream(reader.last()))
 
     def _finish_body(self) -> None:
         body = b"".join(self._answer)
-        answer = parse_answer(body)
         if self._status != 200:
             if self._status >= 500:
                 self._state_failed(unreachable=False)
-            self._fail(refusal_of(self._status, answer))
-        elif answer is None or not is_answer(answer):
-            self._fail(upstream_failed("the model server's answer is not what was asked for"))
-        else:
-            usage = read_usage(answer.get("usage")) or count_answer(answer, len(self._body))
-            if answer.get("model") != self._hold.model:
-                body = rename_model(body, b'"model":' + orjson.dumps(self._hold.model))
-            self._close(200, usage, lambda: self._client.respond(self._request, 200, body))
+            elif self._status == 429 and self.pick is not None:
+                self._tried = (*self._tried, self.pick.state.replica.address)
+                self._leave_replica()
+            if self._status not in _ELSEWHERE or not self._try_elsewhere():
+                self._fail(refusal_of(self._status, parse_answer(body)))
+            return
+        try:
+            answer = self._adapter.answer(self.call, self._content_type, body)
+        except Refusal as refusal:
+            self._fail(refusal)
+            return
+        usage = answer.usage or self._adapter.guess(self.call, body)
+        self._close(200, usage, lambda: self._client.respond(self.request, 200, answer.body, answer.content_type))
 
     def _counted(self) -> Usage:
         """Our own count of what was produced, for a request whose upstream never gave its figure."""
-        if not self._sent:
+        if not self.sent_at:
             return NOTHING
         made = self._reader.tokens if self._reader else 0
-        return Usage(guess_tokens(len(self._body)), 0, made, counted=True)
+        return Usage(guess_tokens(len(self.call.body)), 0, made, counted=True)
 
     def _fail(self, refusal: Refusal) -> None:
         """The upstream did not deliver. A stream is billed as far as it got; anything else is free."""
@@ -297,7 +331,7 @@ class Exchange:
             return
         self._drop_upstream()
         if self._reader is None:
-            self._close(refusal.status, NOTHING, lambda: self._client.refuse(self._request, refusal))
+            self._close(refusal.status, NOTHING, lambda: self._client.refuse(self.request, refusal))
         else:
             usage = self._reader.usage or (self._counted() if self._reader.tokens else NOTHING)
             self._close(refusal.status, usage, lambda: self._client.break_stream(refusal))
@@ -324,27 +358,30 @@ class Exchange:
         """Write the closing record; `tell` the caller once it is on disk."""
         self._over = True
         self.deadline = NEVER
+        now = self._core.now()
+        self.ended_at = self.ended_at or now
         if self._connection is not None:
             self._connection.leave()
             self._connection = None
-        if self._state is not None:
+        if self._waits_on and self.pick is not None:
             if status == 200:
-                self._state.succeeded()
+                self.pick.state.succeeded()
             self._leave_replica()
-        settle(self._core.admission, self._hold, usage)
-        fields = (*self._record, time.time(), status, *usage)
+        settle(self._core.admission, self.hold, usage)
+        first = int((self.first_byte_at - self.request.began) * 1000) if self.first_byte_at else -1
+        fields = (*self._record, time.time(), status, *usage, -1, first, False, self.tries)
         self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, status, usage, tell))
 
     def _closed(self, problem: OSError | None, status: int, usage: Usage, tell: Callable[[], None]) -> None:
         core = self._core
         core.exchanges.discard(self)
-        core.metrics.answered(self._path, status, core.now() - self._request.began, usage)
+        core.metrics.answered(self.api.path, status, core.now() - self.request.began, usage)
         if problem is None:
             tell()
             return
-        log.error("usage cannot be put on disk", request_id=self._request.id, problem=repr(problem))
+        log.error("usage cannot be put on disk", request_id=self.request.id, problem=repr(problem))
         refusal = unavailable("spool_unavailable", "usage cannot be recorded now, so the answer is withheld", 5)
         if self._reader is None:
-            self._client.refuse(self._request, refusal)
+            self._client.refuse(self.request, refusal)
         else:
             self._client.break_stream(refusal)

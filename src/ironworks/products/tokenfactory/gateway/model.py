@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 from ironworks.shared.path import covers
@@ -93,12 +93,20 @@ class KeySource(Protocol):
 
 
 class Usage(NamedTuple):
-    """Tokens of one request. `cached_tokens` are among `input_tokens`; `counted` means our count, not upstream's."""
+    """What one request used. All but `extra` are tokens.
+
+    `cached_tokens` and `input_audio_tokens` are among `input_tokens`; `reasoning_tokens` and `output_audio_tokens` are
+    among `output_tokens`. `counted` means our count, not upstream's. `extra` are (meter, quantity) of whatever else.
+    """
 
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
     counted: bool = False
+    reasoning_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    extra: tuple[tuple[str, int], ...] = ()
 
 
 NOTHING = Usage()
@@ -112,18 +120,24 @@ class UsageRecord:
         request_id: made by us, unique for ever; what makes a charge count once.
         client_request_id: the caller's own; deduplicates nothing.
         key_uid, key_scope: who called; the tenant at `key_scope` pays.
+        route_uid: the Route's, or the endpoint's where that was called by its own name.
         endpoint_uid, endpoint_scope, endpoint_name: what served it.
         model: under which it is priced. route: the name the caller used. operation: the API path.
-        started_at, finished_at: seconds since the epoch, UTC.
+        user: the caller's name for its end user. metadata: what the caller wants to group by, scalars as texts.
+        holds: (lease, nano-units) that budgets reserved for it.
+        priced_at: seconds since the epoch; the prices in force then are the request's.
+        started_at, finished_at: seconds since the epoch, UTC. first_byte_ms: from start to the first byte, -1 if none.
         status: the HTTP status told, 499 when the caller left first, 502 or 504 when a stream broke off.
-        input_tokens: all of the prompt's. cached_tokens: those of them that the upstream had in its cache.
-        counted: the tokens are our own count because the upstream's figure never came.
+        input_tokens … extra: see Usage. cost_nano: what the caller was told it costs, -1 where nobody could say.
+        cached_answer: it came from the response cache; nothing was asked of the endpoint.
+        tries: upstreams that it was sent to.
     """
 
     request_id: str
     client_request_id: str | None
     key_uid: str
     key_scope: str
+    route_uid: str
     endpoint_uid: str
     endpoint_scope: str
     endpoint_name: str
@@ -131,6 +145,10 @@ class UsageRecord:
     route: str
     operation: str
     stream: bool
+    user: str | None
+    metadata: dict[str, str]
+    holds: Sequence[tuple[str, int]]
+    priced_at: float
     started_at: float
     finished_at: float
     status: int
@@ -138,6 +156,77 @@ class UsageRecord:
     cached_tokens: int
     output_tokens: int
     counted: bool
+    reasoning_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    extra: Sequence[tuple[str, int]] = ()
+    cost_nano: int = -1
+    first_byte_ms: int = -1
+    cached_answer: bool = False
+    tries: int = 1
+
+    @classmethod
+    def read(cls, fields: Sequence[Any]) -> UsageRecord:
+        """The record of a closing in a spool, also one that the release before routes wrote."""
+        if len(fields) == _FIRST_FIELDS:
+            return cls(*read_opening(fields[:_FIRST_OPENING]), *fields[_FIRST_OPENING:])
+        return cls(*fields)
+
+
+_FIRST_OPENING = 12
+_FIRST_FIELDS = 18
+
+
+def read_opening(fields: Sequence[Any]) -> list[Any]:
+    """The first fields of a record as a spool's opening holds them, also one that the release before routes wrote."""
+    if len(fields) > _FIRST_OPENING:
+        return list(fields)
+    *who, endpoint_uid, scope, name, model, route, operation, stream, started_at = fields
+    return [
+        *who,
+        endpoint_uid,
+        endpoint_uid,
+        scope,
+        name,
+        model,
+        route,
+        operation,
+        stream,
+        None,
+        {},
+        (),
+        started_at,
+        started_at,
+    ]
+
+
+@dataclass(slots=True)
+class Call:
+    """A request's body, read: all that routing, limits and budgets decide by, whichever API it came through.
+
+    Args:
+        model: as the caller wrote it. stream: it asked for events; show_usage: and for its usage among them.
+        payload: the JSON object; None where the body is none (multipart). body: its bytes as they came.
+        content_type: of `body`. max_output: tokens per choice that the caller allows, None where it does not say.
+        choices: how many answers it asked for. images: parts of the prompt whose tokens their bytes do not bound.
+        user: the caller's name for its end user. metadata: up to 5 entries, scalars as texts.
+        affinity: bytes that the same conversation begins with, for routes that keep it at one replica.
+        stored: the answer is to be kept for `previous_response_id`.
+    """
+
+    model: str
+    payload: dict[str, Any] | None
+    body: bytes
+    stream: bool = False
+    show_usage: bool = False
+    content_type: bytes = b"application/json"
+    max_output: int | None = None
+    choices: int = 1
+    images: int = 0
+    user: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    affinity: bytes = b""
+    stored: bool = False
 
 
 Charge: TypeAlias = Callable[[Sequence[UsageRecord]], Awaitable[None]]

@@ -5,23 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 import orjson
 
-from ironworks.products.tokenfactory.gateway.admission import admit, authenticate, find_target, settle
+from ironworks.products.tokenfactory.gateway import wire
+from ironworks.products.tokenfactory.gateway.admission import admit, authenticate, find_route, may_call, settle
 from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.dialects import APIS, Api
 from ironworks.products.tokenfactory.gateway.exchange import Exchange
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Refusal, malformed
-from ironworks.products.tokenfactory.routing import Target
+from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared import telemetry
+from ironworks.shared.path import show_path
 
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection, Request
 
-MAX_MODEL_NAME = 512
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 
 Handler: TypeAlias = "Callable[[Core, ClientConnection, Request], Exchange | None]"
@@ -45,7 +48,7 @@ def check_head(core: Core, request: Request, *, early: bool) -> None:
             raise malformed("x-request-id must be 1 to 128 of letters, digits and . _ : / + = @ -", "x-request-id")
         request.client_id = given.decode()
     if early and not _find(request).public:
-        authenticate(core.mirror.read(), request.headers.get(b"authorization"))
+        authenticate(core.mirror.read(), request.headers)
 
 
 def handle(core: Core, client: ClientConnection, request: Request) -> Exchange | None:
@@ -83,18 +86,16 @@ def _path_of(url: bytes) -> bytes:
     return url.partition(b"?")[0]
 
 
-def _complete(path: str, core: Core, client: ClientConnection, request: Request) -> Exchange:
-    """Chat completions, completions and embeddings: check, admit, and send on its way."""
+def _call(api: Api, core: Core, client: ClientConnection, request: Request) -> Exchange:
+    """A model's work: check, admit, and send on its way."""
     snapshot = core.mirror.read()
-    key = authenticate(snapshot, request.headers.get(b"authorization"))
-    payload = _read_json(request)
-    model = _read_model(payload)
-    stream, show_usage = _read_stream(payload, path)
-    hold = admit(core.admission, snapshot, key, model)
+    key = authenticate(snapshot, request.headers)
+    call = api.read(bytes(request.body), request.headers)
+    route = find_route(snapshot, key, call.model)
+    _check_task(api, route, call.model)
+    hold = admit(core.admission, key, route)
     try:
-        _check_task(path, hold.target, model)
-        payload["model"] = hold.target.served_as
-        exchange = Exchange(core, client, request, hold, path, orjson.dumps(payload), stream, show_usage)
+        exchange = Exchange(core, client, request, api, call, hold)
         exchange.begin()
     except BaseException:
         settle(core.admission, hold, NOTHING)
@@ -103,70 +104,37 @@ def _complete(path: str, core: Core, client: ClientConnection, request: Request)
     return exchange
 
 
-def _read_json(request: Request) -> dict[str, Any]:
-    if b"content-encoding" in request.headers:
-        raise Refusal(415, "unsupported_encoding", "send the body uncompressed")
-    content_type = request.headers.get(b"content-type", b"application/json")
-    if not content_type.lower().startswith(b"application/json"):
-        raise Refusal(415, "unsupported_media_type", "send the body as application/json")
-    try:
-        payload = orjson.loads(request.body)
-    except orjson.JSONDecodeError as problem:
-        raise malformed(f"the body is not valid JSON: {problem}") from None
-    if not isinstance(payload, dict):
-        raise malformed("the body must be a JSON object")
-    return payload
+def show_refusal(request: Request, refusal: Refusal) -> bytes:
+    """An error's body, in the shape of the API that was called."""
+    api = APIS.get(_path_of(request.url))
+    return api.error_body(refusal, request.id) if api else wire.error_body(refusal)
 
 
-def _read_model(payload: dict[str, Any]) -> str:
-    model = payload.get("model")
-    if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_NAME:
-        raise malformed(f"'model' must be a text of 1 to {MAX_MODEL_NAME} characters", "model")
-    return model
-
-
-def _read_stream(payload: dict[str, Any], path: str) -> tuple[bool, bool]:
-    """(streams, shows usage) as asked; makes `payload` ask the replica for usage in any case."""
-    stream = payload.get("stream")
-    if stream is None or stream is False:
-        if payload.pop("stream_options", None) is not None:
-            raise malformed("'stream_options' needs 'stream': true", "stream_options")
-        return False, False
-    if stream is not True or path == EMBEDDINGS:
-        raise malformed(
-            "'stream' must be true or false" if path != EMBEDDINGS else "embeddings do not stream", "stream"
-        )
-    options = payload.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        raise malformed("'stream_options' must be an object", "stream_options")
-    shown = (options or {}).get("include_usage", False)
-    if not isinstance(shown, bool):
-        raise malformed("'stream_options.include_usage' must be true or false", "stream_options")
-    payload["stream_options"] = {**(options or {}), "include_usage": True}
-    return True, shown
+def show_break(request: Request, refusal: Refusal) -> bytes:
+    """The event by which a stream says why it breaks off."""
+    api = APIS.get(_path_of(request.url))
+    return api.error_event(refusal, request.id) if api else wire.error_event(refusal)
 
 
 def _list_models(core: Core, client: ClientConnection, request: Request) -> None:
     snapshot = core.mirror.read()
-    key = authenticate(snapshot, request.headers.get(b"authorization"))
-    models = [
-        _show_model(name, target) for name, target in snapshot.routes.names(key.scope) if key.may_invoke(target.scope)
-    ]
+    key = authenticate(snapshot, request.headers)
+    models = [_show_model(name, route) for name, route in snapshot.routes.names(key.scope) if may_call(key, route)]
     core.metrics.refused(MODELS, 200)
     client.respond(request, 200, orjson.dumps({"object": "list", "data": models}))
 
 
 def _get_model(core: Core, client: ClientConnection, request: Request) -> None:
     snapshot = core.mirror.read()
-    key = authenticate(snapshot, request.headers.get(b"authorization"))
+    key = authenticate(snapshot, request.headers)
     name = unquote(_path_of(request.url)[len(_BELOW_MODELS) :].decode("latin-1"))
-    target = find_target(snapshot, key, name)
+    route = find_route(snapshot, key, name)
     core.metrics.refused(MODELS, 200)
-    client.respond(request, 200, orjson.dumps(_show_model(name, target)))
+    client.respond(request, 200, orjson.dumps(_show_model(name, route)))
 
 
-def _show_model(name: str, target: Target) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": target.created_at, "owned_by": target.scope}
+def _show_model(name: str, route: Route) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": route.created_at, "owned_by": show_path(route.scope)}
 
 
 def _show_health(core: Core, client: ClientConnection, request: Request) -> None:
@@ -184,35 +152,23 @@ def _show_metrics(core: Core, client: ClientConnection, request: Request) -> Non
 
 
 MODELS = "/v1/models"
-CHAT = "/v1/chat/completions"
-COMPLETIONS = "/v1/completions"
-EMBEDDINGS = "/v1/embeddings"
 _BELOW_MODELS = f"{MODELS}/".encode()
 _ONE_MODEL = Operation(MODELS, b"GET", _get_model)
-_TASKS = {CHAT: "text-generation", COMPLETIONS: "text-generation", EMBEDDINGS: "text-embedding"}
 
 
-def _check_task(path: str, target: Target, model: str) -> None:
+def _check_task(api: Api, route: Route, model: str) -> None:
     """Raises Refusal for a model that is for something else: its replicas could only fail."""
-    if target.task not in (None, _TASKS[path]):
+    task = route.task
+    if task is not None and api.task is not None and task != api.task:
         raise Refusal(
-            400, "model_not_supported", f"the model {model!r} is for {target.task}: {path} is not for it", param="model"
+            400, "model_not_supported", f"the model {model!r} is for {task}: {api.path} is not for it", param="model"
         )
-
-
-def _model_route(path: str) -> Operation:
-    def handler(core: Core, client: ClientConnection, request: Request) -> Exchange:
-        return _complete(path, core, client, request)
-
-    return Operation(path, b"POST", handler)
 
 
 _OPERATIONS = {
     operation.path.encode(): operation
     for operation in (
-        _model_route(CHAT),
-        _model_route(COMPLETIONS),
-        _model_route(EMBEDDINGS),
+        *(Operation(api.path, b"POST", partial(_call, api)) for api in APIS.values()),
         Operation(MODELS, b"GET", _list_models),
         Operation("/healthz", b"GET", _show_health, public=True),
         Operation("/metrics", b"GET", _show_metrics, public=True),

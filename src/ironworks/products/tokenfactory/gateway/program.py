@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Coroutine, Sequence
+from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway.client import ClientConnection
 from ironworks.products.tokenfactory.gateway.core import Core
-from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, KeySource
-from ironworks.products.tokenfactory.routing import TargetSource
+from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings
+from ironworks.products.tokenfactory.gateway.sources import Sources
 from ironworks.shared import telemetry
 
 log = telemetry.logger(__name__)
@@ -23,21 +24,20 @@ class Gateway:
     """One gateway process.
 
     Args:
-        keys, targets: where the snapshot comes from. charge: what closed requests are handed to.
+        sources: where the snapshot comes from. charge: what closed requests are handed to.
     """
 
-    def __init__(self, settings: GatewaySettings, *, keys: KeySource, targets: TargetSource, charge: Charge) -> None:
+    def __init__(self, settings: GatewaySettings, *, sources: Sources, charge: Charge) -> None:
         self._settings = settings
-        self._keys = keys
-        self._targets = targets
+        self._sources = sources
         self._charge = charge
         self._core: Core | None = None
         self._stopping = asyncio.Event()
 
-    def notice(self, kind: str) -> None:
-        """A resource of `kind` changed (empty: anything may have): what depends on it is loaded again at once."""
+    def notice(self, kind: str, uid: UUID | None = None) -> None:
+        """The resource `uid` of `kind` changed (empty: anything may have): what depends on it is loaded at once."""
         if self._core is not None:
-            self._core.mirror.notice(kind)
+            self._core.mirror.notice(kind, uid)
 
     def heartbeat(self) -> None:
         """The change log was read up to its end and all of it noticed; call about every 300 ms."""
@@ -54,7 +54,7 @@ class Gateway:
         Raises OSError when the spool cannot be made.
         """
         loop = asyncio.get_running_loop()
-        core = self._core = Core(loop, self._settings, self._keys, self._targets, self._charge)
+        core = self._core = Core(loop, self._settings, self._sources, self._charge)
         tasks = [
             loop.create_task(work)
             for work in (core.mirror.run(), core.shipper.run(), core.shipper.recover_forever(), _tick(core))

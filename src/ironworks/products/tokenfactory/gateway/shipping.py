@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from ironworks.products.tokenfactory.gateway.model import Charge, UsageRecord
+from ironworks.products.tokenfactory.gateway.model import Charge, UsageRecord, read_opening
 from ironworks.products.tokenfactory.gateway.segments import CLOSED, SUFFIX, read_segment, read_slots
 from ironworks.products.tokenfactory.gateway.spool import LOCK, UNFINISHED, Cursor, Spool
 from ironworks.shared import telemetry
@@ -154,7 +154,7 @@ def dead_records(directory: Path) -> Iterator[UsageRecord]:
             fields = orjson.loads(payload)
             if kind == CLOSED:
                 opened.pop(fields[0], None)
-                yield UsageRecord(*fields)
+                yield UsageRecord.read(fields)
             else:
                 opened[fields[2]] = fields
     slots = read_slots(directory)
@@ -169,7 +169,7 @@ def settle_lost(opening: list[Any], tokens: int, died_at: float) -> UsageRecord:
     A caller who got nothing pays nothing: that the process died is our fault.
     """
     *fields, guessed_input = opening
-    return UsageRecord(*(*fields, died_at, LOST, guessed_input if tokens else 0, 0, tokens, True))
+    return UsageRecord(*(*read_opening(fields), died_at, LOST, guessed_input if tokens else 0, 0, tokens, True))
 
 
 def _last_change(directory: Path) -> float:

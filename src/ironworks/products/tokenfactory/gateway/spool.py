@@ -98,6 +98,15 @@ class Spool:
         ticket = segment.opened[taken[0]] = Ticket(segment, taken[0], payload)
         return ticket
 
+    def reopen(self, ticket: Ticket, opening: tuple[object, ...]) -> Ticket:
+        """Record that the request goes elsewhere: `opening` counts from now on, or, with an OSError, the old one."""
+        slot = ticket.slot
+        payload = orjson.dumps((slot, orjson.loads(ticket.opening)[1], *opening))
+        segment = self._append(OPENED, payload)
+        ticket.segment.opened.pop(slot, None)
+        fresh = segment.opened[slot] = Ticket(segment, slot, payload)
+        return fresh
+
     def count(self, ticket: Ticket, tokens: int) -> None:
         """`tokens` of output have been sent so far."""
         self._slots.count(ticket.slot, tokens)
@@ -129,7 +138,7 @@ class Spool:
             for kind, payload, end in read_records(segment.map, segment.number, cursor.position, segment.synced):
                 cursor = Cursor(segment.number, end)
                 if kind == CLOSED:
-                    records.append(UsageRecord(*orjson.loads(payload)))
+                    records.append(UsageRecord.read(orjson.loads(payload)))
                     if len(records) == limit:
                         return records, cursor
             if segment.synced < segment.closed_end:

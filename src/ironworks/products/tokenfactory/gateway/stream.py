@@ -129,6 +129,10 @@ class StreamReader:
         """The upstream's body ended: what was still incomplete counts as an event. Shown as by `feed`."""
         return self._feed_any(b"\n\n") if self._pending.strip() else b""
 
+    def last(self) -> bytes:
+        """OpenAI's terminator."""
+        return DONE
+
     def _take_apart(self, data: bytes) -> bytes:
         """Whole events, one by one, up to the end of the stream."""
         out = []

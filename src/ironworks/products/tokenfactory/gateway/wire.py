@@ -9,9 +9,11 @@ from typing import Any
 import orjson
 
 from ironworks.products.tokenfactory.gateway.model import Refusal
+from ironworks.products.tokenfactory.routing import Replica
 
 JSON = b"application/json"
 LAST_CHUNK = b"0\r\n\r\n"
+ANTHROPIC_VERSION = "2023-06-01"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _STATUS_LINES = {
@@ -27,6 +29,26 @@ def status_line(status: int) -> bytes:
 def date_header() -> bytes:
     """The `date` header line for now; good for a second, so the caller keeps it."""
     return b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
+
+
+def request_head(replica: Replica, path: str, stream: bool, content_type: bytes) -> bytes:
+    """A request to an upstream up to the value of `x-request-id`; `path` begins with `/v1`."""
+    lines = [f"POST {replica.prefix}{path.removeprefix('/v1')} HTTP/1.1", f"host: {host_header(replica)}"]
+    if replica.bearer and replica.auth == "bearer":
+        lines.append(f"authorization: Bearer {replica.bearer}")
+    elif replica.bearer:
+        lines += [f"x-api-key: {replica.bearer}", f"anthropic-version: {ANTHROPIC_VERSION}"]
+    lines += [
+        "accept-encoding: identity",
+        "user-agent: ironworks-gateway",
+        f"accept: {'text/event-stream' if stream else 'application/json'}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\ncontent-type: " + content_type + b"\r\nx-request-id: "
+
+
+def host_header(replica: Replica) -> str:
+    """Its `host`, without the port where that is the scheme's own (RFC 9110, 7.2)."""
+    return replica.address.removesuffix(":443" if replica.tls else ":80")
 
 
 def chunk(data: bytes) -> bytes:

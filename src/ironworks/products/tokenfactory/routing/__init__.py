@@ -9,7 +9,32 @@ below it, never above; a replica that is set aside is tried again.
 Besides the usual files: `balance.py`, the choice of a replica.
 """
 
-from ironworks.products.tokenfactory.routing.balance import Balancer, ReplicaState
-from ironworks.products.tokenfactory.routing.model import Replica, RouteTable, Target, TargetSource
+from ironworks.products.tokenfactory.routing.balance import Balancer, Pick, ReplicaState
+from ironworks.products.tokenfactory.routing.model import (
+    CachePolicy,
+    Dialect,
+    Leg,
+    Replica,
+    Route,
+    RouteSource,
+    RouteTable,
+    Strategy,
+    Target,
+    route_to,
+)
 
-__all__ = ["Balancer", "Replica", "ReplicaState", "RouteTable", "Target", "TargetSource"]
+__all__ = [
+    "Balancer",
+    "CachePolicy",
+    "Dialect",
+    "Leg",
+    "Pick",
+    "Replica",
+    "ReplicaState",
+    "Route",
+    "RouteSource",
+    "RouteTable",
+    "Strategy",
+    "Target",
+    "route_to",
+]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
-from ironworks.products.tokenfactory.routing.model import Replica, Target
+from ironworks.products.tokenfactory.routing.model import Leg, Replica, Route
 
 FAILURES_BEFORE_EJECTION = 3
 FIRST_EJECTION = 1.0
@@ -46,6 +47,13 @@ class ReplicaState:
             self.failures = 0
 
 
+class Pick(NamedTuple):
+    """What a request was sent to: a route's use of a target, and one of its replicas."""
+
+    leg: Leg
+    state: ReplicaState
+
+
 class Balancer:
     """The states of all replicas, kept across changes of the table."""
 
@@ -62,29 +70,32 @@ class Balancer:
             state.replica = replica
             self._states[replica.address] = state
 
-    def pick(self, target: Target, now: float, tried: Collection[str] = ()) -> ReplicaState | None:
-        """The replica to use, or None when all of `target`'s addresses are in `tried` or there are none.
+    def pick(self, route: Route, now: float, tried: Collection[str] = (), affinity: bytes = b"") -> Pick | None:
+        """The upstream to use, or None when all of the route's addresses are in `tried` or there are none.
 
         When every replica is set aside the one whose time ends first is used: better a likely failure than a sure one.
         """
-        states = [state for replica in target.replicas if (state := self._states.get(replica.address)) is not None]
-        if tried:
-            states = [state for state in states if state.replica.address not in tried]
-        if len(states) <= 1:
-            return states[0] if states else None
-        healthy = [state for state in states if state.ejected_until <= now]
+        picks = [
+            Pick(leg, state)
+            for leg in route.legs
+            for replica in leg.target.replicas
+            if (state := self._states.get(replica.address)) is not None and replica.address not in tried
+        ]
+        if len(picks) <= 1:
+            return picks[0] if picks else None
+        healthy = [pick for pick in picks if pick.state.ejected_until <= now]
         if not healthy:
-            return min(states, key=lambda state: state.ejected_until)
+            return min(picks, key=lambda pick: pick.state.ejected_until)
         if len(healthy) == 1:
             return healthy[0]
         one, other = self._draw_two(healthy)
-        return one if one.in_flight <= other.in_flight else other
+        return one if one.state.in_flight <= other.state.in_flight else other
 
-    def _draw_two(self, states: list[ReplicaState]) -> tuple[ReplicaState, ReplicaState]:
+    def _draw_two(self, picks: list[Pick]) -> tuple[Pick, Pick]:
         """Two different ones; `random.sample` does the same ten times slower."""
-        first = int(self._chance.random() * len(states))
-        second = int(self._chance.random() * (len(states) - 1))
-        return states[first], states[second + (second >= first)]
+        first = int(self._chance.random() * len(picks))
+        second = int(self._chance.random() * (len(picks) - 1))
+        return picks[first], picks[second + (second >= first)]
 
     def ejected(self, now: float) -> int:
         """How many replicas are set aside."""
