@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from ironworks.products.tokenfactory.gateway.admission import Hold, settle
 from ironworks.products.tokenfactory.gateway.answers import guess_tokens, parse_answer, refusal_of
 from ironworks.products.tokenfactory.gateway.core import Core
-from ironworks.products.tokenfactory.gateway.dialects import Adapter, Api, Reader, affinity_of
+from ironworks.products.tokenfactory.gateway.dialects import Adapter, Answer, Api, Reader, affinity_of
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, Usage, unavailable, upstream_failed
 from ironworks.products.tokenfactory.gateway.spool import SpoolFull
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
 from ironworks.products.tokenfactory.routing import Pick
 from ironworks.shared import telemetry
+from ironworks.shared.path import show_path
 
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection, Request
@@ -27,6 +28,7 @@ log = telemetry.logger(__name__)
 
 NEVER = float("inf")
 CLIENT_LEFT = 499
+NANO = 10**9
 _ELSEWHERE = frozenset({429, 502, 503})
 """Statuses by which an upstream says that it did not do the work: another may."""
 
@@ -37,7 +39,9 @@ class Exchange:
     Attributes:
         request, call, api, hold: what was asked, and under which terms.
         pick: the upstream that it is at, or was at last.
-        tries: upstreams that it was sent to. sent_at, first_byte_at, ended_at: on the loop's clock, 0 where never.
+        tries: upstreams that it was sent to. cost_nano: what it costs at list price, -1 while nobody can say.
+        began, sent_at, first_byte_at, ended_at: by `time.perf_counter`, 0 where never; from sending to the end of the
+            upstream's answer it was not ours to be quick.
         deadline: when its upstream's silence has lasted too long, on the loop's clock.
     """
 
@@ -59,7 +63,9 @@ class Exchange:
         "_tried",
         "_waits_on",
         "api",
+        "began",
         "call",
+        "cost_nano",
         "deadline",
         "ended_at",
         "first_byte_at",
@@ -81,6 +87,8 @@ class Exchange:
         self.hold = hold
         self.pick: Pick | None = None
         self.tries = 0
+        self.cost_nano = -1
+        self.began = time.perf_counter()
         self.sent_at = self.first_byte_at = self.ended_at = 0.0
         self.deadline = NEVER
         self._waits_on = False
@@ -171,8 +179,8 @@ class Exchange:
         assert self.pick is not None
         self._connection = connection
         core = self._core
-        self.sent_at = core.now()
-        self.deadline = self.sent_at + (self.pick.leg.target.timeout or core.settings.first_byte_timeout)
+        self.sent_at = time.perf_counter()
+        self.deadline = core.now() + (self.pick.leg.target.timeout or core.settings.first_byte_timeout)
         connection.write(
             b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (self._head, self.request.id_bytes, len(self._body), self._body)
         )
@@ -235,7 +243,7 @@ class Exchange:
         self._touch()
         if status == 200 and self.call.stream and content_type.startswith(b"text/event-stream"):
             self._reader = self._adapter.reader(self.call)
-            self._client.begin_stream(self.request)
+            self._client.begin_stream(self.request, self._about())
 
     def on_data(self, pieces: list[bytes]) -> None:
         self._touch()
@@ -257,12 +265,12 @@ class Exchange:
             self._finish_stream(reader)
 
     def _note_first_byte(self) -> None:
-        self.first_byte_at = self._core.now()
-        self._core.metrics.first_byte(self.api.path, self.first_byte_at - self.request.began)
+        self.first_byte_at = time.perf_counter()
+        self._core.metrics.first_byte(self.api.path, self.first_byte_at - self.began)
 
     def on_end(self) -> None:
         self._connection = None
-        self.ended_at = self._core.now()
+        self.ended_at = time.perf_counter()
         if self._reader is None:
             self._finish_body()
             return
@@ -297,7 +305,11 @@ class Exchange:
     # the end
 
     def _finish_stream(self, reader: Reader) -> None:
-        self._close(200, reader.usage or self._counted(), lambda: self._client.end_stream(reader.last()))
+        self._close(
+            200,
+            reader.usage or self._counted(),
+            lambda: self._client.end_stream(self._closing_comment() + reader.last()),
+        )
 
     def _finish_body(self) -> None:
         body = b"".join(self._answer)
@@ -316,7 +328,31 @@ class Exchange:
             self._fail(refusal)
             return
         usage = answer.usage or self._adapter.guess(self.call, body)
-        self._close(200, usage, lambda: self._client.respond(self.request, 200, answer.body, answer.content_type))
+        self._close(200, usage, lambda: self._respond(answer))
+
+    def _respond(self, answer: Answer) -> None:
+        extra = self._about() + b"x-ironworks-overhead-ms: %.2f\r\n" % self.overhead_ms
+        if self.cost_nano >= 0:
+            extra += b"x-ironworks-cost: %b\r\n" % show_cost(self.cost_nano)
+        self._client.respond(self.request, 200, answer.body, answer.content_type, extra)
+
+    def _about(self) -> bytes:
+        """Header lines that are known before the answer ends."""
+        assert self.pick is not None
+        target = self.pick.leg.target
+        return b"x-ironworks-model: %b\r\n" % f"{show_path(target.scope)}/{target.name}".encode()
+
+    def _closing_comment(self) -> bytes:
+        """What a whole answer says in its headers, for a stream, whose headers are gone by then."""
+        cost = b" cost=%b" % show_cost(self.cost_nano) if self.cost_nano >= 0 else b""
+        return b":%b overhead_ms=%.2f\n\n" % (cost, self.overhead_ms)
+
+    @property
+    def overhead_ms(self) -> float:
+        """How long it was with us before it was sent on, and since the upstream's answer ended."""
+        if not self.sent_at:
+            return (time.perf_counter() - self.began) * 1000
+        return (self.sent_at - self.began + (time.perf_counter() - self.ended_at)) * 1000
 
     def _counted(self) -> Usage:
         """Our own count of what was produced, for a request whose upstream never gave its figure."""
@@ -358,8 +394,7 @@ class Exchange:
         """Write the closing record; `tell` the caller once it is on disk."""
         self._over = True
         self.deadline = NEVER
-        now = self._core.now()
-        self.ended_at = self.ended_at or now
+        self.ended_at = self.ended_at or time.perf_counter()
         if self._connection is not None:
             self._connection.leave()
             self._connection = None
@@ -368,8 +403,8 @@ class Exchange:
                 self.pick.state.succeeded()
             self._leave_replica()
         settle(self._core.admission, self.hold, usage)
-        first = int((self.first_byte_at - self.request.began) * 1000) if self.first_byte_at else -1
-        fields = (*self._record, time.time(), status, *usage, -1, first, False, self.tries)
+        first = int((self.first_byte_at - self.began) * 1000) if self.first_byte_at else -1
+        fields = (*self._record, time.time(), status, *usage, self.cost_nano, first, False, self.tries)
         self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, status, usage, tell))
 
     def _closed(self, problem: OSError | None, status: int, usage: Usage, tell: Callable[[], None]) -> None:
@@ -385,3 +420,8 @@ class Exchange:
             self._client.refuse(self.request, refusal)
         else:
             self._client.break_stream(refusal)
+
+
+def show_cost(nano: int) -> bytes:
+    """Nano-units as an exact decimal of the currency."""
+    return b"%d.%09d" % divmod(nano, NANO)
