@@ -187,7 +187,11 @@ async def test_foreign_keys_leave_a_schema_only_where_a_kind_declares_a_referenc
     catalogue = collect()
     tables = {kind.name: kind.table for kind in catalogue.kinds}
     declared = {
-        (kind.table, "ref_" + field.replace(".", "_"), tables[target])
+        (
+            (kind.link_table(field), "target", tables[target])
+            if "[]" in field
+            else (kind.table, "ref_" + field.replace(".", "_"), tables[target])
+        )
         for kind in catalogue.kinds
         for field, target in kind.references.items()
         if tables[target].split(".")[0] != kind.schema
@@ -205,7 +209,9 @@ async def test_the_database_knows_the_kinds_as_they_are_declared(admin: asyncpg.
         row = stored[kind.name]
         assert (row["table_name"], row["resource"]) == (kind.table, kind.resource)
         assert (row["inherited"], row["node"], row["reconciled"]) == (kind.inherited, kind.node, kind.reconciled)
-        columns = {"ref_" + field.replace(".", "_") for field in kind.references}
+        columns = {"ref_" + field.replace(".", "_") for field in kind.references if "[]" not in field}
+        for field in set(kind.references) - {f for f in kind.references if "[]" not in f}:
+            assert await admin.fetchval("select to_regclass($1) is not null", kind.link_table(field)), field
         found = await admin.fetch(
             "select attname from pg_attribute where attrelid = $1::text::regclass and attname ~ '^ref_'", kind.table
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ironworks.app.gateway_routes import EndpointPhases
 from ironworks.app.settings import Settings
 from ironworks.platform import iam, notification, secrets
 from ironworks.products.inference import clusters, endpoints, models
+from ironworks.products.tokenfactory import routing
 from ironworks.shared.supervision import SupervisorClient
 
 
@@ -18,12 +20,16 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
         settings.logs / "replicas",
         settings.ports["replicas"],
     )
+    policy = routing.AddressPolicy.parse(settings.private_upstreams)
     return {
         clusters.Drivers: clusters.Drivers({"local": local.driver}),
         endpoints.GatewayAddress: endpoints.GatewayAddress(settings.gateway_url),
         iam.Identity: iam.Identity(),
         notification.MailSettings: notification.MailSettings(settings.api_url),
         notification.Mailer: _mailer(settings),
+        routing.AddressPolicy: policy,
+        routing.EndpointHealth: EndpointPhases(),
+        routing.Prober: routing.HttpProber(policy),
         secrets.Keyring: keyring,
     }
 

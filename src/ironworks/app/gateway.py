@@ -11,8 +11,9 @@ from uuid import UUID
 
 import uvloop
 
+from ironworks.app.gateway_routes import Routes
 from ironworks.app.settings import Settings
-from ironworks.app.wiring import open_process, run_together
+from ironworks.app.wiring import Process, open_process, run_together
 from ironworks.platform import billing, iam, metering, tenancy
 from ironworks.products.inference import endpoints
 from ironworks.products.tokenfactory import gateway, routing
@@ -20,7 +21,6 @@ from ironworks.shared import telemetry
 from ironworks.shared.changelog import Lagged, Notice, Tail
 from ironworks.shared.context import system_actor
 from ironworks.shared.db import Database
-from ironworks.shared.path import covers
 
 ACTOR = system_actor("gateway")
 KEY_EVENTS = ("platform.iam.", "platform.tenancy.", "platform.registry.")
@@ -39,12 +39,16 @@ async def _serve(settings: Settings) -> None:
     async with open_process(settings, "gateway", connections=4) as process:
         program = gateway.Gateway(
             gateway.GatewaySettings(spool=settings.spool),
-            sources=gateway.Sources(Keys(process.database), Routes(process.database)),
+            sources=gateway.Sources(Keys(process.database), _routes(process, settings)),
             charge=Charging(process.database),
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
         listener = settings.listener("gateway")
         await run_together(program.serve([listener]), _feed(process.tail, program), *process.background())
+
+
+def _routes(process: Process, settings: Settings) -> Routes:
+    return Routes(process.database, routing.AddressPolicy.parse(settings.private_upstreams), settings.gateways)
 
 
 async def _feed(tail: Tail, program: gateway.Gateway) -> None:
@@ -112,39 +116,6 @@ def _secrets_of(key: iam.GatewayKey) -> Iterator[tuple[bytes, datetime | None]]:
 def _plain(uid: UUID) -> UUID:
     """The standard library's UUID of the driver's, which the spool's JSON encoder does not know."""
     return UUID(int=uid.int)
-
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """`RouteSource` from the inference product."""
-
-    database: Database
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        return frozenset({endpoints.ENDPOINT.name, tenancy.PLATFORM.name, tenancy.ACCOUNT.name})
-
-    async def load_routes(self) -> Sequence[routing.Route]:
-        """Every endpoint that may be called: none in what is suspended, whoever asks."""
-        async with self.database.transaction(ACTOR) as ctx:
-            halted = await tenancy.list_halted_scopes(ctx)
-            found = await endpoints.list_targets(ctx)
-        return [
-            routing.route_to(
-                routing.Target(
-                    uid=_plain(target.endpoint),
-                    scope=target.path,
-                    name=target.name,
-                    model=target.model,
-                    served_as=target.model,
-                    created_at=int(target.created_at.timestamp()),
-                    replicas=tuple(routing.Replica(f"{host}:{port}", target.bearer) for host, port in target.replicas),
-                    task=target.task,
-                )
-            )
-            for target in found
-            if not any(covers(scope, target.path) for scope in halted)
-        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
@@ -41,6 +42,7 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_SMTP_URL": "smtp://user:password@host:587 or smtps://…:465; without it mails become files under mail/",
     "IRONWORKS_MAIL_FROM": "sender of our mails (ironworks@localhost)",
     "IRONWORKS_NATS_URL": "a NATS server to relay events to; off without it",
+    "IRONWORKS_PRIVATE_UPSTREAMS": "networks that are not public and may be called as external endpoints: CIDRs or all",
     "IRONWORKS_API_RATE": "requests a second that one subject may make of the API; twice as many at once (200)",
     "IRONWORKS_LOG_LEVEL": "debug, info, warning or error (info)",
 }
@@ -80,6 +82,8 @@ class Settings:
     smtp_url: str | None = None
     mail_from: str = "ironworks@localhost"
     nats_url: str | None = None
+    private_upstreams: tuple[str, ...] = ()
+    """Networks in CIDR notation, or the word `all`."""
     api_rate: int = 200
     log_level: str = "info"
     listen_fds: Mapping[str, int] = field(default_factory=dict)
@@ -230,6 +234,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         smtp_url=_url("IRONWORKS_SMTP_URL", ours, ("smtp", "smtps"), problems),
         mail_from=ours.get("IRONWORKS_MAIL_FROM", "ironworks@localhost"),
         nats_url=_url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
+        private_upstreams=_networks("IRONWORKS_PRIVATE_UPSTREAMS", ours, problems),
         api_rate=_number("IRONWORKS_API_RATE", ours.get("IRONWORKS_API_RATE", "200"), 1, 1_000_000, problems),
         log_level=log_level,
         listen_fds=_listen_fds(environ.get(LISTEN_FDS, ""), problems),
@@ -292,6 +297,17 @@ def _url(name: str, ours: Mapping[str, str], schemes: tuple[str, ...], problems:
     if urlsplit(url).scheme not in schemes:  # the value may hold a password: do not show it
         problems.append(f"{name}: must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     return url
+
+
+def _networks(name: str, ours: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
+    found = tuple(word.strip() for word in ours.get(name, "").split(",") if word.strip())
+    for word in found:
+        try:
+            if word != "all":
+                ip_network(word)
+        except ValueError:
+            problems.append(f"{name}: {word[:64]!r} is neither a network such as 10.0.0.0/8 nor the word all")
+    return found
 
 
 def _listen_fds(text: str, problems: list[str]) -> dict[str, int]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import shlex
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from ironworks.app.adapters import adapters_of
 from ironworks.app.domains import Catalogue, collect
 from ironworks.app.settings import Role, Settings
 from ironworks.platform import audit, secrets
@@ -18,6 +20,7 @@ from ironworks.shared.context import Services
 from ironworks.shared.db import Database
 from ironworks.shared.notify import CHANGED, Notifier
 from ironworks.shared.queue import CHANNEL as WORK
+from ironworks.shared.queue import injected
 
 SEALS = ("select platform_audit.seal($1)",)
 """What the leader of the change log does besides, batch by batch."""
@@ -57,13 +60,24 @@ async def open_process(settings: Settings, role: Role, *, connections: int = 10)
     """Everything wired, and closed at the end. Raises UnsafeRole, BadMasterKey, FileNotFoundError, OSError."""
     catalogue = collect()
     keyring = await secrets.load_keyring(master_key_source(settings))
-    services = Services(audit.append_record, secrets.EnvelopeVault(keyring), catalogue.admissions)
+    admissions = bound_admissions(catalogue, adapters_of(settings, keyring))
+    services = Services(audit.append_record, secrets.EnvelopeVault(keyring), admissions)
     url = settings.database_url(role)
     database = await Database.connect(url, services, max_size=connections, name=f"ironworks-{role}")
     try:
         yield Process(settings, role, catalogue, keyring, database, Notifier(url), Tail(url, poll=_TAIL_POLL[role]))
     finally:
         await database.close()
+
+
+def bound_admissions(
+    catalogue: Catalogue, available: Mapping[type, object]
+) -> dict[str, tuple[Callable[..., Awaitable[None]], ...]]:
+    """The catalogue's admissions, given what they ask for by type besides the context and the change."""
+    return {
+        kind: tuple(partial(function, **injected(function, available, given=2)) for function in functions)
+        for kind, functions in catalogue.admissions.items()
+    }
 
 
 def master_key_source(settings: Settings) -> secrets.MasterKeySource:

@@ -64,7 +64,8 @@ class Written:
 def admits(kind: Kind) -> Callable[[Admission], Admission]:
     """Mark `async def admit_x(ctx, change: Change[X]) -> None`: runs inside every write of `kind`, before the commit.
 
-    It may refuse by raising, and write to its own domain's tables. `app.wiring` collects the marks.
+    It may refuse by raising, and write to its own domain's tables. `app.wiring` collects the marks and gives whatever
+    other parameters ask for, by type.
     """
 
     def mark(function: Admission) -> Admission:

@@ -70,9 +70,7 @@ def _told_apart(pointers: Iterable[str]) -> list[dict[str, str]]:
     ]
 
 
-def _places(
-    kind: Kind, spec: dict[str, Any]
-) -> Iterator[tuple[str, Sequence[dict[str, Any]], str, tuple[str, ...]]]:
+def _places(kind: Kind, spec: dict[str, Any]) -> Iterator[tuple[str, Sequence[dict[str, Any]], str, tuple[str, ...]]]:
     """(pointer, the objects that hold the field, outermost first, the field, its destinations) of each secret place."""
     for dotted, mark in kind.secrets.items():
         parts = dotted.split(".")

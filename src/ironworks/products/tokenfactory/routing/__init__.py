@@ -1,34 +1,54 @@
-"""Routing: which replicas answer to a model name, and which of them takes the next request.
+"""Routing: which upstreams answer to a model name, and which of them takes the next request.
 
-Owns: the table from (a key's scope, model name) to a target and its replicas, the choice among replicas, and the
-passive health they are chosen by.
-Never: opens a connection, reads a request's body, or knows who may call what.
-Invariants: a table never changes after it is made (a change makes another); a name resolves at the key's own scope or
-below it, never above; a replica that is set aside is tried again.
+Owns: the kinds Route and ExternalEndpoint; the table from (a key's scope, model name) to a route, the choice among its
+upstreams, the health they are chosen by, and the queue before those that take only so many at once.
+Never: reads a request's body, sees a prompt, or knows who may call what; opens a connection but to look at an upstream.
+Invariants: a table never changes after it is made (a change makes another); a name resolves at the key's own scope,
+else at the nearest one above that hands it down, else below; an upstream that is set aside is tried again; a credential
+is sent to the URL it was given for and nowhere else.
 
-Besides the usual files: `balance.py`, the choice of a replica.
+Besides the usual files: `table.py`, the tables that the gateway holds; `addresses.py`, where an upstream may be;
+`assembly.py`, from what is declared to a table; `balance.py`, the choice of a replica; `health.py`, what it knows of
+each; `queueing.py`, who is next.
 """
 
+from ironworks.products.tokenfactory.routing.adapters.http_probe import HttpProber
+from ironworks.products.tokenfactory.routing.addresses import AddressPolicy
+from ironworks.products.tokenfactory.routing.assembly import Declared, build_routes
 from ironworks.products.tokenfactory.routing.balance import Balancer, Pick, ReplicaState
 from ironworks.products.tokenfactory.routing.model import (
-    CachePolicy,
+    EXTERNAL_ENDPOINT,
+    ROUTE,
     Dialect,
+    EndpointHealth,
+    Prober,
+    Strategy,
+)
+from ironworks.products.tokenfactory.routing.service import list_declared
+from ironworks.products.tokenfactory.routing.table import (
+    CachePolicy,
     Leg,
     Replica,
     Route,
     RouteSource,
     RouteTable,
-    Strategy,
     Target,
     route_to,
 )
 
 __all__ = [
+    "EXTERNAL_ENDPOINT",
+    "ROUTE",
+    "AddressPolicy",
     "Balancer",
     "CachePolicy",
+    "Declared",
     "Dialect",
+    "EndpointHealth",
+    "HttpProber",
     "Leg",
     "Pick",
+    "Prober",
     "Replica",
     "ReplicaState",
     "Route",
@@ -36,5 +56,7 @@ __all__ = [
     "RouteTable",
     "Strategy",
     "Target",
+    "build_routes",
+    "list_declared",
     "route_to",
 ]

@@ -10,7 +10,7 @@ import random
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from ironworks.products.tokenfactory.routing.model import Leg, Replica, Route
+from ironworks.products.tokenfactory.routing.table import Leg, Replica, Route
 
 FAILURES_BEFORE_EJECTION = 3
 FIRST_EJECTION = 1.0

@@ -1,13 +1,16 @@
-"""What a model name leads to: immutable tables that a gateway process holds in memory and swaps whole."""
+"""What people declare: Routes, the names that callers use, and ExternalEndpoints, other people's APIs behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
-from uuid import UUID
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 
-from ironworks.shared.path import covers
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ironworks.products.tokenfactory.routing.addresses import MAX_URL, parse_base
+from ironworks.shared.context import Context
+from ironworks.shared.kind import EVERYWHERE, Key, Kind, Ref, Resource, Secret, Spec, Status
 
 Dialect: TypeAlias = Literal["openai", "anthropic"]
 """Whose API an upstream speaks."""
@@ -15,172 +18,259 @@ Strategy: TypeAlias = Literal[
     "weighted", "least_loaded", "prefix_affine", "lowest_latency", "lowest_cost", "ordered_fallback"
 ]
 
+SCHEMA: Final = "tokenfactory_routing"
+MAX_TARGETS: Final = 32
+MAX_UPSTREAMS: Final = 16
 
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """One address that serves a target: a process of ours, or a provider's.
-
-    Args:
-        address: `host:port` to connect to, an IPv6 host in brackets.
-        bearer: the credential it demands; never shown to a caller.
-        tls: speak TLS, to the host in `address`, with its certificate checked.
-        prefix: what stands there where callers write `/v1`, for instance `/openai/v1`.
-        auth: the header that carries the credential.
-        guarded: connect only where the name resolves to public addresses, looked at anew for each connection.
-    """
-
-    address: str
-    bearer: str | None = field(default=None, repr=False)
-    tls: bool = False
-    prefix: str = "/v1"
-    auth: Literal["bearer", "x-api-key"] = "bearer"
-    guarded: bool = False
+_REFERENCE: Final = Field(None, min_length=1, max_length=600)
+PublicName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
+"""A model's name as callers write it. It may hold dots and slashes, as `meta-llama/Llama-3.1-8B` does."""
+UpstreamName: TypeAlias = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,256}$")]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Something that can serve a model: an endpoint of ours, or one model of an external provider's upstream.
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    Args:
-        uid, scope, name: the endpoint's or external endpoint's own.
-        model: the name under which its use is metered and priced.
-        served_as: what the replicas themselves call the model.
-        replicas: those that are ready; none means it exists and cannot answer now.
-        created_at: seconds since the epoch, shown by `/v1/models`.
-        task: what it is for, such as `text-generation`; None where the replicas' word decides.
-        dialect: whose API the replicas speak.
-        wakes: it is scaled to zero and starts when asked.
-        max_concurrency: requests at once from one gateway process, 0 for no cap; max_queue: how many more may wait.
-        timeout: seconds until the first byte of an answer, None for the gateway's own.
-        max_output_tokens: of one choice where the caller names no limit; what a budget holds for it.
-        expansion, template_tokens: an input of `n` bytes has at most `n * expansion + template_tokens` tokens.
-    """
 
-    uid: UUID
-    scope: str
+# --- ExternalEndpoint --------------------------------------------------------------------------------------------
+
+
+class UpstreamAuth(_Part):
+    type: Literal["bearer", "api_key"] = Field(
+        "bearer", description="`bearer`: Authorization: Bearer …; `api_key`: the header x-api-key."
+    )
+    credential: Annotated[str | None, Secret(sent_to=("../url",))] = Field(
+        None, max_length=8192, pattern=r"^[\x21-\x7e]*$", description="Kept in the vault; reads back as ***."
+    )
+
+
+class Upstream(_Part):
+    name: Annotated[str, Key()] = Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="Tells the upstreams of one resource apart."
+    )
+    url: str = Field(
+        max_length=MAX_URL, description="Base address with the version, as clients of that API take it: https://host/v1"
+    )
+    dialect: Dialect = Field("openai", description="Whose API it speaks.")
+    auth: UpstreamAuth = Field(default_factory=UpstreamAuth)
+    model_mapping: dict[PublicName, UpstreamName] = Field(
+        min_length=1, max_length=200, description="The names that callers use, and what the upstream calls each."
+    )
+    timeout_seconds: float | None = Field(
+        None, gt=0, le=3600, description="Until the first byte of an answer; the resource's own when left out."
+    )
+    max_concurrency: int = Field(
+        0, ge=0, le=100_000, description="Requests at once from one host; 0 for as many as come."
+    )
+    max_queue: int = Field(0, ge=0, le=100_000, description="How many more may wait for their turn.")
+    max_output_tokens: int = Field(
+        4096, ge=1, le=10_000_000, description="What a budget holds for an answer whose caller sets no limit."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_base(cls, url: str) -> str:
+        parse_base(url)
+        return url.rstrip("/")
+
+
+class ExternalEndpointSpec(Spec):
+    """Models that somebody else serves, called with your credential."""
+
+    upstreams: list[Upstream] = Field(min_length=1, max_length=MAX_UPSTREAMS)
+    timeout_seconds: float = Field(60.0, gt=0, le=3600, description="Until the first byte of an answer.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> ExternalEndpointSpec:
+        names = [upstream.name for upstream in self.upstreams]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two upstreams are called {twice[0]!r}; give each a name of its own")
+        return self
+
+
+class UpstreamStatus(_Part):
+    """What a look at one upstream found. `url` holds no credential, `models` are the names that it is called by."""
+
     name: str
-    model: str
-    served_as: str
-    replicas: tuple[Replica, ...] = ()
-    created_at: int = 0
-    task: str | None = None
-    dialect: Dialect = "openai"
-    wakes: bool = False
-    max_concurrency: int = 0
-    max_queue: int = 0
-    timeout: float | None = None
-    max_output_tokens: int = 4096
-    expansion: float = 1.0
-    template_tokens: int = 256
+    url: str
+    models: list[str] = Field(default_factory=list)
+    phase: Literal["Ready", "Failed"]
+    error_message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """A route's use of a target.
-
-    Args:
-        weight: its share under `weighted`; 0 means only when nothing else is left.
-        served_as, model: the target's own, or what the route maps them to (`model` is the name it is priced under).
-    """
-
-    target: Target
-    served_as: str
-    model: str
-    weight: int = 1
+class ExternalEndpointStatus(Status):
+    upstream_status: list[UpstreamStatus] = Field(default_factory=list)
+    checked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CachePolicy:
-    """Exact answers kept per tenant: for `ttl` seconds, at most `max_bytes` in all of one process."""
+EXTERNAL_ENDPOINT = Kind(
+    "ExternalEndpoint",
+    plural="external-endpoints",
+    short="ee",
+    schema=SCHEMA,
+    levels=EVERYWHERE,
+    inherited=True,
+    spec=ExternalEndpointSpec,
+    status=ExternalEndpointStatus,
+    columns=("status.checked_at",),
+    phases=("Pending", "Running", "Degraded", "Failed", "Deleting"),
+    description="Models of an external provider, called through the gateway.",
+)
+ExternalEndpoint: TypeAlias = Resource[ExternalEndpointSpec, ExternalEndpointStatus]
 
-    ttl: float
-    max_bytes: int
+
+# --- Route -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Route:
-    """A model name and what answers to it. An endpoint without a route of its own has one made for it.
+class RouteTarget(_Part):
+    endpoint: Annotated[str | None, Ref("Endpoint"), _REFERENCE] = Field(None, description="An endpoint of ours.")
+    external: Annotated[str | None, Ref("ExternalEndpoint"), _REFERENCE] = Field(
+        None, description="An external endpoint; `model` names what it exposes."
+    )
+    model: PublicName | None = Field(None, description="With `external`: one of its model_mapping.")
+    weight: int = Field(1, ge=0, le=1000, description="Its share; 0 means only when nothing else is left.")
+    served_as: UpstreamName | None = Field(
+        None, description="What the upstream is told the model is called; needs the target's update permission."
+    )
+    price_as: PublicName | None = Field(
+        None, description="The model whose prices apply; set by whoever keeps the price book."
+    )
+    timeout_seconds: float | None = Field(None, gt=0, le=3600, description="Until the first byte of an answer.")
+    max_concurrency: int = Field(0, ge=0, le=100_000, description="Requests at once from one host; 0: the target's.")
+    max_queue: int = Field(0, ge=0, le=100_000, description="How many more may wait for their turn.")
 
-    Args:
-        uid: the Route's, or the endpoint's.
-        scope, name: callers at `scope` write `name` as `model`; with `inherited`, callers below do too.
-        tries: how many upstreams a request may be sent to before a first byte came back.
-    """
-
-    uid: UUID
-    scope: str
-    name: str
-    legs: tuple[Leg, ...]
-    strategy: Strategy = "least_loaded"
-    inherited: bool = False
-    tries: int = 3
-    cache: CachePolicy | None = None
-    created_at: int = 0
+    @model_validator(mode="after")
+    def _names_one(self) -> RouteTarget:
+        if (self.endpoint is None) == (self.external is None):
+            raise ValueError("names none or two of 'endpoint' and 'external'; name one")
+        if self.external is not None and self.model is None:
+            raise ValueError("'external' needs 'model'; name one that the external endpoint exposes")
+        if self.endpoint is not None and self.model is not None:
+            raise ValueError("'model' goes with 'external'; an endpoint has one model (see served_as)")
+        return self
 
     @property
-    def task(self) -> str | None:
-        """What it is for; None where its targets do not say, or not the same."""
-        tasks = {leg.target.task for leg in self.legs}
-        return tasks.pop() if len(tasks) == 1 else None
+    def label(self) -> str:
+        """How the target is written in messages and in the status."""
+        return f"endpoint {self.endpoint}" if self.endpoint else f"external {self.external}: {self.model}"
 
 
-def route_to(target: Target) -> Route:
-    """The route of an endpoint that is called by its own name."""
-    leg = Leg(target, target.served_as, target.model)
-    return Route(target.uid, target.scope, target.name, (leg,), created_at=target.created_at)
+class CacheChoice(_Part):
+    ttl_seconds: float = Field(300.0, gt=0, le=604_800, description="How long an answer is given again.")
+    max_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, le=1024**3, description="Of all answers kept, in each gateway process."
+    )
 
 
-class RouteSource(Protocol):
-    """Where routes come from: composed in `app` of Routes, endpoints and external endpoints."""
+class RouteSpec(Spec):
+    """A model's name, and what answers to it."""
 
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds whose changes make `load_routes` answer differently."""
+    model: PublicName | None = Field(
+        None, description="What callers write as `model`, such as gpt-4o; metadata.name when left out."
+    )
+    targets: list[RouteTarget] = Field(min_length=1, max_length=MAX_TARGETS)
+    strategy: Strategy = Field("weighted", description="How a target is chosen.")
+    tries: int = Field(3, ge=1, le=10, description="Upstreams asked, at most, until one begins to answer.")
+    cache: CacheChoice | None = Field(None, description="Give the exact answer of an equal request again; off if null.")
 
-    async def load_routes(self) -> Sequence[Route]:
-        """Every route of the installation, made ones included; raises what its database raises."""
+
+class TargetHealth(_Part):
+    """How one target of a Route stands."""
+
+    target: str
+    healthy: bool
+    reason: str = ""
+    message: str = ""
 
 
-class RouteTable:
-    """(key scope, model name) → route."""
+class RouteStatus(Status):
+    targets: list[TargetHealth] = Field(default_factory=list)
 
-    __slots__ = ("_by_name", "routes")
 
-    def __init__(self, routes: Iterable[Route] = ()) -> None:
-        """Where an endpoint's own name and a Route's are the same at one scope, the later one counts: the Route."""
-        self._by_name = {(route.scope, route.name): route for route in routes}
-        self.routes = tuple(sorted(self._by_name.values(), key=lambda route: (route.scope, route.name)))
+ROUTE = Kind(
+    "Route",
+    plural="routes",
+    short="rt",
+    schema=SCHEMA,
+    levels=EVERYWHERE,
+    inherited=True,
+    spec=RouteSpec,
+    status=RouteStatus,
+    columns=("spec.model", "spec.strategy"),
+    phases=("Pending", "Ready", "Degraded", "Failed", "Deleting"),
+    description="A model name that callers use, and the targets that answer to it.",
+)
+DeclaredRoute: TypeAlias = Resource[RouteSpec, RouteStatus]
 
-    def resolve(self, scope: str, model: str) -> Route | None:
-        """The route that a key at `scope` means by `model`.
 
-        A bare name there; else one that is inherited, the nearest scope above first; else `path/name` below.
-        """
-        by_name = self._by_name
-        found = by_name.get((scope, model))
-        if found is not None:
-            return found
-        above = scope
-        while above:
-            above = above.rpartition(".")[0]
-            found = by_name.get((above, model))
-            if found is not None and found.inherited:
-                return found
-        path, slash, name = model.rpartition("/")
-        return by_name.get((path, name)) if slash and covers(scope, path) else None
+def public_name(route: Resource[Any, Any]) -> str:
+    """What callers write as `model`."""
+    return str(route.spec.model or route.name)
 
-    def names(self, scope: str) -> Iterator[tuple[str, Route]]:
-        """(model name, route) of everything that `resolve` finds from `scope`, each under its shortest name."""
-        for route in self.routes:
-            if route.scope == scope:
-                yield route.name, route
-            elif covers(scope, route.scope):
-                yield f"{route.scope}/{route.name}", route
-            elif route.inherited and covers(route.scope, scope) and self.resolve(scope, route.name) is route:
-                yield route.name, route
 
-    def replicas(self) -> Iterator[Replica]:
-        """Every replica of every target."""
-        for route in self.routes:
-            for leg in route.legs:
-                yield from leg.target.replicas
+# --- what they ask of the outside --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One upstream to look at: where it is, whose API it speaks, and the credential to show it."""
+
+    url: str
+    dialect: Dialect
+    auth: Literal["bearer", "api_key"]
+    credential: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look at an upstream found. `models` is None where it lists none; `problem` is empty when all is well."""
+
+    models: frozenset[str] | None = None
+    problem: str = ""
+
+
+class Prober(Protocol):
+    """Asks an upstream for its models."""
+
+    async def look(self, probe: Probe) -> Finding:
+        """Never raises for what the upstream does; takes at most some seconds. No credential is in what it answers."""
+
+
+class EndpointHealth(Protocol):
+    """How an endpoint of ours stands; whoever runs endpoints answers."""
+
+    async def of(self, ctx: Context, path: str, name: str) -> tuple[bool, str]:
+        """(whether it can serve, what a user should know)."""
+
+
+def credential_pointer(upstream: Upstream) -> str:
+    """Under which the vault keeps an upstream's credential."""
+    return f"upstreams[{upstream.name}].auth.credential"
+
+
+def probe_of(upstream: Upstream, credential: str) -> Probe:
+    """What to look at for one upstream of a spec."""
+    return Probe(upstream.url, upstream.dialect, upstream.auth.type, credential)
+
+
+def judge(upstream: Upstream, finding: Finding) -> UpstreamStatus:
+    """An upstream's status. A model that it does not list is told; it may be served all the same."""
+    missing = sorted(set(upstream.model_mapping.values()) - finding.models) if finding.models is not None else []
+    message = finding.problem
+    if not message and missing:
+        message = f"it does not list {', '.join(missing[:5])}" + (" and others" if len(missing) > 5 else "")
+    return UpstreamStatus(
+        name=upstream.name,
+        url=upstream.url,
+        models=sorted(upstream.model_mapping),
+        phase="Failed" if finding.problem else "Ready",
+        error_message=message,
+    )
+
+
+def split_reference(reference: str, scope: str) -> tuple[str, str]:
+    """(path, name) of a reference made at `scope`: `name`, or `path/name` with `-` for the operator's."""
+    path, slash, name = reference.rpartition("/")
+    if not slash:
+        return scope, reference
+    return ("" if path == "-" else path), name

@@ -1,0 +1,166 @@
+"""Use cases around routes: refuse what must not be, tell the gateway what is called, check a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from ironworks.products.tokenfactory.routing import store
+from ironworks.products.tokenfactory.routing.addresses import AddressPolicy, parse_base, private_address
+from ironworks.products.tokenfactory.routing.assembly import Declared
+from ironworks.products.tokenfactory.routing.declarations import INVOKE, PRICE, TEST
+from ironworks.products.tokenfactory.routing.model import (
+    EXTERNAL_ENDPOINT,
+    ROUTE,
+    DeclaredRoute,
+    ExternalEndpoint,
+    ExternalEndpointSpec,
+    Prober,
+    RouteTarget,
+    UpstreamStatus,
+    judge,
+    probe_of,
+    split_reference,
+)
+from ironworks.shared import telemetry
+from ironworks.shared.context import Context
+from ironworks.shared.documents import too_many
+from ironworks.shared.errors import Conflict, Forbidden, IronworksError, Unavailable, field_problem
+from ironworks.shared.http import Call
+from ironworks.shared.kind import MASK
+from ironworks.shared.path import covers, show_path
+from ironworks.shared.resources import Change, admits, load
+
+log = telemetry.logger(__name__)
+
+CHECK_WITHIN: Final = 25.0
+"""Seconds that a check of a stored external endpoint may take; a worker makes it."""
+_LOOK: Final = 0.25
+
+Problems = list[dict[str, str]]
+
+
+# --- what may be declared ----------------------------------------------------------------------------------------
+
+
+@admits(EXTERNAL_ENDPOINT)
+async def admit_external_endpoint(ctx: Context, change: Change[ExternalEndpoint], policy: AddressPolicy) -> None:
+    """Refuse an address that no upstream may have. What a name resolves to is looked at by whoever connects."""
+    if change.new is not None and (problems := address_problems(change.new.spec, policy)):
+        raise too_many(problems)
+
+
+def address_problems(spec: ExternalEndpointSpec, policy: AddressPolicy) -> Problems:
+    """One for each upstream whose URL holds an address that it must not have."""
+    found = []
+    for index, upstream in enumerate(spec.upstreams):
+        literal = parse_base(upstream.url).literal
+        if literal is not None and not policy.permits(literal):
+            field = f"spec.upstreams[{index}].url"
+            found.append(
+                field_problem(field, private_address(str(literal)), "give a public address, or ask the operator")
+            )
+    return found
+
+
+@admits(ROUTE)
+async def admit_route(ctx: Context, change: Change[DeclaredRoute]) -> None:
+    """Refuse a target that its writer may not call, map or price so. What was there before is not asked about again."""
+    if change.new is None:
+        return
+    before = [_facts(target) for target in change.old.spec.targets] if change.old else []
+    problems: Problems = []
+    for index, target in enumerate(change.new.spec.targets):
+        if _facts(target) not in before:
+            problems += await _target_problems(ctx, change.new.path, target, f"spec.targets[{index}]")
+    if problems:
+        raise too_many(problems)
+
+
+def _facts(target: RouteTarget) -> tuple[Any, ...]:
+    """What a right is needed for: where it goes, as what, at which price."""
+    return target.endpoint, target.external, target.model, target.served_as, target.price_as
+
+
+async def _target_problems(ctx: Context, place: str, target: RouteTarget, field: str) -> Problems:
+    """Raises Forbidden where the writer lacks a right, which is no problem of the document."""
+    path, name = split_reference(target.endpoint or target.external or "", place)
+    await _require(ctx, INVOKE, place if covers(path, place) and target.external else path, field)
+    if target.served_as is not None:
+        kind = "endpoint" if target.endpoint else "external-endpoint"
+        await _require(ctx, f"{kind}:update", path, f"{field}.served_as")
+    if target.price_as is not None:
+        await _require(ctx, PRICE, "", f"{field}.price_as")
+    if target.external is None:
+        return []
+    external: ExternalEndpoint = await load(ctx, EXTERNAL_ENDPOINT, path, name)
+    exposed = sorted({model for upstream in external.spec.upstreams for model in upstream.model_mapping})
+    if target.model in exposed:
+        return []
+    known = ", ".join(exposed[:20]) + (", …" if len(exposed) > 20 else "")
+    return [field_problem(f"{field}.model", f"{target.model!r} is not exposed by {external.full_name}", f"use {known}")]
+
+
+async def _require(ctx: Context, permission: str, place: str, field: str) -> None:
+    if not await ctx.allows(permission, place):
+        where = show_path(place)
+        raise Forbidden(
+            f"{field}: this needs the permission {permission!r} at {where!r}; leave it out, or ask somebody who has it",
+            permission=permission, scope=where, field=field,
+        )  # fmt: skip
+
+
+# --- what the gateway is told ------------------------------------------------------------------------------------
+
+
+async def list_declared(ctx: Context) -> Declared:
+    """Every route and external endpoint, with credentials. For the gateway's role.
+
+    An external endpoint whose credentials do not open is left out: it must not keep the others from being found.
+    """
+    externals = []
+    for external in await store.fetch_live(ctx, EXTERNAL_ENDPOINT):
+        try:
+            externals.append((external, await ctx.services.vault.get(ctx, external.uid)))
+        except IronworksError as problem:
+            log.error("credentials do not open", external_endpoint=external.full_name, problem=str(problem))
+    return Declared(await store.fetch_live(ctx, ROUTE), externals)
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+async def test_spec(prober: Prober, policy: AddressPolicy, spec: ExternalEndpointSpec) -> list[UpstreamStatus]:
+    """Look at every upstream of a spec that is not stored. Raises Invalid for `***` and for a private address."""
+    problems = address_problems(spec, policy)
+    for index, upstream in enumerate(spec.upstreams):
+        if upstream.auth.credential == MASK:
+            field = f"spec.upstreams[{index}].auth.credential"
+            remedy = "give the credential; a stored one is checked by …/external-endpoints/{name}:test"
+            problems.append(
+                field_problem(field, f"{MASK} stands for a stored secret, and nothing is stored here", remedy)
+            )
+    if problems:
+        raise too_many(problems)
+    findings = await asyncio.gather(*(prober.look(probe_of(u, u.auth.credential or "")) for u in spec.upstreams))
+    return [judge(upstream, finding) for upstream, finding in zip(spec.upstreams, findings, strict=True)]
+
+
+async def test_stored(call: Call, path: str, name: str) -> list[UpstreamStatus]:
+    """Have a worker look at a stored external endpoint, whose credentials the API cannot open; tell what it found.
+
+    Raises NotFound, Forbidden, Conflict (it is being deleted), Unavailable when no worker comes to it in time.
+    """
+    async with call.transaction() as ctx:
+        external: ExternalEndpoint = await load(ctx, EXTERNAL_ENDPOINT, path, name)
+        await ctx.require(TEST, path)
+        if not await store.request_check(ctx, external.uid):
+            raise Conflict(f"{external.full_name} is being deleted")
+    before, deadline = external.status.checked_at, asyncio.get_running_loop().time() + CHECK_WITHIN
+    while asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(_LOOK)
+        async with call.transaction() as ctx:
+            external = await load(ctx, EXTERNAL_ENDPOINT, path, name)
+        if external.status.checked_at != before:
+            return list(external.status.upstream_status)
+    raise Unavailable("no worker has looked at it yet; see `ironworks status`, and try again")

@@ -1,0 +1,26 @@
+"""Routing's SQL: what the gateway reads, and the request to look at an external endpoint now."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from ironworks.shared.context import Context
+from ironworks.shared.kind import Kind, Resource
+from ironworks.shared.rendering import rendered
+
+
+async def fetch_live(ctx: Context, kind: Kind, uid: UUID | None = None) -> list[Resource[Any, Any]]:
+    """Resources of `kind` that are not being deleted, by path and name; or the one of that uid."""
+    rows = await ctx.db.fetch(
+        f"select {rendered(kind)} from {kind.table} t"
+        " where t.deletion_timestamp is null and ($1::uuid is null or t.uid = $1) order by t.path, t.name",
+        uid,
+    )
+    return [kind.parse(row[0]) for row in rows]
+
+
+async def request_check(ctx: Context, uid: UUID) -> bool:
+    """Have an external endpoint looked at now; False where the caller may not ask for it."""
+    asked: bool = await ctx.db.fetchval("select tokenfactory_routing.request_check($1)", uid)
+    return asked
