@@ -1,7 +1,8 @@
 """One caller's connection: HTTP/1.1 by llhttp in its strict mode, one request at a time, the next ones waiting.
 
 llhttp refuses what is ambiguous (Content-Length beside Transfer-Encoding, duplicates of either, folded headers, bare
-line feeds); this adds what it leaves open: duplicate Host, Authorization or Content-Type, sizes and times.
+line feeds); this adds what it leaves open: duplicate Host, Authorization or Content-Type, sizes and times. A head that
+comes again byte for byte is not parsed again (`heads.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import httptools
 from ironworks.products.tokenfactory.gateway import operations, wire
 from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.exchange import NEVER, Exchange
+from ironworks.products.tokenfactory.gateway.heads import KnownRequest, Request, learn_request
 from ironworks.products.tokenfactory.gateway.model import Refusal, malformed
 from ironworks.shared import telemetry
 
@@ -28,38 +30,9 @@ LINGER = 2.0
 ON_ITS_WAY = 1.0
 """How soon after connecting a first request is sure to come, on a machine that is busy."""
 WRITE_HIGH = 256 * 1024
+LESSONS = 32
+"""How many heads of one connection are remembered, each in the place of the last: some callers' are never the same."""
 _SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"expect", b"x-request-id"})
-
-
-class Request:
-    """What a caller sent. `began` is on the loop's clock; `path` has no query; `refusal` is what is wrong with it."""
-
-    __slots__ = (
-        "began",
-        "body",
-        "client_id",
-        "headers",
-        "http10",
-        "id",
-        "id_bytes",
-        "keep_alive",
-        "method",
-        "refusal",
-        "url",
-    )
-
-    def __init__(self, request_id: str, began: float) -> None:
-        self.id = request_id
-        self.id_bytes = request_id.encode()
-        self.began = began
-        self.client_id: str | None = None
-        self.method = b""
-        self.url = b""
-        self.headers: dict[bytes, bytes] = {}
-        self.body: bytes | bytearray = b""
-        self.keep_alive = True
-        self.http10 = False
-        self.refusal: Refusal | None = None
 
 
 class ClientConnection(asyncio.Protocol):
@@ -72,6 +45,9 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._parser = httptools.HttpRequestParser(self)
         self._incoming: Request | None = None
+        self._known: KnownRequest | None = None
+        self._parsed: Request | None = None
+        self._lessons = LESSONS
         self._unparsed = 0
         self._head_size = 0
         self._in_head = True
@@ -102,6 +78,25 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        fresh = self._incoming is None
+        known = self._known
+        if known is not None and fresh and not self._busy and not self._paused_writing:
+            body = known.frame.body_of(data)
+            if body is not None and len(body) <= self._core.settings.max_body:
+                self._dispatch(known.again(self._core.ids.new(), self._core.now(), body))
+                return
+        self._parse(data)
+        if fresh and self._parsed is not None and self._incoming is None:
+            self._learn(data, self._parsed)
+
+    def _learn(self, data: bytes, request: Request) -> None:
+        self._parsed = None
+        if self._lessons and not self._deaf:
+            self._lessons -= 1
+            self._known = learn_request(data, request)
+
+    def _parse(self, data: bytes) -> None:
+        self._parsed = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -232,6 +227,9 @@ class ClientConnection(asyncio.Protocol):
         self._incoming = None
         self._in_head = True
         request.keep_alive = self._parser.should_keep_alive()
+        if not request.keep_alive:
+            self._known = None  # llhttp takes nothing more
+        self._parsed = request
         self._accept(request)
 
     # one request after the other
@@ -341,22 +339,25 @@ class ClientConnection(asyncio.Protocol):
 
     # answers
 
-    def _head(self, request: Request, status: int, content_type: bytes) -> list[bytes]:
-        elapsed = int((self._core.now() - request.began) * 1000)
-        keep_alive = request.keep_alive and not self._core.draining
-        head = [
+    def _head(self, request: Request, status: int, content_type: bytes) -> bytes:
+        core = self._core
+        elapsed = int((core.now() - request.began) * 1000)
+        plain = request.client_id is None and request.keep_alive and not request.http10 and not core.draining
+        return b"%b%bcontent-type: %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b" % (
             wire.status_line(status),
-            self._core.date,
-            b"content-type: %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n"
-            % (content_type, request.id_bytes, elapsed),
-        ]
-        if request.client_id is not None:
-            head.append(b"x-client-request-id: %b\r\n" % request.client_id.encode())
-        if not keep_alive:
-            head.append(b"connection: close\r\n")
-        elif request.http10:
-            head.append(b"connection: keep-alive\r\n")
-        return head
+            core.date,
+            content_type,
+            request.id_bytes,
+            elapsed,
+            b"" if plain else self._unusual(request),
+        )
+
+    def _unusual(self, request: Request) -> bytes:
+        """Header lines that few answers have."""
+        line = b"" if request.client_id is None else b"x-client-request-id: %b\r\n" % request.client_id.encode()
+        if not request.keep_alive or self._core.draining:
+            return line + b"connection: close\r\n"
+        return line + b"connection: keep-alive\r\n" if request.http10 else line
 
     def respond(
         self, request: Request, status: int, body: bytes, content_type: bytes = wire.JSON, extra: bytes = b""
@@ -365,10 +366,8 @@ class ClientConnection(asyncio.Protocol):
         if self._closed:
             return
         head = self._head(request, status, content_type)
-        head.append(b"%bcontent-length: %d\r\n\r\n" % (extra, len(body)))
-        if request.method != b"HEAD":
-            head.append(body)
-        self._transport.write(b"".join(head))
+        shown = body if request.method != b"HEAD" else b""
+        self._transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, extra, len(body), shown))
         self._next(request.keep_alive)
 
     def refuse(self, request: Request, refusal: Refusal) -> None:
@@ -380,17 +379,16 @@ class ClientConnection(asyncio.Protocol):
             extra += b"allow: %b\r\n" % refusal.allow
         self.respond(request, refusal.status, operations.show_refusal(request, refusal), extra=extra)
 
-    def begin_stream(self, request: Request) -> None:
-        """The head of an event stream; chunked, or ended by closing for HTTP/1.0."""
+    def begin_stream(self, request: Request, extra: bytes = b"") -> None:
+        """The head of an event stream; chunked, or ended by closing for HTTP/1.0. `extra` are further header lines."""
         self._chunked = not request.http10
         if request.http10:
             request.keep_alive = False
         self._streaming = request
         head = self._head(request, 200, b"text/event-stream; charset=utf-8")
-        head.append(b"cache-control: no-cache\r\n")
-        head.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n")
+        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         if not self._closed:
-            self._transport.write(b"".join(head))
+            self._transport.write(b"%b%bcache-control: no-cache\r\n%b\r\n" % (head, extra, framing))
 
     def write_stream(self, data: bytes) -> None:
         """Events, as they come."""

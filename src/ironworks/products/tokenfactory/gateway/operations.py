@@ -23,7 +23,8 @@ from ironworks.shared import telemetry
 from ironworks.shared.path import show_path
 
 if TYPE_CHECKING:
-    from ironworks.products.tokenfactory.gateway.client import ClientConnection, Request
+    from ironworks.products.tokenfactory.gateway.client import ClientConnection
+    from ironworks.products.tokenfactory.gateway.heads import Request
 
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 
