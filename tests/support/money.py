@@ -27,6 +27,13 @@ _DECLARED = {
     "platform.pricing": PRICING,
     "platform.billing": BILLING,
 }
+_SCOPES = """
+insert into platform_tenancy.node_path (path, uid, kind, external_id, phase)
+select path::ltree, gen_random_uuid(), (array['Account', 'Platform', 'Tenant'])[least(nlevel(path::ltree), 3)],
+       case nlevel(path::ltree) when 2 then substr(md5(path), 1, 10) end, 'active'
+from unnest(array['acme', 'acme.shop', 'acme.shop.eu', 'acme.shop.us', 'rival', 'rival.app', 'rival.shop']) as path
+"""
+"""That these scopes exist, without what makes them."""
 TABLES = (
     "platform_metering.usage_claim",
     "platform_metering.usage_event",
@@ -58,6 +65,7 @@ def usage(event_id: str = "req_1", tokens: Sequence[int] = (100, 20, 30), **chan
 async def money_world(place: TestDatabase, *, prices: bool = True) -> AsyncIterator[LowerWorld]:
     """A world with the default prices, or with an empty price book."""
     async with lower_world(place, _DECLARED) as world:
+        await world.admin(_SCOPES)
         if prices:
             async with world.system("worker") as ctx:
                 await pricing.seed_default_prices(ctx)
@@ -101,11 +109,12 @@ async def check_books(world: LowerWorld) -> None:
     )
     for line in await world.query(
         """
-        select l.quantity, l.amount_nano, p.unit_price, p.meter = l.meter and p.currency = l.currency as fits
+        select l.meter, l.quantity, l.amount_nano, p.unit_price, p.meter as priced_as, p.currency = l.currency as fits
         from platform_pricing.rated_line l join platform_pricing.price p on p.id = l.price_id
         """
     ):
         assert line["fits"]
+        assert line["priced_as"] in (line["meter"], pricing.FALLBACKS.get(line["meter"]))
         assert line["amount_nano"] == pricing.nano_amount(line["quantity"], line["unit_price"])
     assert not await world.query(
         """

@@ -151,8 +151,12 @@ async def test_usage_without_a_price_waits_and_is_charged_once_when_there_is_one
         assert await contents(world) == before
         async with world.acting(operator) as ctx:
             explained = await billing.explain_request(ctx, "a")
-        assert ([line.amount_nano for line in explained.lines], len(explained.unrated)) == ([10**9], 2)
-        assert await owed(world, operator, "") == 2 * 10**9
+        assert [(line.meter, line.amount_nano) for line in explained.lines] == [
+            ("cached_input_tokens", 2 * 10**8),
+            ("input_tokens", 10**9),
+        ]
+        assert [line.measured.meter for line in explained.unrated] == ["output_tokens"]
+        assert await owed(world, operator, "") == 2 * 12 * 10**8
         await check_books(world)
 
 
@@ -165,8 +169,8 @@ async def test_an_absurd_cost_waits_for_a_person(world: LowerWorld, payer: Actor
     await charge_waiting_usage(await world.database("worker"))
     async with world.acting(payer) as ctx:
         explained = await billing.explain_request(ctx, "a")
-    assert [(u.measured.quantity, u.reason) for u in explained.unrated] == [(100, "over_limit")]
-    assert await owed(world, payer, "acme") == 13_000 + 23_000
+    assert [(u.measured.quantity, u.reason) for u in explained.unrated] == [(20, "over_limit"), (100, "over_limit")]
+    assert await owed(world, payer, "acme") == 12_000 + 23_000
     await check_books(world)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ironworks.platform import pricing
 from ironworks.platform.billing.routes import router as billing_router
 from ironworks.platform.metering.routes import router as metering_router
 from ironworks.platform.pricing.routes import router as pricing_router
@@ -101,6 +102,12 @@ async def test_a_balance_holds_everything_below(world: LowerWorld, call: Caller)
     assert [[money["nano"] for money in each] for each in owed] == [[23_000], [46_000], [46_000], []]
 
 
+async def test_a_scope_that_never_was_is_not_found(call: Caller) -> None:
+    for path in ("usage", "usage/requests", "usage/set-aside", "balance"):
+        assert (await call("operator", f"scopes/no.where/{path}", status=404))["error"]["code"] == "NOT_FOUND"
+        await call("operator", f"scopes/rival/{path}")
+
+
 async def test_usage_in_groups_and_pages(world: LowerWorld, call: Caller) -> None:
     await charge(world, *(usage(f"r{n}") for n in range(5)), usage("x", quantities={"bananas": 2}))
     summary = await call("tenant", f"scopes/{TENANT}/usage?group_by=day&{PERIOD}")
@@ -148,9 +155,14 @@ async def test_the_operator_changes_a_price_and_everyone_reads_it(call: Caller) 
     await call("tenant", "prices", body, 403)
     items = (await call("nobody", "prices"))["items"]
     assert created["id"] in {item["id"] for item in items}
-    assert len(items) == 4
+    assert len(items) == len(pricing.DEFAULT_PRICES) + 1
     in_force = (await call("nobody", f"prices?at={created['valid_from']}"))["items"]
-    assert {item["unit_price"] for item in in_force} == {"0.0000001", "0.00000005", "0.0000006"}
+    tokens = {item["meter"]: item["unit_price"] for item in in_force if item["meter"].endswith("_tokens")}
+    assert tokens == {
+        "input_tokens": "0.0000001",
+        "cached_input_tokens": "0.00000005",
+        "output_tokens": "0.0000006",
+    }
 
 
 BAD_PRICES: list[tuple[dict[str, Any], str]] = [

@@ -92,7 +92,7 @@ async def test_only_the_operators_people_add_prices(world: LowerWorld) -> None:
                 " values ('input_tokens', '*', 'USD', 0, now(), 'me')"
             )
     async with world.acting(tenant) as ctx:
-        assert len(await pricing.list_prices(ctx)) == 3
+        assert len(await pricing.list_prices(ctx)) == len(pricing.DEFAULT_PRICES)
 
 
 async def test_two_versions_at_once_do_not_price_one_moment_twice(world: LowerWorld, operator: Actor) -> None:

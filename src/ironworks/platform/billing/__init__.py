@@ -7,7 +7,7 @@ Invariants: a usage event is charged once, whole or not at all, however often an
 handed in; the amounts of a transfer's rated lines add up to the transfer.
 """
 
-from ironworks.platform.billing.model import Explanation, ScopeBalance, UsageInput
+from ironworks.platform.billing.model import Charged, Explanation, ScopeBalance, UsageInput
 from ironworks.platform.billing.service import (
     MAX_BATCH,
     charge_usage,
@@ -19,6 +19,7 @@ from ironworks.platform.billing.service import (
 
 __all__ = [
     "MAX_BATCH",
+    "Charged",
     "Explanation",
     "ScopeBalance",
     "UsageInput",

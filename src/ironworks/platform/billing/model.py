@@ -41,6 +41,30 @@ class ScopeBalance:
     owed_nano: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What one usage event, recorded by this call, cost.
+
+    Args:
+        cost_nano: in nano-units of `currency`; the sum of its rated lines.
+        waiting: some quantity of it has no amount yet, and will be charged when it has a price.
+    """
+
+    event_id: str
+    cost_nano: int
+    currency: str = pricing.CURRENCY
+    waiting: bool = False
+
+
+def charges_of(events: Sequence[UsageInput], rating: pricing.Rating) -> list[Charged]:
+    """The cost of each event, in their order."""
+    costs: dict[str, int] = defaultdict(int)
+    for line in rating.lines:
+        costs[line.usage_event_id] += line.amount_nano
+    waiting = {line.measured.usage_event_id for line in rating.unrated}
+    return [Charged(event.id, costs.get(event.id, 0), waiting=event.id in waiting) for event in events]
+
+
 def transfers_for(lines: Sequence[pricing.RatedLine], correlation: str) -> dict[tuple[str, str], ledger.NewTransfer]:
     """One transfer per (scope, currency) that owes something: from the tenant's receivable to the operator's revenue.
 

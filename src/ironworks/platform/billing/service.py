@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import ledger, metering, pricing
-from ironworks.platform.billing.model import Explanation, ScopeBalance, UsageInput, transfers_for
+from ironworks.platform import ledger, metering, pricing, tenancy
+from ironworks.platform.billing.model import Charged, Explanation, ScopeBalance, UsageInput, charges_of, transfers_for
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound
 
@@ -16,8 +16,10 @@ MAX_BATCH: Final = 10_000
 WAITING_BATCH: Final = 1000
 
 
-async def charge_usage(ctx: Context, batch: Sequence[UsageInput]) -> None:
+async def charge_usage(ctx: Context, batch: Sequence[UsageInput]) -> list[Charged]:
     """Record, rate and post a batch, whole or not at all; what was charged before changes nothing.
+
+    Returns what was charged now, in the batch's order: an event that was charged before, or was set aside, is absent.
 
     Runs as the gateway, for tenants of every kind in one batch; hundreds of events per call are cheapest. Safe from
     several processes at once with overlapping batches. Call it once per transaction (see metering.record_usage).
@@ -26,7 +28,9 @@ async def charge_usage(ctx: Context, batch: Sequence[UsageInput]) -> None:
     if len(batch) > MAX_BATCH:
         raise ValueError(f"{len(batch)} usage events at once: hand in at most {MAX_BATCH}")
     recorded = await metering.record_usage(ctx, batch)
-    await _post(ctx, await pricing.rate_usage(ctx, recorded))
+    rating = await pricing.rate_usage(ctx, recorded)
+    await _post(ctx, rating)
+    return charges_of(recorded, rating)
 
 
 async def charge_waiting(ctx: Context) -> int:
@@ -82,7 +86,12 @@ async def explain_transfer(
 
 
 async def get_scope_balance(ctx: Context, path: str) -> ScopeBalance:
-    """What the tenants at and below `path` owe; an account's balance is that of everything under it."""
+    """What the tenants at and below `path` owe; an account's balance is that of everything under it.
+
+    Raises NotFound for a scope that never existed.
+    """
     balances = await ledger.get_balances(ctx, path)
+    if not balances:
+        await tenancy.require_scope(ctx, path)
     owed = {b.currency: b.amount_nano for b in balances if b.purpose is ledger.Purpose.RECEIVABLE}
     return ScopeBalance(path, owed)

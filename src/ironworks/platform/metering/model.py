@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from ironworks.shared.context import to_json
@@ -18,14 +18,26 @@ from ironworks.shared.path import parse_path
 
 INPUT_TOKENS: Final = "input_tokens"
 CACHED_INPUT_TOKENS: Final = "cached_input_tokens"
+INPUT_AUDIO_TOKENS: Final = "input_audio_tokens"
 OUTPUT_TOKENS: Final = "output_tokens"
+REASONING_TOKENS: Final = "reasoning_tokens"
+OUTPUT_AUDIO_TOKENS: Final = "output_audio_tokens"
+SPEECH_CHARACTERS: Final = "speech_characters"
+AUDIO_SECONDS: Final = "audio_seconds"
+RERANK_DOCUMENTS: Final = "rerank_documents"
+IMAGES: Final = "images"
+CACHED_RESPONSES: Final = "cached_responses"
 
 MAX_QUANTITY: Final = 10**12
 """More than this of anything in one occurrence is a mistake of whoever measured it, not usage."""
 MAX_TEXT: Final = 512
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+@-]{0,199}")
 
-GroupBy: TypeAlias = Literal["model", "key", "tenant", "day"]
+GroupBy: TypeAlias = str
+"""One of `GROUPS`, or `metadata:` and the name of an entry."""
+GROUPS: Final = ("model", "key", "tenant", "route", "endpoint", "user", "day", "hour")
+METADATA: Final = "metadata:"
+GROUP_PATTERN: Final = f"^({'|'.join(GROUPS)}|{METADATA}.{{1,64}})$"
 
 
 class Reason(StrEnum):
@@ -53,7 +65,10 @@ class UsageEvent:
         route: the name the caller used. endpoint_*: what served it; endpoint_scope is a path.
         counted: the quantities come from our own count because the true ones were lost in a crash.
         client_request_id: the caller's own id; deduplicates nothing.
-        dimensions: further words to group by.
+        dimensions: further words to group by, ours. metadata: the caller's own.
+        priced_at: the prices in force at this moment count; None for occurred_at.
+        route_uid: what the caller's name led to. user: the end user that the caller named.
+        cached_answer: an earlier answer was given again, nothing served it.
     """
 
     id: str
@@ -69,13 +84,21 @@ class UsageEvent:
     counted: bool = False
     client_request_id: str | None = None
     dimensions: Mapping[str, str] = field(default_factory=dict)
+    priced_at: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    route_uid: UUID | None = None
+    user: str | None = None
+    cached_answer: bool = False
 
     def content(self) -> dict[str, Any]:
-        """Every field in a form that JSON can hold; equal events have equal content."""
-        aware = self.occurred_at.tzinfo is not None
+        """Every field in a form that JSON can hold; equal events have equal content.
+
+        What came with a later release appears only where it is set: an event that was recorded before it existed
+        keeps its digest, so that handing it in again after an upgrade is no conflict.
+        """
         return {
             "id": self.id,
-            "occurred_at": (self.occurred_at.astimezone(UTC) if aware else self.occurred_at).isoformat(),
+            "occurred_at": _moment(self.occurred_at),
             "scope": self.scope,
             "quantities": {meter: _json_number(q) for meter, q in sorted(self.quantities.items())},
             "model": self.model,
@@ -87,7 +110,18 @@ class UsageEvent:
             "counted": self.counted,
             "client_request_id": self.client_request_id,
             "dimensions": dict(sorted(self.dimensions.items())),
+            **self._later_content(),
         }
+
+    def _later_content(self) -> dict[str, Any]:
+        later = {
+            "priced_at": self.priced_at and _moment(self.priced_at),
+            "metadata": dict(sorted(self.metadata.items())),
+            "route_uid": self.route_uid and str(self.route_uid),
+            "user": self.user,
+            "cached_answer": self.cached_answer,
+        }
+        return {name: value for name, value in later.items() if value}
 
     def digest(self) -> bytes:
         """16 bytes that tell this content from any other under the same id."""
@@ -113,19 +147,32 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class UsageTotal:
-    """One group's sums: quantities per meter over `requests` events. `group` is a model, key uid, path or UTC day."""
+    """One group's sums: quantities per meter over `requests` events.
+
+    `group` is a model, a key's uid, a path, a route's name, `path/name` of an endpoint, an end user, a UTC day
+    (`2026-03-01`) or hour (`2026-03-01T12:00Z`), or a metadata value; empty for events that have none.
+    """
 
     group: str
     requests: int
     quantities: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class GroupedEvent:
+    """Where one event belongs in a grouping."""
+
+    id: str
+    occurred_at: datetime
+    group: str
+
+
 def find_problem(event: UsageEvent, meters: Collection[str]) -> SetAside | None:
     """Why `event` cannot be counted, or None. `meters` are the registered and enabled ones."""
     if not _ID.fullmatch(event.id):
         return SetAside(event, Reason.BAD_ID, "an id is 1 to 200 of letters, digits and . _ : / + @ -")
-    if event.occurred_at.tzinfo is None:
-        return SetAside(event, Reason.BAD_TIME, "occurred_at has no time zone")
+    if event.occurred_at.tzinfo is None or (event.priced_at and event.priced_at.tzinfo is None):
+        return SetAside(event, Reason.BAD_TIME, "occurred_at and priced_at need a time zone")
     if not (_is_path(event.scope) and _is_path(event.endpoint_scope)):
         return SetAside(event, Reason.BAD_SCOPE, "scope and endpoint_scope must be paths")
     if not all(_is_storable(text) for text in _texts(event)):
@@ -138,6 +185,10 @@ def find_problem(event: UsageEvent, meters: Collection[str]) -> SetAside | None:
     return None
 
 
+def _moment(at: datetime) -> str:
+    return (at.astimezone(UTC) if at.tzinfo is not None else at).isoformat()
+
+
 def _json_number(quantity: int) -> int | str:
     """`quantity` itself, or, for what only a faulty measurer hands in (NaN, a huge number), a text that shows it."""
     if type(quantity) is not int:
@@ -146,8 +197,9 @@ def _json_number(quantity: int) -> int | str:
 
 
 def _texts(event: UsageEvent) -> tuple[str, ...]:
-    fixed = (event.model, event.route, event.endpoint_name, event.client_request_id or "")
-    return fixed + tuple(event.dimensions) + tuple(event.dimensions.values())
+    fixed = (event.model, event.route, event.endpoint_name, event.client_request_id or "", event.user or "")
+    words = (*event.dimensions, *event.dimensions.values(), *event.metadata, *event.metadata.values())
+    return fixed + words
 
 
 def _is_storable(text: str) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ironworks.platform.metering import service
-from ironworks.platform.metering.model import GroupBy, Reason, RecordedUsage
+from ironworks.platform.metering.model import GROUP_PATTERN, Reason, RecordedUsage
 from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
@@ -39,7 +39,11 @@ class Period(BaseModel):
 
 
 class SummaryQuery(Period):
-    group_by: GroupBy = "model"
+    group_by: str = Field(
+        "model",
+        pattern=GROUP_PATTERN,
+        description="model, key, tenant, route, endpoint, user, day, hour, or `metadata:` and an entry's name.",
+    )
 
 
 class RequestsQuery(Period):
@@ -53,7 +57,7 @@ class SetAsideQuery(BaseModel):
 
 
 class UsageGroupView(BaseModel):
-    group: str = Field(description="A model, a key's uid, a tenant's path, or a UTC day.")
+    group: str = Field(description="What `group_by` says: a model, a key's uid, a path, …; empty where there is none.")
     requests: int
     quantities: dict[str, int] = Field(description="Meter → sum, in the meter's unit.")
 
@@ -63,7 +67,7 @@ class UsageSummaryView(BaseModel):
     scope: str
     since: datetime = Field(serialization_alias="from")
     until: datetime = Field(serialization_alias="to")
-    group_by: GroupBy
+    group_by: str
     items: list[UsageGroupView]
 
 
@@ -81,6 +85,11 @@ class UsageView(BaseModel):
     counted: bool = Field(description="The quantities are our own count; the true ones were lost in a crash.")
     client_request_id: str | None
     dimensions: dict[str, str]
+    route_uid: UUID | None
+    user: str | None = Field(description="The end user that the caller named.")
+    metadata: dict[str, str] = Field(description="The caller's own words.")
+    cached_answer: bool = Field(description="An earlier answer was given again.")
+    priced_at: datetime | None = Field(description="The moment whose prices count; null: when it occurred.")
 
     @classmethod
     def of(cls, usage: RecordedUsage) -> UsageView:
@@ -99,6 +108,11 @@ class UsageView(BaseModel):
             counted=event.counted,
             client_request_id=event.client_request_id,
             dimensions=dict(event.dimensions),
+            route_uid=event.route_uid,
+            user=event.user,
+            metadata=dict(event.metadata),
+            cached_answer=event.cached_answer,
+            priced_at=event.priced_at,
         )
 
 

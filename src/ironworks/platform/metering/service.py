@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ironworks.platform import registry
+from ironworks.platform import registry, tenancy
 from ironworks.platform.metering import store
 from ironworks.platform.metering.model import (
     GroupBy,
+    GroupedEvent,
     Reason,
     RecordedUsage,
     SetAside,
@@ -29,7 +30,7 @@ async def record_usage(ctx: Context, events: Sequence[UsageEvent]) -> list[Usage
     per transaction: ids are claimed in order within one call, which is what keeps concurrent batches from
     deadlocking.
     """
-    meters = {entry.name for entry in await registry.list_entries(ctx, METER, limit=1000) if entry.usable}
+    meters = await registry.enabled_names(ctx, METER)
     aside = [problem for event in events if (problem := find_problem(event, meters))]
     bad = {id(case.event) for case in aside}
     good = [event for event in events if id(event) not in bad]
@@ -75,17 +76,42 @@ async def list_usage(
     limit: int,
     before: tuple[datetime, str] | None = None,
 ) -> list[RecordedUsage]:
-    """One page of events at and below `path`, newest first; `before` is the last one's (occurred_at, id)."""
-    return await store.list_usage(ctx, path, since, until, limit, before)
+    """One page of events at and below `path`, newest first; `before` is the last one's (occurred_at, id).
+
+    Raises NotFound for a scope that never existed.
+    """
+    found = await store.list_usage(ctx, path, since, until, limit, before)
+    if not found:
+        await tenancy.require_scope(ctx, path)
+    return found
 
 
 async def summarize_usage(
     ctx: Context, path: str, since: datetime, until: datetime, by: GroupBy = "model"
 ) -> list[UsageTotal]:
-    """Sums per group over the events at and below `path` with since <= occurred_at < until."""
-    return await store.total_usage(ctx, path, since, until, by)
+    """Sums per group over the events at and below `path` with since <= occurred_at < until.
+
+    Reads every event of the period. Raises NotFound for a scope that never existed.
+    """
+    totals = await store.total_usage(ctx, path, since, until, by)
+    if not totals:
+        await tenancy.require_scope(ctx, path)
+    return totals
+
+
+async def list_grouped(
+    ctx: Context, path: str, since: datetime, until: datetime, by: GroupBy, before: tuple[datetime, str], limit: int
+) -> list[GroupedEvent]:
+    """One page of events with the group that each belongs to, newest first; `before` as in list_usage."""
+    return await store.list_grouped(ctx, path, since, until, by, before, limit)
 
 
 async def list_set_aside(ctx: Context, path: str, limit: int) -> list[dict[str, Any]]:
-    """What could not be counted at and below `path`, newest first, with what was handed in."""
-    return await store.list_set_aside(ctx, path, limit)
+    """What could not be counted at and below `path`, newest first, with what was handed in.
+
+    Raises NotFound for a scope that never existed.
+    """
+    found = await store.list_set_aside(ctx, path, limit)
+    if not found:
+        await tenancy.require_scope(ctx, path)
+    return found

@@ -9,14 +9,29 @@ from typing import Any
 
 import asyncpg
 
-from ironworks.platform.metering.model import GroupBy, Reason, RecordedUsage, SetAside, UsageEvent, UsageTotal
+from ironworks.platform.metering.model import (
+    METADATA,
+    GroupBy,
+    GroupedEvent,
+    Reason,
+    RecordedUsage,
+    SetAside,
+    UsageEvent,
+    UsageTotal,
+)
 from ironworks.shared.context import Context, to_json
 
-_GROUPS: Mapping[GroupBy, str] = {
+_GROUPS: Mapping[str, str] = {
     "model": "model",
     "key": "coalesce(key_uid::text, '')",
     "tenant": "path",
+    "route": "route",
+    "endpoint": "case endpoint_name when '' then '' else"
+    " coalesce(nullif(endpoint_scope::text, ''), '-') || '/' || endpoint_name end",
+    "user": "coalesce(end_user, '')",
     "day": "to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD')",
+    "hour": "to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:00\"Z\"')",
+    METADATA: "coalesce(metadata ->> $4::text, '')",
 }
 _BELOW = """
     select * from platform_metering.usage_event
@@ -59,13 +74,16 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
         """
         insert into platform_metering.usage_event (
           event_id, occurred_at, scope, quantities, model, route, endpoint_uid, endpoint_name, endpoint_scope,
-          key_uid, counted, client_request_id, dimensions)
+          key_uid, counted, client_request_id, dimensions, priced_at, metadata, route_uid, end_user, cached_answer)
         select id, occurred_at, scope::ltree, quantities::jsonb, model, route, endpoint_uid, endpoint_name,
-               endpoint_scope::ltree, key_uid, counted, client_request_id, dimensions::jsonb
+               endpoint_scope::ltree, key_uid, counted, client_request_id, dimensions::jsonb, priced_at,
+               metadata::jsonb, route_uid, end_user, cached_answer
         from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[],
-                    $8::text[], $9::text[], $10::uuid[], $11::boolean[], $12::text[], $13::text[])
+                    $8::text[], $9::text[], $10::uuid[], $11::boolean[], $12::text[], $13::text[], $14::timestamptz[],
+                    $15::text[], $16::uuid[], $17::text[], $18::boolean[])
           as e (id, occurred_at, scope, quantities, model, route, endpoint_uid, endpoint_name, endpoint_scope,
-                key_uid, counted, client_request_id, dimensions)
+                key_uid, counted, client_request_id, dimensions, priced_at, metadata, route_uid, end_user,
+                cached_answer)
         """,
         [e.id for e in events],
         [e.occurred_at for e in events],
@@ -80,6 +98,11 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
         [e.counted for e in events],
         [e.client_request_id for e in events],
         [to_json(dict(e.dimensions)) for e in events],
+        [e.priced_at for e in events],
+        [to_json(dict(e.metadata)) for e in events],
+        [e.route_uid for e in events],
+        [e.user for e in events],
+        [e.cached_answer for e in events],
     )
 
 
@@ -128,9 +151,10 @@ async def list_usage(
 
 async def total_usage(ctx: Context, path: str, since: datetime, until: datetime, by: GroupBy) -> list[UsageTotal]:
     """Sums over the events at and below `path` in [since, until)."""
+    group, args = _group(by)
     rows = await ctx.db.fetch(
         f"""
-        with part as (select {_GROUPS[by]} as bucket, quantities from ({_BELOW}) e),
+        with part as (select {group} as bucket, quantities from ({_BELOW}) e),
         sums as (select bucket, q.key, sum(q.value::numeric)::text as total
                  from part cross join lateral jsonb_each_text(quantities) q group by bucket, q.key)
         select c.bucket, c.requests,
@@ -141,11 +165,39 @@ async def total_usage(ctx: Context, path: str, since: datetime, until: datetime,
         path,
         since,
         until,
+        *args,
     )
     return [
         UsageTotal(r["bucket"], r["requests"], {meter: int(q) for meter, q in json.loads(r["totals"]).items()})
         for r in rows
     ]
+
+
+async def list_grouped(
+    ctx: Context, path: str, since: datetime, until: datetime, by: GroupBy, before: tuple[datetime, str], limit: int
+) -> list[GroupedEvent]:
+    """Events at and below `path` in [since, until), newest first, older than `before` (time, id), with their group."""
+    group, args = _group(by)
+    last = 3 + len(args)
+    rows = await ctx.db.fetch(
+        f"select event_id, occurred_at, {group} as bucket from ({_BELOW}) e"
+        f" where (occurred_at, event_id) < (${last + 1}, ${last + 2})"
+        f" order by occurred_at desc, event_id desc limit ${last + 3}",
+        path,
+        since,
+        until,
+        *args,
+        *before,
+        limit,
+    )
+    return [GroupedEvent(row["event_id"], row["occurred_at"], row["bucket"]) for row in rows]
+
+
+def _group(by: GroupBy) -> tuple[str, list[str]]:
+    """The SQL of a grouping and its arguments, from $4 on."""
+    if by.startswith(METADATA):
+        return _GROUPS[METADATA], [by.removeprefix(METADATA)]
+    return _GROUPS[by], []
 
 
 async def list_set_aside(ctx: Context, path: str, limit: int) -> list[dict[str, Any]]:
@@ -177,5 +229,10 @@ def _recorded(row: asyncpg.Record) -> RecordedUsage:
         counted=row["counted"],
         client_request_id=row["client_request_id"],
         dimensions=json.loads(row["dimensions"]),
+        priced_at=row["priced_at"],
+        metadata=json.loads(row["metadata"]),
+        route_uid=row["route_uid"],
+        user=row["end_user"],
+        cached_answer=row["cached_answer"],
     )
     return RecordedUsage(event, row["recorded_at"])

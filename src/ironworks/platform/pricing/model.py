@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from ironworks.platform import metering
 from ironworks.shared.errors import Conflict
 
 NANO: Final = 10**9
@@ -19,6 +20,13 @@ MAX_LINE_NANO: Final = 10**14
 """100,000 units of currency for one quantity of one request: held for a person to look at, not charged."""
 MAX_UNIT_PRICE: Final = Decimal(10**6)
 MAX_SCALE: Final = 18
+FALLBACKS: Final[Mapping[str, str]] = {
+    metering.CACHED_INPUT_TOKENS: metering.INPUT_TOKENS,
+    metering.INPUT_AUDIO_TOKENS: metering.INPUT_TOKENS,
+    metering.REASONING_TOKENS: metering.OUTPUT_TOKENS,
+    metering.OUTPUT_AUDIO_TOKENS: metering.OUTPUT_TOKENS,
+}
+"""A meter without a price of its own costs what the one it is a part of costs."""
 
 
 class PriceKey(NamedTuple):
@@ -54,7 +62,10 @@ class UnratedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One quantity of one usage event: what gets rated. `scope` is the path of the tenant that pays."""
+    """One quantity of one usage event: what gets rated. `scope` is the path of the tenant that pays.
+
+    `priced_at` is the moment whose prices count, where that is not when it occurred.
+    """
 
     usage_event_id: str
     meter: str
@@ -62,6 +73,12 @@ class Measured:
     model: str
     scope: str
     occurred_at: datetime
+    priced_at: datetime | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The moment whose prices count."""
+        return self.priced_at or self.occurred_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +118,29 @@ class PriceInUse(Conflict):
     code = "PRICE_IN_USE"
 
 
+def lookups(meter: str, model: str, currency: str) -> list[PriceKey]:
+    """Where the price of a quantity is looked for: the model's own before that of `*`, the meter's own before that of
+    the meter it is a part of."""
+    meters = [meter, FALLBACKS[meter]] if meter in FALLBACKS else [meter]
+    return [PriceKey(name, of, currency) for of in dict.fromkeys((model, ANY_MODEL)) for name in meters]
+
+
+def rivals(key: PriceKey) -> set[PriceKey]:
+    """The prices that one of `key` goes before in some quantity's lookup: what it would take the place of."""
+    parts = [part for part, whole in FALLBACKS.items() if whole == key.meter]
+    behind: set[PriceKey] = set()
+    for meter in (key.meter, *parts):
+        found = lookups(meter, key.model, key.currency)
+        behind.update(found[found.index(key) + 1 :])
+    return behind
+
+
 def check_start(book: Sequence[Price], key: PriceKey, valid_from: datetime, now: datetime) -> None:
     """Raises PriceInUse unless a new version of `key` may begin at `valid_from`.
 
     From now on it always may: it closes the version before. In the past it may only where usage had no price, which
-    is how waiting lines get one; anything else would give two prices to the same moment.
+    is how waiting lines get one; anything else would give two prices to the same moment. `book` holds at least every
+    version of `key` and of its rivals.
     """
     own = [p.valid_from for p in book if p.key == key]
     if valid_from in own:
@@ -113,7 +148,7 @@ def check_start(book: Sequence[Price], key: PriceKey, valid_from: datetime, now:
     if valid_from >= now:
         return
     ends = min((start for start in own if start > valid_from), default=now)
-    others = [p.valid_from for p in book if p.key == key._replace(model=ANY_MODEL)]
+    others = [p.valid_from for p in book if p.key in rivals(key)]
     if any(start < valid_from for start in own) or any(start < ends for start in others):
         raise PriceInUse("usage since then has a price already; let the new version begin now or later")
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from ironworks.platform.pricing.model import (
-    ANY_MODEL,
     CURRENCY,
     MAX_LINE_NANO,
     Measured,
@@ -22,6 +21,7 @@ from ironworks.platform.pricing.model import (
     Rating,
     UnratedLine,
     UnratedReason,
+    lookups,
 )
 
 
@@ -41,7 +41,7 @@ def _half_even(number: int, divisor: int) -> int:
 
 
 class PriceBook:
-    """Price versions, found by meter, model and moment. A model's own price goes before that of `*`."""
+    """Price versions, found by meter, model and moment, in the order of `lookups`. Holds future versions too."""
 
     def __init__(self, prices: Iterable[Price]) -> None:
         self._versions: dict[PriceKey, list[Price]] = {}
@@ -50,8 +50,10 @@ class PriceBook:
 
     def find(self, meter: str, model: str, currency: str, at: datetime) -> Price | None:
         """The version in force at `at`, or None."""
-        for name in (model, ANY_MODEL):
-            versions = self._versions.get(PriceKey(meter, name, currency), [])
+        for key in lookups(meter, model, currency):
+            versions = self._versions.get(key)
+            if versions is None:
+                continue
             index = bisect_right(versions, at, key=lambda p: p.valid_from)
             if index:
                 return versions[index - 1]
@@ -59,11 +61,11 @@ class PriceBook:
 
 
 def rate(measured: Iterable[Measured], book: PriceBook, currency: str = CURRENCY) -> Rating:
-    """Price every quantity at the moment it was used; what has no price, or costs absurdly much, stays unrated."""
+    """Price every quantity at its moment; what has no price, or costs absurdly much, stays unrated."""
     lines: list[RatedLine] = []
     unrated: list[UnratedLine] = []
     for m in measured:
-        price = book.find(m.meter, m.model, currency, m.occurred_at)
+        price = book.find(m.meter, m.model, currency, m.at)
         if price is None:
             unrated.append(UnratedLine(m, UnratedReason.NO_PRICE))
             continue

@@ -14,6 +14,7 @@ from ironworks.platform.pricing.events import PriceCreated
 from ironworks.platform.pricing.model import (
     ANY_MODEL,
     CURRENCY,
+    FALLBACKS,
     MAX_SCALE,
     MAX_UNIT_PRICE,
     Measured,
@@ -24,6 +25,8 @@ from ironworks.platform.pricing.model import (
     Rating,
     UnratedLine,
     check_start,
+    lookups,
+    rivals,
 )
 from ironworks.platform.pricing.rating import PriceBook, rate
 from ironworks.shared.context import Context
@@ -35,8 +38,15 @@ DEFAULT_PRICES: Final[Mapping[str, Decimal]] = {
     metering.INPUT_TOKENS: Decimal("0.0000001"),
     metering.CACHED_INPUT_TOKENS: Decimal("0.00000005"),
     metering.OUTPUT_TOKENS: Decimal("0.0000004"),
+    metering.SPEECH_CHARACTERS: Decimal("0.000015"),
+    metering.AUDIO_SECONDS: Decimal("0.0001"),
+    metering.RERANK_DOCUMENTS: Decimal("0.00002"),
+    metering.CACHED_RESPONSES: Decimal(0),
 }
-"""What an installation charges until its operator says otherwise, in USD for one token of any model."""
+"""What an installation charges until its operator says otherwise, in USD for one unit, whatever the model.
+
+Parts of tokens cost what the whole costs (`FALLBACKS`); an image has no price that fits every model and waits for one.
+"""
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -59,7 +69,7 @@ async def create_price(ctx: Context, key: PriceKey, unit_price: Decimal, valid_f
     await store.lock_book(ctx)
     now = ctx.now()
     start = now if valid_from is None else valid_from
-    check_start(await store.list_prices_for(ctx, [key.meter], [key.model]), key, start, now)
+    check_start(await store.list_prices_for(ctx, {key, *rivals(key)}), key, start, now)
     price = await store.save_price(ctx, key, unit_price, start)
     if price is None:
         raise PriceInUse("a version of this price begins at that time already; choose another")
@@ -91,9 +101,12 @@ async def _tell(ctx: Context, price: Price) -> None:
 
 
 async def seed_default_prices(ctx: Context) -> None:
-    """Give a new installation a price for every token; changes nothing where there is one."""
+    """Give every meter that has no price at all its default; changes nothing where there is one."""
+    await store.lock_book(ctx)
+    priced = {price.key.meter for price in await store.list_prices(ctx)}
     for meter, unit_price in DEFAULT_PRICES.items():
-        await store.save_price(ctx, PriceKey(meter, ANY_MODEL, CURRENCY), unit_price, _BEGINNING)
+        if meter not in priced:
+            await store.save_price(ctx, PriceKey(meter, ANY_MODEL, CURRENCY), unit_price, _BEGINNING)
 
 
 async def rate_usage(ctx: Context, events: Sequence[metering.UsageEvent]) -> Rating:
@@ -101,7 +114,7 @@ async def rate_usage(ctx: Context, events: Sequence[metering.UsageEvent]) -> Rat
     return await _rate(
         ctx,
         [
-            Measured(event.id, meter, quantity, event.model, event.scope, event.occurred_at)
+            Measured(event.id, meter, quantity, event.model, event.scope, event.occurred_at, event.priced_at)
             for event in events
             for meter, quantity in event.quantities.items()
             if quantity
@@ -111,14 +124,15 @@ async def rate_usage(ctx: Context, events: Sequence[metering.UsageEvent]) -> Rat
 
 async def rate_waiting(ctx: Context, limit: int = 1000) -> Rating:
     """Take out up to `limit` lines that waited for a price and rate them; keep_rating must follow."""
-    return await _rate(ctx, await store.take_ratable(ctx, CURRENCY, limit))
+    return await _rate(ctx, await store.take_ratable(ctx, CURRENCY, FALLBACKS, limit))
 
 
 async def _rate(ctx: Context, measured: Sequence[Measured]) -> Rating:
     if not measured:
         return Rating((), ())
-    prices = await store.list_prices_for(ctx, {m.meter for m in measured}, {m.model for m in measured})
-    return rate(measured, PriceBook(prices))
+    kinds = {(m.meter, m.model) for m in measured}
+    keys = {key for meter, model in kinds for key in lookups(meter, model, CURRENCY)}
+    return rate(measured, PriceBook(await store.list_prices_for(ctx, keys)))
 
 
 async def keep_rating(ctx: Context, rating: Rating, transfer_of: Mapping[tuple[str, str], UUID]) -> None:
@@ -132,6 +146,11 @@ async def keep_rating(ctx: Context, rating: Rating, transfer_of: Mapping[tuple[s
 async def list_lines(ctx: Context, usage_event_id: str) -> list[RatedLine]:
     """The rated lines of one usage event that the caller may see."""
     return await store.list_lines(ctx, usage_event_id)
+
+
+async def sum_costs(ctx: Context, usage_event_ids: Sequence[str]) -> dict[str, int]:
+    """What usage events cost in nano-units of CURRENCY, of those lines that the caller may see."""
+    return await store.sum_costs(ctx, usage_event_ids, CURRENCY)
 
 
 async def list_transfer_lines(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 
 from ironworks.platform.pricing.model import (
-    ANY_MODEL,
     Measured,
     Price,
     PriceKey,
@@ -18,7 +17,7 @@ from ironworks.platform.pricing.model import (
     UnratedLine,
     UnratedReason,
 )
-from ironworks.shared.context import Context
+from ironworks.shared.context import Context, to_json
 
 _VERSIONS = """
     select id, meter, model, currency, unit_price, valid_from,
@@ -49,13 +48,17 @@ async def list_prices(ctx: Context, at: datetime | None = None) -> list[Price]:
     return [_price(row) for row in rows]
 
 
-async def list_prices_for(ctx: Context, meters: Iterable[str], models: Iterable[str]) -> list[Price]:
-    """Every version that could price these meters for these models."""
+async def list_prices_for(ctx: Context, keys: Collection[PriceKey]) -> list[Price]:
+    """Every version of these prices."""
     rows = await ctx.db.fetch(
-        "select id, meter, model, currency, unit_price, valid_from, null::timestamptz as valid_to"
-        " from platform_pricing.price where meter = any($1::text[]) and model = any($2::text[])",
-        list(meters),
-        [ANY_MODEL, *models],
+        """
+        select p.id, p.meter, p.model, p.currency, p.unit_price, p.valid_from, null::timestamptz as valid_to
+        from platform_pricing.price p
+        join unnest($1::text[], $2::text[], $3::text[]) as k (meter, model, currency) using (meter, model, currency)
+        """,
+        [key.meter for key in keys],
+        [key.model for key in keys],
+        [key.currency for key in keys],
     )
     return [_price(row) for row in rows]
 
@@ -100,22 +103,25 @@ async def save_unrated(ctx: Context, lines: Sequence[UnratedLine]) -> None:
     """Keep quantities that wait."""
     await ctx.db.execute(
         """
-        insert into platform_pricing.unrated_line (usage_event_id, meter, quantity, model, occurred_at, scope, reason)
-        select event_id, meter, quantity, model, occurred_at, scope::ltree, reason
-        from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::timestamptz[], $6::text[], $7::text[])
-          as l (event_id, meter, quantity, model, occurred_at, scope, reason)
+        insert into platform_pricing.unrated_line
+          (usage_event_id, meter, quantity, model, occurred_at, priced_at, scope, reason)
+        select event_id, meter, quantity, model, occurred_at, priced_at, scope::ltree, reason
+        from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
+                    $8::text[])
+          as l (event_id, meter, quantity, model, occurred_at, priced_at, scope, reason)
         """,
         [line.measured.usage_event_id for line in lines],
         [line.measured.meter for line in lines],
         [line.measured.quantity for line in lines],
         [line.measured.model for line in lines],
         [line.measured.occurred_at for line in lines],
+        [line.measured.priced_at for line in lines],
         [line.measured.scope for line in lines],
         [line.reason for line in lines],
     )
 
 
-async def take_ratable(ctx: Context, currency: str, limit: int) -> list[Measured]:
+async def take_ratable(ctx: Context, currency: str, fallbacks: Mapping[str, str], limit: int) -> list[Measured]:
     """Take out up to `limit` waiting lines that a price exists for by now; a rollback puts them back."""
     rows = await ctx.db.fetch(
         """
@@ -123,12 +129,13 @@ async def take_ratable(ctx: Context, currency: str, limit: int) -> list[Measured
           select u.usage_event_id, u.meter from platform_pricing.unrated_line u
           where u.reason = 'no_price' and exists (
             select from platform_pricing.price p
-            where p.meter = u.meter and p.model in (u.model, '*') and p.currency = $1
-              and p.valid_from <= u.occurred_at)
-          order by u.usage_event_id, u.meter limit $2)
+            where p.meter in (u.meter, $2::jsonb ->> u.meter) and p.model in (u.model, '*') and p.currency = $1
+              and p.valid_from <= coalesce(u.priced_at, u.occurred_at))
+          order by u.usage_event_id, u.meter limit $3)
         returning *
         """,
         currency,
+        to_json(dict(fallbacks)),
         limit,
     )
     return [_measured(row) for row in rows]
@@ -138,6 +145,17 @@ async def list_lines(ctx: Context, usage_event_id: str) -> list[RatedLine]:
     """The rated lines of one usage event, by meter."""
     rows = await ctx.db.fetch(f"{_LINES} where l.usage_event_id = $1 order by l.meter", usage_event_id)
     return [_line(row) for row in rows]
+
+
+async def sum_costs(ctx: Context, usage_event_ids: Sequence[str], currency: str) -> dict[str, int]:
+    """The rated lines of usage events, added up by event."""
+    rows = await ctx.db.fetch(
+        "select usage_event_id, sum(amount_nano)::bigint as nano from platform_pricing.rated_line"
+        " where usage_event_id = any($1::text[]) and currency = $2 group by usage_event_id",
+        usage_event_ids,
+        currency,
+    )
+    return {row["usage_event_id"]: row["nano"] for row in rows}
 
 
 async def list_transfer_lines(ctx: Context, transfer_id: UUID, after: tuple[str, str], limit: int) -> list[RatedLine]:
@@ -166,7 +184,15 @@ def _price(row: asyncpg.Record) -> Price:
 
 
 def _measured(row: asyncpg.Record) -> Measured:
-    return Measured(row["usage_event_id"], row["meter"], row["quantity"], row["model"], row["path"], row["occurred_at"])
+    return Measured(
+        row["usage_event_id"],
+        row["meter"],
+        row["quantity"],
+        row["model"],
+        row["path"],
+        row["occurred_at"],
+        row["priced_at"],
+    )
 
 
 def _line(row: asyncpg.Record) -> RatedLine:

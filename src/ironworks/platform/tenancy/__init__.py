@@ -36,6 +36,7 @@ from ironworks.platform.tenancy.service import (
     end_cancelled_platforms,
     list_halted_scopes,
     open_account,
+    require_scope,
     resume_platform,
     suspend_platform,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "end_cancelled_platforms",
     "list_halted_scopes",
     "open_account",
+    "require_scope",
     "resume_platform",
     "suspend_platform",
 ]

@@ -26,8 +26,8 @@ from ironworks.platform.tenancy.model import (
     notice_ends,
 )
 from ironworks.shared.context import Context
-from ironworks.shared.errors import Conflict, Forbidden
-from ironworks.shared.path import check_label, join
+from ironworks.shared.errors import Conflict, Forbidden, NotFound
+from ironworks.shared.path import check_label, join, show_path
 from ironworks.shared.resources import load
 
 
@@ -81,6 +81,12 @@ async def advance_platform(ctx: Context, node: Node) -> None:
     moved = await store.move_node(ctx, node.uid, node.phase, then)
     if moved is not None and then == "active":
         await ctx.emit(PlatformProvisioned(platform=node.uid, path=node.path, id=node.external_id or ""), node.path)
+
+
+async def require_scope(ctx: Context, path: str) -> None:
+    """Raises NotFound for a path that never named a scope; call it after the caller's right there is checked."""
+    if not await store.is_known(ctx, path):
+        raise NotFound(f"no scope {show_path(path)!r} for this caller", scope=show_path(path))
 
 
 async def list_halted_scopes(ctx: Context) -> list[str]:

@@ -46,6 +46,12 @@ async def fetch_ended(ctx: Context, limit: int = 100) -> list[Node]:
     return [_node(row) for row in rows]
 
 
+async def is_known(ctx: Context, path: str) -> bool:
+    """Whether the scope exists or did."""
+    known: bool = await ctx.db.fetchval("select platform_tenancy.scope_known($1::text::ltree)", path)
+    return known
+
+
 async def fetch_halted(ctx: Context) -> list[str]:
     """Paths at and below which no key may act."""
     rows = await ctx.db.fetch("select path::text as path from platform_tenancy.halted_scopes() as path order by 1")

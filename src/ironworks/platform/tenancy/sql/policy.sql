@@ -154,6 +154,14 @@ end $$;
 alter function platform_tenancy.scope_open(ltree) owner to ironworks_system;
 grant execute on function platform_tenancy.scope_open(ltree) to ironworks_api, ironworks_worker, ironworks_system;
 
+-- Whether a scope exists, or did: what was used and owed there outlives it. For callers who may read there already.
+create or replace function platform_tenancy.scope_known(scope ltree) returns boolean language sql stable
+security definer set search_path = pg_catalog, public, pg_temp as $$
+  select scope = '' or exists (select from platform_tenancy.node_path p where p.path = scope)
+$$;
+alter function platform_tenancy.scope_known(ltree) owner to ironworks_system;
+grant execute on function platform_tenancy.scope_known(ltree) to ironworks_api, ironworks_worker;
+
 -- The scopes in which no key may act, topmost ones: suspended, cancelled and closed nodes, and accounts whose e-mail
 -- address nobody has verified.
 create or replace function platform_tenancy.halted(n platform_tenancy.node_path) returns boolean language sql immutable
