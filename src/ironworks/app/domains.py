@@ -36,6 +36,7 @@ DOMAINS = (
     "products.inference.models",
     "products.inference.clusters",
     "products.inference.endpoints",
+    "products.tokenfactory.limits",
     "products.tokenfactory.routing",
     "products.tokenfactory.gateway",
 )

@@ -1,0 +1,314 @@
+"""Where a request is let past its limits, and where what it uses is counted: one desk per gateway process.
+
+`admit` debits every count of a request at once or none of them, in one round trip to the table's lock. Output is
+counted as it streams; the counts of all streams go to the table together, with the next request that is admitted or
+after a twentieth of a second: so much later do other processes see a stream's tokens.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from ironworks.products.tokenfactory.limits.grants import Grant
+from ironworks.products.tokenfactory.limits.headers import limit_lines, policy_line
+from ironworks.products.tokenfactory.limits.model import Caller, Exceeded, LimitView
+from ironworks.products.tokenfactory.limits.plans import (
+    Book,
+    Gate,
+    Gates,
+    Plan,
+    Rule,
+    identity_of,
+    rules_of,
+    sort_gates,
+)
+from ironworks.products.tokenfactory.limits.refusals import exceeded, not_permitted, uncountable
+from ironworks.products.tokenfactory.limits.table import (
+    FLIGHTS,
+    LIVE,
+    LOW,
+    RATE,
+    RATES,
+    TIME,
+    USERS,
+    Area,
+    Stuck,
+    Table,
+)  # fmt: skip
+
+POSTED_AFTER: Final = 0.05
+"""Seconds for which a stream's tokens may wait to be counted."""
+PEOPLE: Final = 4096
+"""End users whose counts a plan remembers the places of."""
+_TAKE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
+_GIVE: Final = fcntl.LOCK_UN
+_COUNTS: Final = RATE
+
+Later = Callable[[float, Callable[[], None]], Any]
+"""(seconds, what to call then): an event loop's `call_later`."""
+
+
+class Desk:
+    """One process's view of the limits and of the table.
+
+    Attributes:
+        refused: how many requests, by code. stuck: how often the table's lock was not to be had.
+        table: the shared counts; its `evicted` and `unplaced` tell of an overfull one.
+    """
+
+    def __init__(self, folder: Path, later: Later | None = None, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        """The table is a file in `folder`, one for all gateway processes of this host. Raises OSError.
+
+        `later` calls back in the event loop; without it, `flush` every now and then.
+        """
+        self.table = Table(folder, clock)
+        self.refused: Counter[str] = Counter()
+        self.stuck = 0
+        self._later = later
+        self._waiting = False
+        self._clock = clock
+        self._words = self.table.words
+        self._fd = self.table.fd
+        self._mine = _COUNTS + self.table.slot
+        self._dirty: list[Grant] = []
+        self._hosts = 1
+        self._book = Book()
+        self._generation = 0
+
+    @property
+    def host(self) -> UUID:
+        """A name for this host, the same for all its gateway processes."""
+        return self.table.host
+
+    # what there is
+
+    def replace(self, views: Sequence[LimitView]) -> None:
+        """These are the limits from now on. A count goes on where its limit is still there."""
+        self._book = Book(views)
+        self._generation += 1
+
+    def share(self, hosts: int) -> None:
+        """So many hosts enforce the limits together, each an equal part."""
+        if hosts != self._hosts and hosts > 0:
+            self._hosts = hosts
+            self._generation += 1
+
+    def plan(self, key_uid: UUID, key_scope: str, route_uid: UUID, route_scope: str, route_name: str) -> Plan | None:
+        """What calls with this key of this route must pass; None where no limit applies. Keep it until `replace`."""
+        plan = Plan(Caller(key_uid, key_scope, route_uid, route_scope, route_name))
+        return plan if self._renew(plan) else None
+
+    def permits(self, plan: Plan) -> bool:
+        """Whether the model is among those that may be called."""
+        if plan.generation != self._generation:
+            self._renew(plan)
+        return not plan.denied
+
+    def _renew(self, plan: Plan) -> bool:
+        """Find the limits anew; whether there are any."""
+        caller = plan.caller
+        views = self._book.applying_to(caller)
+        ruled = [(view, rule) for view in views for rule in rules_of(view, self._hosts)]
+        plan.denied = not all(view.permits(caller) for view in views)
+        plan.personal = tuple(each for each in ruled if "end_user" in each[0].per)
+        plan.gates = sort_gates([self._gate(plan, *each, None) for each in ruled if "end_user" not in each[0].per])
+        plan.people = {}
+        plan.forms = {}
+        plan.policy = policy_line(rule for _, rule in ruled)
+        plan.generation = self._generation
+        return bool(views)
+
+    def _gate(self, plan: Plan, view: LimitView, rule: Rule, end_user: str | None) -> Gate:
+        caller = plan.caller
+        key = self.table.key_of(*identity_of(view, rule, caller, end_user))
+        owner = int.from_bytes(blake2b(caller.key_scope.encode(), digest_size=7).digest(), "little")
+        return Gate(key, owner, rule, view.subject(caller), "end_user" in view.per)
+
+    def _gates_of(self, plan: Plan, end_user: str | None) -> Gates:
+        found = plan.people.get(end_user)
+        if found is None:
+            if len(plan.people) >= PEOPLE:
+                plan.people.clear()
+            own = [self._gate(plan, view, rule, end_user) for view, rule in plan.personal]
+            found = plan.people[end_user] = sort_gates([*plan.gates.rates, *plan.gates.flights, *own])
+        return found
+
+    # requests
+
+    def admit(self, plan: Plan, model: str, input_tokens: int, end_user: str | None = None) -> Grant:
+        """Let a request past all its limits, or past none: raises Exceeded.
+
+        `input_tokens` is an estimate; `Grant.correct` puts it right. Release every grant once.
+        """
+        if plan.generation != self._generation:
+            self._renew(plan)
+        if plan.denied:
+            raise self._count(not_permitted(model))
+        gates = self._gates_of(plan, end_user) if plan.personal else plan.gates
+        for gate in gates.tokens:
+            gate.step = (input_tokens or 1) * gate.window // gate.limit
+        try:
+            fcntl.flock(self._fd, _TAKE)
+        except BlockingIOError:
+            self._wait()
+        try:
+            return self._pass(plan, gates, input_tokens or 1)
+        finally:
+            fcntl.flock(self._fd, _GIVE)
+
+    def _pass(self, plan: Plan, gates: Gates, input_tokens: int) -> Grant:
+        """Look at every count, then change them all. Written out, for it is what every request waits for."""
+        words = self._words
+        if self._dirty:
+            self._post()
+        now = self._clock()
+        rates, _, flights = gates
+        times = []
+        for gate in rates:
+            at = gate.at
+            if words[at] != gate.high or words[at + LOW] != gate.low:
+                return self._pass(plan, self._placed(gates, now), input_tokens)
+            before = words[at + TIME]
+            after = (before if before > now else now) + gate.step
+            if after - now > gate.span:
+                raise self._refuse(plan, gates, now)
+            times.append(after)
+        for gate in flights:
+            at = gate.at
+            if words[at] != gate.high or words[at + LOW] != gate.low:
+                return self._pass(plan, self._placed(gates, now), input_tokens)
+            if sum(words[at + _COUNTS : at + _COUNTS + words[LIVE]]) >= gate.limit and not self._room_after_all(gate):
+                raise self._refuse(plan, gates, now)
+        for gate in flights:
+            words[gate.at + self._mine] += 1
+        for gate, after in zip(rates, times, strict=True):
+            words[gate.at + TIME] = after
+        return Grant(self, plan, gates, times, now, input_tokens)
+
+    def _in_flight(self, gate: Gate) -> int:
+        return sum(self._words[gate.at + _COUNTS : gate.at + _COUNTS + self._words[LIVE]])
+
+    def _room_after_all(self, gate: Gate) -> bool:
+        """Whether the requests of processes that are gone were all that was in the way."""
+        self.table.reap()
+        return self._in_flight(gate) < gate.limit
+
+    def _placed(self, gates: Gates, now: int) -> Gates:
+        """The gates with their cells in the table; one for which there is no room lets everything pass."""
+        every = [*gates.rates, *gates.flights]
+        keep = {gate.at for gate in every if self._is_there(gate)}
+        found = []
+        for gate in every:
+            if not self._is_there(gate):
+                area = _area_of(gate)
+                gate.at = self.table.place(area, gate.high, gate.low, gate.owner, now, keep)
+                keep.add(gate.at)
+            if gate.at > 0:
+                found.append(gate)
+            else:
+                gate.at = 0
+        return sort_gates(found)
+
+    def _is_there(self, gate: Gate) -> bool:
+        words, at = self._words, gate.at
+        return words[at] == gate.high and words[at + LOW] == gate.low
+
+    def _wait(self) -> None:
+        """Somebody else has the lock."""
+        try:
+            self.table.wait()
+        except Stuck:
+            self.stuck += 1
+            raise self._count(uncountable()) from None
+
+    def _refuse(self, plan: Plan, gates: Gates, now: int) -> Exceeded:
+        """Tell of the limit that will take longest to let the request pass."""
+        times = [max(self._words[gate.at + TIME], now) for gate in gates.rates]
+        late = [(after + gate.step - now - gate.span, gate) for gate, after in zip(gates.rates, times, strict=True)]
+        late = [each for each in late if each[0] > 0]
+        if late:  # one that the request alone is too large for is the one to tell of
+            wait, gate = max(late, key=lambda each: (each[1].step > each[1].span, each[0]))
+        else:
+            wait, gate = 0, next(each for each in gates.flights if self._in_flight(each) >= each.limit)
+        return self._count(exceeded(gate, wait, limit_lines(plan, gates, times, now)))
+
+    def _count(self, refusal: Exceeded) -> Exceeded:
+        self.refused[refusal.code] += 1
+        return refusal
+
+    # what is used
+
+    def flush(self) -> None:
+        """Put what streams used in the table."""
+        self._waiting = False
+        if not self._dirty:
+            return
+        try:
+            self.table.lock()
+        except Stuck:
+            self.stuck += 1
+            self._wake_later()
+            return
+        try:
+            self._post()
+        finally:
+            self.table.unlock()
+
+    def note(self, grant: Grant) -> None:
+        """It owes something: the next `flush` or `admit` puts it in the table."""
+        self._dirty.append(grant)
+        if not self._waiting:
+            self._wake_later()
+
+    def _wake_later(self) -> None:
+        if self._later is not None:
+            self._waiting = True
+            self._later(POSTED_AFTER, self.flush)
+
+    def _post(self) -> None:
+        """Only under the lock."""
+        dirty, self._dirty = self._dirty, []
+        now = self._clock()
+        for grant in dirty:
+            grant.post(now)
+
+    def settle(self, gate: Gate, tokens: int, end: int, now: int) -> int:
+        """Debit `tokens`, or give them back where negative; the cell's time after it. Only under the lock.
+
+        What is given back is at most what has not drained away: `end` is the time up to which the debit reached. More
+        would be a gift, for a cell that was idle meanwhile has lost nothing.
+        """
+        words = self._words
+        if not self._is_there(gate):
+            if tokens < 0:
+                return now
+            gate.at = max(0, self.table.place(_area_of(gate), gate.high, gate.low, gate.owner, now, ()))
+            if not gate.at:
+                return now
+        spent = tokens * gate.window // gate.limit
+        before = max(words[gate.at + TIME], now)
+        after = before + (spent if tokens >= 0 else -min(-spent, max(0, end - now)))
+        words[gate.at + TIME] = after
+        return after
+
+    def leave(self, gate: Gate) -> None:
+        """A request is over: our own count alone changes, which needs no lock."""
+        self._words[gate.at + self._mine] -= 1
+
+    def close(self) -> None:
+        """Count what is left, and let go of the table."""
+        self.flush()
+        self.table.close()
+
+
+def _area_of(gate: Gate) -> Area:
+    if not gate.window:
+        return FLIGHTS
+    return USERS if gate.personal else RATES

@@ -1,0 +1,175 @@
+"""Which limits a request meets, and what each of them counts: found once per key and route.
+
+A plan is kept until limits change. Its gates hold all that admission needs, so that it computes nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from ironworks.products.tokenfactory.limits.model import Caller, LimitView
+from ironworks.shared.path import parent
+
+SECOND: Final = 1_000_000_000
+MINUTE: Final = 60 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One number of a Limit, as one of several hosts enforces it.
+
+    Rates are kept exact by making the window longer: a third of 10 a minute is 10 in three minutes.
+
+    Args:
+        asked: what the Limit says; seconds: for how long, 0 for what is in flight at once.
+        limit, window, burst: what this host enforces, the window in nanoseconds.
+    """
+
+    name: str
+    asked: int
+    seconds: int
+    limit: int
+    window: int = 0
+    burst: int = 0
+
+    @property
+    def tokens(self) -> bool:
+        return self.name == "tokens-per-minute"
+
+
+def rules_of(view: LimitView, hosts: int) -> Iterator[Rule]:
+    """What `view` counts, where `hosts` hosts share it: equal parts of rates, bursts and concurrency, at least 1."""
+
+    def share(count: int) -> int:
+        return max(1, count // hosts)
+
+    if (rate := view.requests_per_second) is not None:
+        yield Rule("requests-per-second", rate, 1, rate, SECOND * hosts, share(view.burst or rate))
+    if (rate := view.requests_per_minute) is not None:
+        yield Rule("requests-per-minute", rate, 60, rate, MINUTE * hosts, share(view.burst or rate))
+    if (rate := view.tokens_per_minute) is not None:
+        yield Rule("tokens-per-minute", rate, 60, rate, MINUTE * hosts, share(view.token_burst or rate))
+    if (most := view.concurrency) is not None:
+        yield Rule("concurrent-requests", most, 0, share(most))
+
+
+class Gate:
+    """One count that a request must pass.
+
+    Attributes:
+        high, low: the key of its cell. owner: who loses cells where there are too many. at: where the cell was last.
+        step: nanoseconds that a request costs; span: how far ahead of now the cell's time may run.
+        limit: how many per `window` (nanoseconds) are allowed on this host, or at once where the window is 0.
+        tokens: it counts tokens. subject: whose count it is. personal: one end user's.
+    """
+
+    __slots__ = (
+        "at", "high", "limit", "low", "owner", "personal", "rule", "span", "step", "subject", "tokens", "window",
+    )  # fmt: skip
+
+    def __init__(self, key: tuple[int, int], owner: int, rule: Rule, subject: str, personal: bool) -> None:
+        self.high, self.low = key
+        self.owner = owner
+        self.at = 0
+        self.rule = rule
+        self.tokens = rule.tokens
+        self.personal = personal
+        self.window = rule.window
+        self.limit = rule.limit
+        self.step = rule.window // rule.limit
+        self.span = rule.burst * rule.window // rule.limit
+        self.subject = subject
+
+
+class Gates(NamedTuple):
+    """What one request must pass. `tokens` are the last of `rates`; `flights` count what is in flight."""
+
+    rates: tuple[Gate, ...] = ()
+    tokens: tuple[Gate, ...] = ()
+    flights: tuple[Gate, ...] = ()
+
+
+def sort_gates(gates: Sequence[Gate]) -> Gates:
+    """The gates as admission goes through them."""
+    tokens = tuple(gate for gate in gates if gate.tokens)
+    requests = tuple(gate for gate in gates if gate.window and not gate.tokens)
+    return Gates((*requests, *tokens), tokens, tuple(gate for gate in gates if not gate.window))
+
+
+@dataclass(slots=True)
+class Plan:
+    """The limits between a key and a route. Opaque to callers; made anew by itself when limits change.
+
+    Attributes:
+        denied: the model is not among those that may be called.
+        gates: those that every request meets, whoever the end user is.
+        personal: what depends on the end user. people: all gates by end user, where there is such.
+        policy: the header `RateLimit-Policy`. forms: the headers with blanks, by their gates.
+    """
+
+    caller: Caller
+    generation: int = -1
+    denied: bool = False
+    gates: Gates = field(default_factory=Gates)
+    personal: tuple[tuple[LimitView, Rule], ...] = ()
+    people: dict[str | None, Gates] = field(default_factory=dict)
+    policy: bytes = b""
+    forms: dict[tuple[Gate | None, Gate | None], bytes] = field(default_factory=dict)
+
+
+class Book:
+    """All limits, found by what they may apply to. Never changes after it is made."""
+
+    __slots__ = ("_by_guarded", "_by_key", "_by_scope")
+
+    def __init__(self, views: Sequence[LimitView] = ()) -> None:
+        self._by_key: dict[UUID, list[LimitView]] = {}
+        self._by_scope: dict[str, list[LimitView]] = {}
+        self._by_guarded: dict[str, list[LimitView]] = {}
+        for view in views:
+            if view.key is not None:
+                self._by_key.setdefault(view.key, []).append(view)
+                continue
+            self._by_scope.setdefault(view.scope, []).append(view)
+            if view.guards_route:
+                self._by_guarded.setdefault(view.home, []).append(view)
+
+    def applying_to(self, caller: Caller) -> list[LimitView]:
+        """Every limit that counts what `caller` does, from the top of the tree down."""
+        found = {view.uid: view for view in self._candidates(caller) if view.applies(caller)}
+        return sorted(found.values(), key=lambda view: (view.home, view.uid))
+
+    def _candidates(self, caller: Caller) -> Iterator[LimitView]:
+        yield from self._by_key.get(caller.key_uid, ())
+        for scope in _upwards(caller.key_scope):
+            yield from self._by_scope.get(scope, ())
+        for scope in _upwards(caller.route_scope):
+            yield from self._by_guarded.get(scope, ())
+
+
+def _upwards(scope: str) -> Iterator[str]:
+    """The scope and all above it, the operator's last."""
+    while scope:
+        yield scope
+        scope = parent(scope)
+    yield scope
+
+
+def identity_of(view: LimitView, rule: Rule, caller: Caller, end_user: str | None) -> tuple[bytes, ...]:
+    """What tells one count from all others: the limit, the rule, and what the limit is split by.
+
+    An end user is somebody else at another tenant; requests that name none share one count.
+    """
+    parts = [view.uid.bytes, rule.name.encode()]
+    if "tenant" in view.per or "end_user" in view.per:
+        parts.append(caller.key_scope.encode())
+    if "key" in view.per:
+        parts.append(caller.key_uid.bytes)
+    if "route" in view.per:
+        parts.append(caller.route_uid.bytes)
+    if "end_user" in view.per:
+        parts.append(b"" if end_user is None else b"=" + end_user.encode(errors="surrogatepass"))
+    return tuple(parts)
