@@ -8,7 +8,7 @@ grant execute on function shared.link_table(text, text) to ironworks_system;
 -- What `wanted` (`name` or `path/name`) names in a kind's table, seen from a scope, and locked so that it cannot begin
 -- to be deleted before this transaction ends. as_caller: what the API's caller may not read does not exist.
 create function shared.resolve_reference(
-  target shared.kind, wanted text, place ltree, as_caller boolean, out found uuid, out deleting boolean
+  target shared.kind, wanted text, place ltree, as_caller boolean, out target_uid uuid, out deleting boolean
 ) language plpgsql set search_path = pg_catalog, public, pg_temp as $$
 declare
   readable text := 'true';
@@ -28,7 +28,7 @@ begin
   end if;
   execute format('select uid, deletion_timestamp is not null from %s where path = $1 and name = $2 and (%s) for share',
                  target.table_name, readable)
-    into found, deleting using target_path, target_name;
+    into target_uid, deleting using target_path, target_name;
 end $$;
 grant execute on function shared.resolve_reference(shared.kind, text, ltree, boolean) to ironworks_system;
 
@@ -65,12 +65,12 @@ begin
       where e #>> rest is not null order by n
     loop
       select * into here from shared.resolve_reference(target, wanted, new.scope, not wanted = any (known));
-      if here.found is null or (here.deleting and not wanted = any (known)) then
+      if here.target_uid is null or (here.deleting and not wanted = any (known)) then
         problems := problems || jsonb_build_array(jsonb_build_object(
           'field', format('spec.%s[%s].%s', array_to_string(items, '.'), spot, array_to_string(rest, '.')),
           'kind', target.kind, 'name', wanted, 'deleting', coalesce(here.deleting, false)));
       else
-        uids := uids || here.found;
+        uids := uids || here.target_uid;
       end if;
     end loop;
     continue when problems <> '[]';

@@ -1,0 +1,276 @@
+"""Routes and external endpoints over the real API: what may be declared, by whom, and what comes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ironworks.products.tokenfactory.routing.model import Finding
+from tests.products.tokenfactory.routing.conftest import ENDPOINT, HIDDEN, PLACE, Routing, external, named, upstream
+from tests.support.api import envelope
+
+EXTERNALS = f"scopes/{PLACE}/external-endpoints"
+TENANT = f"{PLACE}.eu"
+ROUTES = f"scopes/{TENANT}/routes"
+
+
+def fields(answer: Any) -> list[str]:
+    assert answer.status_code == 422, answer.text
+    return [problem["field"] for problem in envelope(answer)["details"]["fields"]]
+
+
+async def made(here: Routing, name: str = "openai", *upstreams: dict[str, Any]) -> Any:
+    return await here.world.operator.expect(201, "POST", EXTERNALS, named(name, external(*upstreams)))
+
+
+# --- secrets -----------------------------------------------------------------------------------------------------
+
+
+async def test_credentials_lie_in_the_vault_alone(here: Routing, capfd: pytest.CaptureFixture[str]) -> None:
+    operator = here.world.operator
+    created = await made(here, "openai", upstream("eu"), upstream("us", url="https://us.provider.example/v1"))
+    uid = created["metadata"]["uid"]
+    assert [u["auth"]["credential"] for u in created["spec"]["upstreams"]] == ["***", "***"]
+    assert await here.secrets(uid) == {
+        "upstreams[eu].auth.credential": f"{HIDDEN}eu",
+        "upstreams[us].auth.credential": f"{HIDDEN}us",
+    }
+    await here.reconcile()
+    assert [probe.credential for probe in here.prober.seen] == [f"{HIDDEN}eu", f"{HIDDEN}us"]
+    changed = named("openai", external(upstream("eu", auth={"credential": f"{HIDDEN}new"})))
+    answers = [
+        await operator.call("GET", f"{EXTERNALS}/openai"),
+        await operator.call("GET", EXTERNALS),
+        await operator.call("POST", f"{EXTERNALS}/openai:apply?dry_run=true", changed),
+        await operator.call("POST", f"{EXTERNALS}/openai:apply", changed),
+        await operator.call("PATCH", f"{EXTERNALS}/openai", {"spec": {"timeout_seconds": 5}}),
+        await operator.call("GET", f"scopes/{PLACE}/audit"),
+    ]
+    assert [a.status_code for a in answers] == [200] * len(answers)
+    assert not [a.request.url for a in answers if HIDDEN in a.text]
+    assert await here.secrets(uid) == {"upstreams[eu].auth.credential": f"{HIDDEN}new"}
+    tables = await here.world.admin.fetch(
+        "select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname ~ '^(shared|[a-z]+_)'"
+        " and schemaname not in ('pg_catalog', 'information_schema')"
+    )
+    for table in tables:
+        leaks = f"select exists (select from {table['name']} t where t::text like '%{HIDDEN}%')"
+        assert not await here.world.admin.fetchval(leaks), table["name"]
+    assert HIDDEN not in repr(here.prober.seen)
+    out = capfd.readouterr()
+    assert HIDDEN not in out.out + out.err
+    await operator.expect(200, "DELETE", f"{EXTERNALS}/openai")
+    await here.reconcile()
+    assert await here.secrets(uid) == {}
+
+
+async def test_a_stored_credential_is_sent_nowhere_else(here: Routing) -> None:
+    """Whoever may edit the URL must not thereby receive the credential, which is declared one object further in."""
+    await made(here)
+    moved = upstream(url="https://mallory.example/v1", auth={"credential": "***"})
+    answer = await here.world.operator.call("PUT", f"{EXTERNALS}/openai", named("openai", external(moved)))
+    assert fields(answer) == ["spec.upstreams[eu].auth.credential"]
+    assert "url changed" in envelope(answer)["message"]
+    kept = upstream(auth={"type": "api_key", "credential": "***"}, max_concurrency=3)
+    await here.world.operator.expect(200, "PUT", f"{EXTERNALS}/openai", named("openai", external(kept)))
+
+
+# --- addresses ---------------------------------------------------------------------------------------------------
+
+BAD_URLS = [
+    ("http://127.0.0.1:8080/v1", "not a public address"),
+    ("http://[::1]/v1", "not a public address"),
+    ("http://[::ffff:10.0.0.1]/v1", "not a public address"),
+    ("http://169.254.169.254/latest", "not a public address"),
+    ("http://2130706433/v1", "no address"),
+    ("http://0x7f.1/v1", "no address"),
+    ("ftp://host/v1", "http:// or https://"),
+    ("https://user:pass@host/v1", "user name or password"),
+    ("https://host/v1?key=1", "no query"),
+    ("https://host/v1#x", "no query"),
+    ("https://host/a/../b", "path"),
+    ("https://", "no host"),
+    ("https://ho st/", "character"),
+]
+
+
+@pytest.mark.parametrize(("url", "told"), BAD_URLS)
+async def test_addresses_that_no_upstream_may_have(here: Routing, url: str, told: str) -> None:
+    answer = await here.world.operator.call("POST", EXTERNALS, named("bad", external(upstream(url=url))))
+    assert fields(answer) == ["spec.upstreams[0].url"]
+    assert told in answer.text
+    assert HIDDEN not in answer.text
+
+
+BAD_SPECS: list[tuple[dict[str, Any], str]] = [
+    ({"upstreams": []}, "spec.upstreams"),
+    (external(upstream(), upstream()), "spec"),
+    (external(upstream(model_mapping={})), "spec.upstreams[0].model_mapping"),
+    (external(upstream(dialect="cohere")), "spec.upstreams[0].dialect"),
+    (external(upstream(auth={"credential": "a\r\nx-evil: 1"})), "spec.upstreams[0].auth.credential"),
+    (external(upstream(auth={"credential": "***"})), "spec.upstreams[eu].auth.credential"),
+    ({**external(), "timeout_seconds": 0}, "spec.timeout_seconds"),
+]
+
+
+@pytest.mark.parametrize(("spec", "field"), BAD_SPECS)
+async def test_a_bad_external_endpoint_is_refused_by_its_field(here: Routing, spec: dict[str, Any], field: str) -> None:
+    answer = await here.world.operator.call("POST", EXTERNALS, named("bad", spec))
+    assert fields(answer)[0] == field
+    assert "x-evil" not in answer.text
+
+
+# --- routes ------------------------------------------------------------------------------------------------------
+
+
+async def with_targets(here: Routing) -> None:
+    await made(here)
+    for name in ("chat", "other"):
+        await here.world.operator.create("endpoints", TENANT, name, ENDPOINT)
+
+
+def route(*targets: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"targets": list(targets) or [{"endpoint": "chat"}], **more}
+
+
+EXTERNAL_TARGET = {"external": f"{PLACE}/openai", "model": "gpt-4o"}
+
+
+async def test_references_in_lists_hold_what_they_name(here: Routing) -> None:
+    operator = here.world.operator
+    await with_targets(here)
+    await operator.create("routes", TENANT, "best", route({"endpoint": "chat"}, EXTERNAL_TARGET, {"endpoint": "chat"}))
+    for plural, path in (("endpoints", f"{TENANT}/endpoints/chat"), ("external", f"{PLACE}/external-endpoints/openai")):
+        answer = await operator.call("DELETE", f"scopes/{path}")
+        assert answer.status_code == 409, plural
+        assert envelope(answer)["details"]["referrers"] == [f"Route {TENANT}/best"]
+    await operator.expect(200, "DELETE", f"scopes/{TENANT}/endpoints/other")
+    await operator.expect(200, "PUT", f"{ROUTES}/best", named("best", route(EXTERNAL_TARGET)))
+    await operator.expect(200, "DELETE", f"scopes/{TENANT}/endpoints/chat")
+    gone = await operator.call("PUT", f"{ROUTES}/best", named("best", route(EXTERNAL_TARGET, {"endpoint": "chat"})))
+    assert fields(gone) == ["spec.targets[1].endpoint"]
+    assert "being deleted" in gone.text
+    await operator.expect(200, "DELETE", f"{ROUTES}/best")
+    await here.reconcile()
+    await operator.expect(200, "DELETE", f"{EXTERNALS}/openai")
+
+
+BAD_ROUTES: list[tuple[dict[str, Any], str]] = [
+    ({"targets": []}, "spec.targets"),
+    (route({"endpoint": "nope"}), "spec.targets[0].endpoint"),
+    (route({"endpoint": "chat"}, {"external": "nope", "model": "m"}), "spec.targets[1].external"),
+    (route({}), "spec.targets[0]"),
+    (route({"endpoint": "chat", "external": "x", "model": "m"}), "spec.targets[0]"),
+    (route({"external": f"{PLACE}/openai"}), "spec.targets[0]"),
+    (route({"endpoint": "chat", "model": "m"}), "spec.targets[0]"),
+    (route({**EXTERNAL_TARGET, "model": "gpt-5"}), "spec.targets[0].model"),
+    (route({"endpoint": "chat", "weight": -1}), "spec.targets[0].weight"),
+    (route(strategy="fastest"), "spec.strategy"),
+    (route(model="two words"), "spec.model"),
+    (route(tries=0), "spec.tries"),
+    (route(cache={"ttl_seconds": 0}), "spec.cache.ttl_seconds"),
+]
+
+
+@pytest.mark.parametrize(("spec", "field"), BAD_ROUTES)
+async def test_a_bad_route_is_refused_by_its_field(here: Routing, spec: dict[str, Any], field: str) -> None:
+    await with_targets(here)
+    answer = await here.world.operator.call("POST", ROUTES, named("best", spec))
+    assert fields(answer) == [field]
+
+
+async def test_a_public_name_is_one_route_s(here: Routing) -> None:
+    operator = here.world.operator
+    await with_targets(here)
+    await operator.create("routes", TENANT, "one", route(model="gpt-4o.mini"))
+    for name, spec in (("two", route(model="gpt-4o.mini")), ("three", route(model="one-more"))):
+        answer = await operator.call("POST", ROUTES, named(name, spec))
+        assert answer.status_code == (409 if name == "two" else 201), answer.text
+        if name == "two":
+            assert "'gpt-4o.mini' is the name of the route 'one'" in answer.text
+    assert (await operator.call("POST", ROUTES, named("one-more", route()))).status_code == 409
+    assert (await operator.call("POST", ROUTES, named("one", route()))).status_code == 409
+    assert (await operator.call("PATCH", f"{ROUTES}/three", {"spec": {"model": "gpt-4o.mini"}})).status_code == 409
+    await operator.create("routes", PLACE, "two", route(EXTERNAL_TARGET, model="gpt-4o.mini"))
+
+
+async def test_prices_and_mappings_need_rights_of_their_own(here: Routing) -> None:
+    await with_targets(here)
+    world = here.world
+    eve = await world.subject(TENANT, "eve", "-/tenant-admin")
+    await eve.create("routes", TENANT, "mine", route({"endpoint": "chat", "served_as": "lora-1"}, EXTERNAL_TARGET))
+    for target, field, permission in (
+        ({"endpoint": "chat", "price_as": "cheap"}, "price_as", "price:create"),
+        ({**EXTERNAL_TARGET, "served_as": "gpt-5-pro"}, "served_as", "external-endpoint:update"),
+    ):
+        answer = await eve.call("POST", ROUTES, named("other", route(target)))
+        assert answer.status_code == 403, answer.text
+        assert envelope(answer)["details"]["permission"] == permission
+        assert f"spec.targets[0].{field}" in answer.text
+    priced = route({"endpoint": "chat", "price_as": "cheap"}, strategy="least_loaded")
+    await world.operator.create("routes", TENANT, "priced", priced)
+    await eve.expect(200, "PATCH", f"{ROUTES}/priced", {"spec": {"strategy": "weighted", "tries": 2}})
+    swapped = route({"endpoint": "other", "price_as": "cheap"})
+    assert (await eve.call("PUT", f"{ROUTES}/priced", named("priced", swapped))).status_code == 403
+
+
+async def test_a_route_calls_nothing_that_its_writer_may_not(here: Routing) -> None:
+    await with_targets(here)
+    world = here.world
+    await world.scope(f"{PLACE}.us")
+    await world.operator.create("endpoints", f"{PLACE}.us", "chat", ENDPOINT)
+    await world.operator.create("roles", "-", "reader", {"permissions": ["endpoint:read"]})
+    eve = await world.subject(PLACE, "eve")  # a key reaches no further than where it lives
+    await world.grant(f"service-account:{PLACE}/eve", "-/tenant-admin", TENANT)
+    foreign = route({"endpoint": f"{PLACE}.us/chat"})
+    assert fields(await eve.call("POST", ROUTES, named("mine", foreign))) == ["spec.targets[0].endpoint"]
+    await world.grant(f"service-account:{PLACE}/eve", "-/reader", f"{PLACE}.us")
+    answer = await eve.call("POST", ROUTES, named("mine", foreign))
+    assert answer.status_code == 403
+    assert envelope(answer)["details"]["permission"] == "endpoint:invoke"
+    await eve.create("routes", TENANT, "handed-down", route(EXTERNAL_TARGET))
+
+
+# --- status ------------------------------------------------------------------------------------------------------
+
+
+async def test_phases_tell_how_upstreams_and_targets_stand(here: Routing) -> None:
+    operator = here.world.operator
+    us = upstream("us", url="https://us.example/v1")
+    await made(here, "openai", upstream("eu"), us)
+    await operator.create("endpoints", TENANT, "chat", ENDPOINT)
+    await operator.create("routes", TENANT, "best", route(EXTERNAL_TARGET, {"endpoint": "chat"}))
+    await here.reconcile()
+    await here.reconcile()
+    one = await operator.get(f"{EXTERNALS}/openai")
+    assert one["status"]["phase"] == "Running"
+    assert one["status"]["upstream_status"][0] == {
+        "name": "eu", "url": "https://api.provider.example/v1", "models": ["gpt-4o", "small"], "phase": "Ready",
+        "error_message": "",
+    }  # fmt: skip
+    best = (await operator.get(f"{ROUTES}/best"))["status"]
+    assert best["phase"] == "Degraded"
+    assert [(t["target"], t["healthy"]) for t in best["targets"]] == [
+        (f"external {PLACE}/openai: gpt-4o", True),
+        ("endpoint chat", False),
+    ]
+    assert "Pending" in best["targets"][1]["message"]
+    here.prober.findings["https://us.example/v1"] = Finding(problem="it refuses the credential (status 401)")
+    await here.reconcile()
+    degraded = (await operator.get(f"{EXTERNALS}/openai"))["status"]
+    assert degraded["phase"] == "Degraded"
+    [ready] = [c for c in degraded["conditions"] if c["type"] == "Ready"]
+    assert ready["reason"] == "UpstreamFailed"
+    assert "us: it refuses the credential" in ready["message"]
+    here.prober.findings["https://api.provider.example/v1"] = Finding(problem="it answers with status 500")
+    await here.reconcile()
+    await here.reconcile()
+    assert (await operator.get(f"{EXTERNALS}/openai"))["status"]["phase"] == "Failed"
+    assert (await operator.get(f"{ROUTES}/best"))["status"]["phase"] == "Failed"
+    here.prober.findings.clear()
+    here.prober.findings["https://us.example/v1"] = Finding(frozenset({"gpt-4o-mini"}))
+    await here.reconcile()
+    running = (await operator.get(f"{EXTERNALS}/openai"))["status"]
+    assert running["phase"] == "Running"
+    assert running["upstream_status"][1]["error_message"] == "it does not list gpt-4o-2024-08-06"
