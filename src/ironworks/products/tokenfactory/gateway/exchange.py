@@ -22,7 +22,8 @@ from ironworks.shared import telemetry
 from ironworks.shared.path import show_path
 
 if TYPE_CHECKING:
-    from ironworks.products.tokenfactory.gateway.client import ClientConnection, Request
+    from ironworks.products.tokenfactory.gateway.client import ClientConnection
+    from ironworks.products.tokenfactory.gateway.heads import Request
 
 log = telemetry.logger(__name__)
 
@@ -31,6 +32,8 @@ CLIENT_LEFT = 499
 NANO = 10**9
 _ELSEWHERE = frozenset({429, 502, 503})
 """Statuses by which an upstream says that it did not do the work: another may."""
+_NO_SUCH_PATH = frozenset({404, 405, 501})
+"""Statuses by which an upstream says that it does not offer the operation."""
 
 
 class Exchange:
@@ -305,14 +308,16 @@ class Exchange:
     # the end
 
     def _finish_stream(self, reader: Reader) -> None:
-        self._close(
-            200,
-            reader.usage or self._counted(),
-            lambda: self._client.end_stream(self._closing_comment() + reader.last()),
-        )
+        if reader.usage is None:
+            reader.usage = self._counted()  # what closing events tell is what is billed
+        self._close(200, reader.usage, lambda: self._client.end_stream(self._closing_comment() + reader.last()))
 
     def _finish_body(self) -> None:
         body = b"".join(self._answer)
+        if self._status in _NO_SUCH_PATH and self.api.otherwise is not None:
+            estimate = self.api.otherwise(self.call)
+            self._close(200, NOTHING, lambda: self._respond(estimate))
+            return
         if self._status != 200:
             if self._status >= 500:
                 self._state_failed(unreachable=False)
@@ -331,7 +336,7 @@ class Exchange:
         self._close(200, usage, lambda: self._respond(answer))
 
     def _respond(self, answer: Answer) -> None:
-        extra = self._about() + b"x-ironworks-overhead-ms: %.2f\r\n" % self.overhead_ms
+        extra = self._about() + answer.headers + b"x-ironworks-overhead-ms: %.2f\r\n" % self.overhead_ms
         if self.cost_nano >= 0:
             extra += b"x-ironworks-cost: %b\r\n" % show_cost(self.cost_nano)
         self._client.respond(self.request, 200, answer.body, answer.content_type, extra)
@@ -358,8 +363,8 @@ class Exchange:
         """Our own count of what was produced, for a request whose upstream never gave its figure."""
         if not self.sent_at:
             return NOTHING
-        made = self._reader.tokens if self._reader else 0
-        return Usage(guess_tokens(len(self.call.body)), 0, made, counted=True)
+        guess = self._adapter.guess(self.call, b"")
+        return guess._replace(output_tokens=self._reader.tokens) if self._reader else guess
 
     def _fail(self, refusal: Refusal) -> None:
         """The upstream did not deliver. A stream is billed as far as it got; anything else is free."""

@@ -211,7 +211,8 @@ class Call:
         choices: how many answers it asked for. images: parts of the prompt whose tokens their bytes do not bound.
         user: the caller's name for its end user. metadata: up to 5 entries, scalars as texts.
         affinity: bytes that the same conversation begins with, for routes that keep it at one replica.
-        stored: the answer is to be kept for `previous_response_id`.
+        stored: the answer is to be kept for `previous_response_id`. response_id: the id it will have, which only the
+            Responses API gives its answers. previous_id: of the stored response that this one goes on from.
     """
 
     model: str
@@ -227,6 +228,8 @@ class Call:
     metadata: dict[str, str] = field(default_factory=dict)
     affinity: bytes = b""
     stored: bool = False
+    response_id: str = ""
+    previous_id: str | None = None
 
 
 Charge: TypeAlias = Callable[[Sequence[UsageRecord]], Awaitable[None]]

@@ -12,11 +12,15 @@ from ironworks.products.tokenfactory.routing import Dialect
 
 
 class Answer(NamedTuple):
-    """A whole answer as the caller gets it. `usage` is None where the upstream's figure did not come."""
+    """A whole answer as the caller gets it. `usage` is None where the upstream's figure did not come.
+
+    `headers` are further header lines, each with its line end.
+    """
 
     body: bytes
     usage: Usage | None
     content_type: bytes = b"application/json"
+    headers: bytes = b""
 
 
 class Reader(Protocol):
@@ -67,7 +71,7 @@ class Adapter(Protocol):
         """
 
     def guess(self, call: Call, body: bytes) -> Usage:
-        """Our own count for a whole answer that came without usage (`counted`)."""
+        """Our own count for a whole answer that came without usage (`counted`); `body` is empty where none came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Api:
         adapters: by the upstream's dialect; a target whose dialect is missing cannot serve this API.
         error_body, error_event: a Refusal as an answer's body, and as a stream's last event.
         free: it is answered with no model's work; nothing is reserved for it.
+        otherwise: the answer where the upstream knows no such path.
     """
 
     path: str
@@ -91,3 +96,4 @@ class Api:
     """(refusal, request id)."""
     error_event: Callable[[Refusal, str], bytes] = field(repr=False)
     free: bool = False
+    otherwise: Callable[[Call], Answer] | None = field(default=None, repr=False)

@@ -95,3 +95,39 @@ def _scalars(given: object, field: str) -> dict[str, str]:
             raise malformed(f"{field}.{name} may have at most {MAX_METADATA_VALUE} characters", field)
         entries[name] = text
     return entries
+
+
+def read_switch(payload: Mapping[str, Any], name: str) -> bool:
+    """A truth value, false where it is absent or null. Raises Refusal."""
+    value = payload.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise malformed(f"{name!r} must be true or false", name)
+    return bool(value)
+
+
+def read_text(value: object, field: str) -> str:
+    """A text. Raises Refusal, which names it `field`."""
+    if not isinstance(value, str):
+        raise malformed(f"{field!r} must be a text", field)
+    return value
+
+
+def read_object(value: object, field: str) -> dict[str, Any]:
+    """An object. Raises Refusal, which names it `field`."""
+    if not isinstance(value, dict):
+        raise malformed(f"{field!r} must be an object", field)
+    return value
+
+
+def read_objects(value: object, field: str) -> list[dict[str, Any]]:
+    """A list of objects; empty where it is absent. Raises Refusal, which names it `field`."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise malformed(f"{field!r} must be a list of objects", field)
+    return value
+
+
+def untranslatable(field: str, why: str) -> Refusal:
+    """400: what `field` asks for cannot be said in the dialect of what serves the model."""
+    return Refusal(400, "unsupported_parameter", f"{field!r}: {why}", param=field)

@@ -1,0 +1,165 @@
+"""Anthropic's Messages API at an upstream that speaks the same: events pass as the bytes they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from ironworks.products.tokenfactory.gateway import wire
+from ironworks.products.tokenfactory.gateway.answers import BYTES_PER_TOKEN, guess_tokens, parse_answer
+from ironworks.products.tokenfactory.gateway.dialects.base import Answer
+from ironworks.products.tokenfactory.gateway.dialects.openai_to_anthropic import MESSAGES
+from ironworks.products.tokenfactory.gateway.dialects.sse import Splitter, data_of, named_event
+from ironworks.products.tokenfactory.gateway.dialects.usage import merge_messages_usage, read_messages_usage
+from ironworks.products.tokenfactory.gateway.model import Call, Refusal, Usage, upstream_failed
+
+_STOP = named_event({"type": "message_stop"})
+_DELTA = b'"content_block_delta"'
+_SIGNATURE = b'"signature_delta"'
+_SPECIAL = (b"message_", b'"error"', b"\r")
+"""What is in an event that must be looked at; in a text it costs a look, no more."""
+_FRAME = len(
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta"}}'
+)
+
+
+class MessagesAdapter:
+    """Anthropic to Anthropic."""
+
+    path = MESSAGES
+
+    def request(self, call: Call, served_as: str, max_output: int | None) -> tuple[bytes, bytes]:
+        payload = {**(call.payload or {}), "model": served_as}
+        if max_output is not None:
+            payload["max_tokens"] = max_output
+        return orjson.dumps(payload), wire.JSON
+
+    def reader(self, call: Call) -> MessagesReader:
+        return MessagesReader(call.model)
+
+    def answer(self, call: Call, content_type: bytes, body: bytes) -> Answer:
+        answer = parse_answer(body)
+        if answer is None or answer.get("type") != "message" or not isinstance(answer.get("content"), list):
+            raise upstream_failed("the model server's answer is not what was asked for")
+        if answer.get("model") != call.model:
+            # not by its bytes: a tool's input may have a "model" too
+            body = orjson.dumps({**answer, "model": call.model})
+        return Answer(body, read_messages_usage(answer.get("usage")))
+
+    def guess(self, call: Call, body: bytes) -> Usage:
+        answer = parse_answer(body) or {}
+        content = orjson.dumps(answer.get("content") or [])
+        return Usage(guess_tokens(len(call.body)), 0, guess_tokens(len(content) - 2), counted=True)
+
+
+class MessagesReader:
+    """One stream. Forwards whole events but the last; see `base.Reader` for its attributes.
+
+    An event may hold several tokens, so they are counted by events or by size, whichever is more, and an upstream's
+    word on the input counts from the beginning.
+    """
+
+    __slots__ = ("_begun", "_ended", "_first", "_model", "_splitter", "_whole", "done", "fault", "tokens", "usage")
+
+    def __init__(self, model: str) -> None:
+        self.tokens = 0
+        self.usage: Usage | None = None
+        self.done = False
+        self.fault: Refusal | None = None
+        self._model = model
+        self._splitter = Splitter()
+        self._whole = True
+        """No event is half here."""
+        self._first: dict[str, Any] = {}
+        self._begun: Usage | None = None
+        self._ended = False
+        """The upstream's last figure has come."""
+
+    def feed(self, pieces: Sequence[bytes]) -> bytes:
+        out: list[bytes] = []
+        for piece in pieces:
+            # nearly every piece of nearly every stream: whole events of text and nothing else
+            if self._whole and piece.endswith(b"\n\n") and not any(word in piece for word in _SPECIAL):
+                self._count(piece)
+                out.append(piece)
+                continue
+            events = self._splitter.feed([piece])
+            self._whole = self._splitter.whole
+            self.fault = self._splitter.fault
+            out += [self._event(event) for event in events if not (self.done or self.fault)]
+            if self.done or self.fault:
+                break
+        self._tell()
+        return b"".join(out) if len(out) != 1 else out[0]
+
+    def finish(self) -> bytes:
+        """A message without its `message_stop` is cut off, whatever HTTP says."""
+        shown = b"".join([self._event(event) for event in self._splitter.finish()])
+        self._tell()
+        if not self.done and self.fault is None:
+            self.fault = upstream_failed("the model server's stream ended before its message did")
+        return shown
+
+    def last(self) -> bytes:
+        return _STOP
+
+    def _count(self, data: bytes) -> None:
+        made = data.count(_DELTA)
+        if made and _SIGNATURE not in data:
+            self.tokens += max(made, (len(data) - made * _FRAME) // BYTES_PER_TOKEN)
+
+    def _tell(self) -> None:
+        """Until the upstream tells its last figure: its word on the input, and our count."""
+        if not self._ended and self.tokens and self._begun is not None:
+            self.usage = self._begun._replace(output_tokens=self.tokens, counted=True)
+
+    def _event(self, event: bytes) -> bytes:
+        """The event as the caller is to see it; empty where it is not to."""
+        if not any(word in event for word in _SPECIAL):
+            self._count(event)
+            return event + b"\n\n"
+        data = data_of(event)
+        if data is None:
+            return event + b"\n\n"
+        try:
+            told = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            told = None
+        if not isinstance(told, dict):
+            self.fault = upstream_failed("the model server sent an event that is not JSON")
+            return b""
+        return self._look(event, told)
+
+    def _look(self, event: bytes, told: dict[str, Any]) -> bytes:
+        match told.get("type"):
+            case "message_start":
+                return self._start(told)
+            case "message_delta":
+                usage = read_messages_usage(merge_messages_usage(self._first, told.get("usage")))
+                if usage is not None:
+                    self.usage, self._ended = usage, True
+            case "message_stop":
+                self.done = True
+                return b""
+            case "error":
+                self.fault = upstream_failed("the model server reported an error in the middle of the stream")
+                return b""
+            case _:
+                self._count(event)
+        return event + b"\n\n"
+
+    def _start(self, told: dict[str, Any]) -> bytes:
+        message = told.get("message")
+        if not isinstance(message, dict):
+            self.fault = upstream_failed("the model server sent a message that is none")
+            return b""
+        usage = message.get("usage")
+        if isinstance(usage, dict):
+            self._first = usage
+            self._begun = read_messages_usage(usage)
+        return named_event({**told, "message": {**message, "model": self._model}})
+
+
+ADAPTER = MessagesAdapter()

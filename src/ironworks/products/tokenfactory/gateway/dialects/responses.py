@@ -1,0 +1,78 @@
+"""OpenAI's Responses API as callers speak it.
+
+Unlike at OpenAI, `store` is off unless it is asked for: prompts and answers are not kept here by default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ironworks.products.tokenfactory.gateway import wire
+from ironworks.products.tokenfactory.gateway.dialects import responses_to_anthropic, responses_to_openai
+from ironworks.products.tokenfactory.gateway.dialects.base import Api
+from ironworks.products.tokenfactory.gateway.dialects.pieces import new_id
+from ironworks.products.tokenfactory.gateway.dialects.reading import (
+    read_count,
+    read_json,
+    read_metadata,
+    read_model,
+    read_switch,
+    read_text,
+    read_user,
+)
+from ironworks.products.tokenfactory.gateway.dialects.sse import named_event
+from ironworks.products.tokenfactory.gateway.model import Call, Refusal
+
+RESPONSES = "/v1/responses"
+
+
+def read_response(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
+    """A request for a response. Raises Refusal."""
+    payload = read_json(body, headers)
+    model = read_model(payload)
+    responses_to_openai.check(payload)
+    previous = payload.get("previous_response_id")
+    return Call(
+        model,
+        payload,
+        body,
+        stream=read_switch(payload, "stream"),
+        show_usage=True,
+        max_output=read_count(payload, "max_output_tokens"),
+        images=_count_images(payload.get("input")),
+        user=read_user(payload, "safety_identifier", "user"),
+        metadata=read_metadata(headers, payload.get("metadata")),
+        stored=read_switch(payload, "store"),
+        response_id=new_id("resp_"),
+        previous_id=None if previous is None else read_text(previous, "previous_response_id"),
+    )
+
+
+def _count_images(given: object) -> int:
+    """Parts whose tokens their bytes do not bound."""
+    found = 0
+    for item in given if isinstance(given, list) else ():
+        content = item.get("content") or item.get("output") if isinstance(item, dict) else None
+        if isinstance(content, list):
+            found += sum(
+                isinstance(part, dict) and part.get("type") in ("input_image", "input_file") for part in content
+            )
+    return found
+
+
+def error_event(refusal: Refusal, request_id: str) -> bytes:
+    """The event by which a stream of this API says why it breaks off."""
+    error: dict[str, Any] = {"type": "error", "code": refusal.code, "message": refusal.message, "param": refusal.param}
+    return named_event({**error, "sequence_number": 0})
+
+
+RESPONSES_API = Api(
+    RESPONSES,
+    "openai",
+    "text-generation",
+    read_response,
+    {"openai": responses_to_openai.ADAPTER, "anthropic": responses_to_anthropic.ADAPTER},
+    lambda refusal, _: wire.error_body(refusal),
+    error_event,
+)
