@@ -23,6 +23,8 @@ from ironworks.platform.secrets.model import (
 )
 
 _NONCE_BYTES = 12
+_WRAPPED_BYTES = _NONCE_BYTES + KEY_BYTES + 16
+_HEAD_BYTES = _WRAPPED_BYTES + _NONCE_BYTES
 
 
 class Keyring:
@@ -77,6 +79,24 @@ class Keyring:
             raise TamperedSecret(f"the secret {secret.place.pointer!r} of {secret.place.owner} does not open") from None
         return opened.decode()
 
+    def seal_file(self, purpose: str, data: bytes) -> bytes:
+        """Encrypt what a process keeps on its own disk, under a key of its own; opens for this `purpose` alone."""
+        key = self.new_key(_no_scope(purpose), 1)
+        nonce = os.urandom(_NONCE_BYTES)
+        return b"\n".join(
+            (key.master_key_id.encode(), key.wrapped + nonce + AESGCM(self._unwrap(key)).encrypt(nonce, data, None))
+        )
+
+    def open_file(self, purpose: str, sealed: bytes) -> bytes:
+        """Decrypt what `seal_file` gave. Raises MissingMasterKey, and TamperedSecret for anything else."""
+        master, _, rest = sealed.partition(b"\n")
+        wrapped, nonce, text = rest[:_WRAPPED_BYTES], rest[_WRAPPED_BYTES:_HEAD_BYTES], rest[_HEAD_BYTES:]
+        try:
+            key = self._unwrap(WrappedKey(_no_scope(purpose), 1, wrapped, master.decode("ascii", "replace")))
+            return AESGCM(key).decrypt(nonce, text, None)
+        except (InvalidTag, ValueError):  # ValueError: a nonce that was cut short
+            raise TamperedSecret(f"the sealed file for {purpose!r} does not open") from None
+
     def _cipher(self, key: WrappedKey) -> AESGCM:
         cipher = self._unwrapped.pop(key, None) or AESGCM(self._unwrap(key))
         self._unwrapped[key] = cipher
@@ -110,6 +130,11 @@ def _bound_to(place: Place) -> bytes:
 
 def _key_bound_to(scope: str, version: int) -> bytes:
     return _joined("ironworks.data_key.v1", scope, str(version))
+
+
+def _no_scope(purpose: str) -> str:
+    """What stands where a scope's path would, and is none."""
+    return f"#{purpose}"
 
 
 def _joined(*parts: str) -> bytes:

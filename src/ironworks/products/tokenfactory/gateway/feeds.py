@@ -48,6 +48,9 @@ class Part(Protocol):
     async def load_changed(self, uids: Collection[UUID], before: Any) -> Any:
         """`before` with what `uids` name as it is now."""
 
+    def value_of(self, rows: Sequence[Any]) -> Any:
+        """The value that is made of these rows."""
+
 
 class Feed:
     """Keeps one part current.
@@ -84,6 +87,13 @@ class Feed:
         """All changes up to `now` have been noticed."""
         if not (self._all_stale or self._stale or self._loading):
             self.confirmed = now
+
+    def begin_with(self, rows: Sequence[Any], confirmed: float) -> None:
+        """Take `rows`, last known to be current at `confirmed`, unless something was loaded already."""
+        if self._value is None:
+            self._value = self._part.value_of(rows)
+            self.confirmed = confirmed
+            self._take(self.name, self._value)
 
     async def run(self, is_fed: Callable[[], bool]) -> None:
         """Load what is stale, again and again. A load that fails is tried again while the old value serves."""
@@ -167,6 +177,9 @@ class _Keys:
         kept = await _by_digest(key for key in before.values() if key.uid not in uids and key.owner not in uids)
         return {**kept, **{key.digest: key for key in found}}
 
+    def value_of(self, rows: Sequence[KeyView]) -> Mapping[bytes, KeyView]:
+        return {key.digest: key for key in rows}
+
 
 class _Routes:
     """Routes as a table."""
@@ -184,6 +197,9 @@ class _Routes:
         kept = [route for route in before.routes if not _concerns(route, uids)]
         return RouteTable([*kept, *found])
 
+    def value_of(self, rows: Sequence[Route]) -> RouteTable:
+        return RouteTable(rows)
+
 
 class _Opaque:
     """What is taken as it comes, always whole."""
@@ -198,6 +214,9 @@ class _Opaque:
 
     async def load_changed(self, uids: Collection[UUID], before: Sequence[Any]) -> Sequence[Any]:
         raise AssertionError("no change is applied piece by piece")
+
+    def value_of(self, rows: Sequence[Any]) -> Sequence[Any]:
+        return rows
 
 
 def _concerns(route: Route, uids: Collection[UUID]) -> bool:

@@ -16,12 +16,20 @@ from typing import Any
 from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway.feeds import feeds_of
+from ironworks.products.tokenfactory.gateway.keeping import Keeper, Seal
 from ironworks.products.tokenfactory.gateway.model import GatewaySettings, KeyView, unavailable
 from ironworks.products.tokenfactory.gateway.sources import Sources
-from ironworks.products.tokenfactory.routing import RouteTable
+from ironworks.products.tokenfactory.routing import Route, RouteTable
+from ironworks.shared import telemetry
+
+log = telemetry.logger(__name__)
 
 FEED_LIVE = 1.5
 """Seconds after a heartbeat for which the feed counts as live: five missed ones."""
+KEEP_EVERY = 10.0
+KEEP_AT_LEAST = 300.0
+"""Seconds after which an unchanged snapshot is written again, with the time until which it was still good."""
+KEPT_AS = "snapshot"
 PARTS = ("keys", "routes", "limits", "budgets", "prices")
 
 
@@ -44,7 +52,10 @@ class Mirror:
     """The current snapshot and the feeds that renew it."""
 
     def __init__(
-        self, sources: Sources, settings: GatewaySettings, changed: Callable[[Snapshot, frozenset[str]], None]
+        self,
+        sources: Sources,
+        settings: GatewaySettings,
+        changed: Callable[[Snapshot, frozenset[str]], None],
     ) -> None:
         """`changed` is called with each new snapshot and the names of its parts that are new, before requests see it.
 
@@ -57,6 +68,10 @@ class Mirror:
         self._heard = -FEED_LIVE
         self._loaded = asyncio.Event()
         self._feeds = {feed.name: feed for feed in feeds_of(sources, self._take)}
+        self._keeper = _keeper(sources, settings, sources.seal) if sources.seal else None
+        self._kept: Snapshot | None = None
+        self._kept_at = float("-inf")
+        self._disk_problem = ""
 
     @property
     def age(self) -> float:
@@ -71,8 +86,9 @@ class Mirror:
 
     @property
     def problems(self) -> dict[str, str]:
-        """What is wrong, by part: it cannot be renewed, or rows of it had to be left out."""
-        return {name: feed.problem for name, feed in self._feeds.items() if feed.problem}
+        """What is wrong, by part: it cannot be renewed, or rows of it had to be left out; `disk`: it cannot be kept."""
+        found = {name: feed.problem for name, feed in self._feeds.items()} | {"disk": self._disk_problem}
+        return {name: problem for name, problem in found.items() if problem}
 
     @property
     def is_fed(self) -> bool:
@@ -108,6 +124,43 @@ class Mirror:
         async with asyncio.TaskGroup() as tasks:
             for feed in self._feeds.values():
                 tasks.create_task(feed.run(lambda: self.is_fed))
+            if self._keeper is not None:
+                tasks.create_task(self._keep_on_disk(self._keeper))
+
+    async def _keep_on_disk(self, keeper: Keeper) -> None:
+        """Begin with what is on disk if nothing else comes in time; then keep that as it is here."""
+        try:
+            await asyncio.wait_for(self._loaded.wait(), self._settings.first_load / 2)
+        except TimeoutError:
+            await self._restore(keeper)
+        while True:
+            await asyncio.sleep(KEEP_EVERY)
+            due = self._current is not self._kept or time.monotonic() - self._kept_at > KEEP_AT_LEAST
+            if due and keeper.age() > KEEP_EVERY and (snapshot := self._current) is not None:
+                await self._keep(keeper, snapshot)
+
+    async def _keep(self, keeper: Keeper, snapshot: Snapshot) -> None:
+        confirmed_at = time.time() - self.age
+        try:
+            await keeper.save({part: _rows(getattr(snapshot, part)) for part in PARTS}, confirmed_at)
+        except Exception as problem:
+            self._disk_problem = f"the snapshot cannot be kept on disk: {problem!r}"
+            log.warning("the snapshot cannot be kept on disk", problem=repr(problem))
+        else:
+            self._disk_problem, self._kept, self._kept_at = "", snapshot, time.monotonic()
+
+    async def _restore(self, keeper: Keeper) -> None:
+        """Serve from disk what could not be loaded yet, unless it is older than an operator lets anything get."""
+        kept = await keeper.load()
+        if kept is None or self._current is not None:
+            return
+        age = max(0.0, time.time() - kept.confirmed_at)
+        if age > self._settings.stale_after:
+            log.warning("the snapshot kept on disk is too old", age=round(age))
+            return
+        log.warning("serving from the snapshot kept on disk", age=round(age))
+        for feed in self._feeds.values():
+            feed.begin_with(kept.rows[feed.name], time.monotonic() - age)
 
     def _take(self, part: str, value: Any) -> None:
         """A part was loaded. The first snapshot is made when all are there."""
@@ -123,3 +176,20 @@ class Mirror:
         self._changed(snapshot, parts)
         self._current = snapshot
         self._loaded.set()
+
+
+def _keeper(sources: Sources, settings: GatewaySettings, seal: Seal) -> Keeper | None:
+    """None where a source does not say what its rows are: a snapshot without limits must not be served."""
+    found: dict[str, type | None] = {"keys": KeyView, "routes": Route}
+    found |= {part: getattr(getattr(sources, part), "row", None) for part in PARTS[2:]}
+    shapes = {part: row for part, row in found.items() if row is not None}
+    if len(shapes) < len(PARTS):
+        log.info("no snapshot is kept on disk", unknown=sorted(set(PARTS) - set(shapes)))
+        return None
+    return Keeper(settings.spool / KEPT_AS, seal, shapes)
+
+
+def _rows(part: RouteTable | Mapping[bytes, KeyView] | Sequence[Any]) -> Sequence[Any]:
+    if isinstance(part, RouteTable):
+        return part.routes
+    return list(part.values()) if isinstance(part, Mapping) else part

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
+from ironworks.products.tokenfactory.gateway.keeping import Seal
 from ironworks.products.tokenfactory.gateway.model import KeySource, KeyView
 from ironworks.products.tokenfactory.routing import Route, RouteSource
 from ironworks.shared import telemetry
@@ -74,13 +75,19 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All of a snapshot's. `keys` and `routes` may also be ChangedKeys and ChangedRoutes."""
+    """All of a snapshot's.
+
+    Args:
+        keys, routes: may also be ChangedKeys and ChangedRoutes.
+        seal: under which the last good snapshot is kept beside the spool; without one it is not.
+    """
 
     keys: KeySource
     routes: RouteSource
     limits: Source = field(default_factory=Nothing)
     budgets: Source = field(default_factory=Nothing)
     prices: Source = field(default_factory=Nothing)
+    seal: Seal | None = None
 
 
 async def read_rows(
