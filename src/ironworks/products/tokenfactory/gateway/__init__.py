@@ -12,8 +12,9 @@ Besides the usual files, from the socket inward:
 upstreams that speak the same or another; `admission.py` the one place where a request is let in and settled;
 `exchange.py` one request on its way through; `upstream.py` connections to replicas; `stream.py`, `answers.py` usage and
 errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`,
-`snapshot.py` keys, routes, limits, budgets and prices in memory; `segments.py`, `sync.py`, `spool.py`, `shipping.py`
-the spool from its records to the charge; `metrics.py`; `core.py` what all connections share; `program.py` the process.
+`snapshot.py`, `keeping.py` keys, routes, limits, budgets and prices, in memory and on disk for the next start;
+`segments.py`, `sync.py`, `spool.py`, `shipping.py` the spool from its records to the charge; `metrics.py`; `core.py`
+what all connections share; `program.py` the process.
 
 Composition, once per process under `uvloop.run`:
 
