@@ -20,8 +20,8 @@ from uuid import uuid4
 
 import uvloop
 
-from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, KeyView, UsageRecord
-from ironworks.products.tokenfactory.routing import Replica, Target
+from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, KeyView, Sources, UsageRecord
+from ironworks.products.tokenfactory.routing import Replica, Route, Target, route_to
 
 KEY = "iwk_bench_7"
 SCOPE = "demo.app.dev"
@@ -46,8 +46,8 @@ class Source:
     async def load_keys(self) -> Sequence[KeyView]:
         return self._keys
 
-    async def load_targets(self) -> Sequence[Target]:
-        return self._targets
+    async def load_routes(self) -> Sequence[Route]:
+        return [route_to(target) for target in self._targets]
 
 
 async def _charge(batch: Sequence[UsageRecord]) -> None:
@@ -61,7 +61,7 @@ async def main(config: dict[str, Any]) -> None:
     sock.listen(4096)
     source = Source(config["upstream"])
     settings = GatewaySettings(spool=Path(config["spool"]), sync=config["sync"], drain=1)
-    gateway = Gateway(settings, keys=source, targets=source, charge=_charge)
+    gateway = Gateway(settings, sources=Sources(source, source), charge=_charge)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, gateway.stop)
 
     async def feed() -> None:

@@ -17,7 +17,7 @@ from ironworks.products.tokenfactory.gateway.dialects import Adapter, Answer, Ap
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, Usage, unavailable, upstream_failed
 from ironworks.products.tokenfactory.gateway.spool import SpoolFull
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
-from ironworks.products.tokenfactory.routing import Pick
+from ironworks.products.tokenfactory.routing import Pick, ReplicaState
 from ironworks.shared import telemetry
 from ironworks.shared.path import show_path
 
@@ -95,7 +95,7 @@ class Exchange:
         self.sent_at = self.first_byte_at = self.ended_at = 0.0
         self.deadline = NEVER
         self._waits_on = False
-        self._tried: tuple[str, ...] = ()
+        self._tried: tuple[ReplicaState, ...] = ()
         self._connection: UpstreamConnection | None = None
         self._adapter: Adapter
         self._reader: Reader | None = None
@@ -206,7 +206,7 @@ class Exchange:
 
     def _state_failed(self, *, unreachable: bool) -> None:
         if self._waits_on and self.pick is not None:
-            self._tried = (*self._tried, self.pick.state.replica.address)
+            self._tried = (*self._tried, self.pick.state)
             self.pick.state.failed(self._core.now(), unreachable=unreachable)
             self._leave_replica()
 
@@ -247,6 +247,13 @@ class Exchange:
         if status == 200 and self.call.stream and content_type.startswith(b"text/event-stream"):
             self._reader = self._adapter.reader(self.call)
             self._client.begin_stream(self.request, self._about())
+
+    def on_answer(self, content_type: bytes, body: bytes) -> None:
+        self._connection = None
+        self.on_head(200, content_type)
+        self.on_data([body])
+        if not self._over:
+            self.on_end()
 
     def on_data(self, pieces: list[bytes]) -> None:
         self._touch()
@@ -315,14 +322,13 @@ class Exchange:
     def _finish_body(self) -> None:
         body = b"".join(self._answer)
         if self._status in _NO_SUCH_PATH and self.api.otherwise is not None:
-            estimate = self.api.otherwise(self.call)
-            self._close(200, NOTHING, lambda: self._respond(estimate))
+            self._respond_otherwise(self.api.otherwise)
             return
         if self._status != 200:
             if self._status >= 500:
                 self._state_failed(unreachable=False)
             elif self._status == 429 and self.pick is not None:
-                self._tried = (*self._tried, self.pick.state.replica.address)
+                self._tried = (*self._tried, self.pick.state)
                 self._leave_replica()
             if self._status not in _ELSEWHERE or not self._try_elsewhere():
                 self._fail(refusal_of(self._status, parse_answer(body)))
@@ -334,6 +340,14 @@ class Exchange:
             return
         usage = answer.usage or self._adapter.guess(self.call, body)
         self._close(200, usage, lambda: self._respond(answer))
+
+    def _respond_otherwise(self, otherwise: Callable[[Call], Answer]) -> None:
+        try:
+            answer = otherwise(self.call)
+        except Refusal as refusal:
+            self._fail(refusal)
+        else:
+            self._close(200, NOTHING, lambda: self._respond(answer))
 
     def _respond(self, answer: Answer) -> None:
         extra = self._about() + answer.headers + b"x-ironworks-overhead-ms: %.2f\r\n" % self.overhead_ms

@@ -123,3 +123,19 @@ def learn_request(data: bytes, request: Request) -> KnownRequest | None:
         return None
     frame = frame_of(data)
     return KnownRequest(frame, request) if frame else None
+
+
+class KnownAnswer:
+    """An upstream's head of a whole 200 answer, and what it said."""
+
+    __slots__ = ("content_type", "frame")
+
+    def __init__(self, frame: Frame, content_type: bytes) -> None:
+        self.frame = frame
+        self.content_type = content_type
+
+
+def learn_answer(data: bytes, content_type: bytes) -> KnownAnswer | None:
+    """What to remember of `data`, which llhttp found to be one whole 200 answer that leaves its connection usable."""
+    frame = frame_of(data)
+    return KnownAnswer(frame, content_type) if frame else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
+from ironworks.products.tokenfactory.routing import AddressPolicy
 from ironworks.shared.path import covers
 
 
@@ -23,6 +24,8 @@ class GatewaySettings:
             send_timeout: for a caller that does not read.
         connect_timeout, first_byte_timeout, stream_timeout: to reach a replica, for its answer to begin, between
             two pieces of it.
+        upstream_addresses: where guarded replicas may be.
+        tls_certificate, tls_key: PEM files by which callers are spoken to over TLS; both or none.
         stale_after: how long keys and routes may go unconfirmed before `when_stale` applies.
         when_stale: keep serving what is known, or refuse with 503.
         sync: whether closing records are forced to disk before the answer ends (off only in benchmarks).
@@ -45,6 +48,9 @@ class GatewaySettings:
     connect_timeout: float = 5.0
     first_byte_timeout: float = 600.0
     stream_timeout: float = 120.0
+    upstream_addresses: AddressPolicy = field(default_factory=AddressPolicy)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     stale_after: float = 3600.0
     when_stale: Literal["serve", "refuse"] = "serve"
     sync: bool = True

@@ -1,28 +1,35 @@
 """Connections to replicas: HTTP/1.1 by llhttp, kept alive, one exchange at a time on each.
 
 A connection goes back to the pool only after its parser has seen the end of the answer and not a byte more; whatever
-comes unasked closes it, so no answer can be taken for another request's.
+comes unasked closes it, so no answer can be taken for another request's. An answer's head that comes again byte for
+byte is not parsed again (`heads.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol, cast
+import ssl
+from typing import Any, Protocol, TypeAlias, cast
 
 import httptools
 
+from ironworks.products.tokenfactory.gateway.dialing import Forbidden, dial, upstream_tls
+from ironworks.products.tokenfactory.gateway.heads import KnownAnswer, learn_answer
 from ironworks.products.tokenfactory.gateway.model import GatewaySettings
-from ironworks.products.tokenfactory.routing import ReplicaState
+from ironworks.products.tokenfactory.routing import Replica, ReplicaState
 from ironworks.shared import telemetry
 
 log = telemetry.logger(__name__)
 
+NEVER = float("inf")
 IDLE_SECONDS = 4.0
 """Shorter than what common servers allow (uvicorn and llama.cpp: 5 s), so that they seldom close first."""
 MAX_IDLE = 256
 DRAIN_SECONDS = 1.0
 """How long an answer whose terminator was read may take to end on the wire before the connection is given up."""
 MAX_ANSWER_HEAD = 64 * 1024
+LESSONS = 16
+"""How many answers' heads are remembered between two sweeps, each in the place of the last."""
 
 
 class AnswerSink(Protocol):
@@ -37,6 +44,9 @@ class AnswerSink(Protocol):
     def on_head(self, status: int, content_type: bytes) -> None:
         """The answer's status and headers are complete."""
 
+    def on_answer(self, content_type: bytes, body: bytes) -> None:
+        """A whole 200 answer at once, instead of the three calls that tell it in parts."""
+
     def on_data(self, pieces: list[bytes]) -> None:
         """A part of its body, cut as the replica cut it."""
 
@@ -47,12 +57,24 @@ class AnswerSink(Protocol):
         """The connection broke; `answered` if any byte had come, `reused` if it had served before."""
 
 
+class Peer:
+    """What is kept for one address: its idle connections, last used first, and how its answers begin."""
+
+    __slots__ = ("idle", "known", "lessons", "opening")
+
+    def __init__(self) -> None:
+        self.idle: list[UpstreamConnection] = []
+        self.known: KnownAnswer | None = None
+        self.lessons = LESSONS
+        self.opening = 0
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection to one replica."""
 
-    def __init__(self, pool: UpstreamPool, state: ReplicaState) -> None:
-        self.state = state
-        self.deadline = float("inf")
+    def __init__(self, pool: UpstreamPool, peer: Peer) -> None:
+        self.peer = peer
+        self.deadline = NEVER
         self._pool = pool
         self._transport: asyncio.Transport
         self._pieces: list[bytes] = []
@@ -65,11 +87,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _clear(self) -> None:
         self._answered = False
+        self._begun = False
         self._complete = False
         self._reusable = False
         self._surplus = 0
         self._awaiting = False
         self._framed = False
+        self._chunked = False
+        self._whole = False
         self._status = 0
         self._content_type = b""
         self._head_size = 0
@@ -81,7 +106,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def begin(self, sink: AnswerSink) -> None:
         """`sink` has this connection until its answer ended."""
-        self._clear()
+        if self._begun:
+            self._clear()
+        self._answered = False
         self._sink = sink
         self._awaiting = True
         sink.on_connected(self)
@@ -120,7 +147,33 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._awaiting:
             self._lose("the model server spoke without being asked")
             return
-        self._answered = True
+        fresh, self._answered = not self._answered, True
+        known = self.peer.known
+        if known is not None and fresh:
+            body = known.frame.body_of(data)
+            if body is not None and self._sink is not None:
+                self._end_at_once(self._sink, known.content_type, body)
+                return
+        self._parse(data)
+        if self._whole and fresh:
+            self._learn(data)
+
+    def _end_at_once(self, sink: AnswerSink, content_type: bytes, body: bytes) -> None:
+        """The answer is one whose head is known; the parser never hears of it and stays where it was."""
+        self._sink = None
+        self._awaiting = False
+        self._served += 1
+        self._pool.keep(self)
+        sink.on_answer(content_type, body)
+
+    def _learn(self, data: bytes) -> None:
+        self._whole = False
+        if self.peer.lessons:
+            self.peer.lessons -= 1
+            self.peer.known = learn_answer(data, self._content_type)
+
+    def _parse(self, data: bytes) -> None:
+        self._begun = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as problem:
@@ -134,6 +187,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head_size > MAX_ANSWER_HEAD:
             self._lose("the model server's headers are too large")
         elif self._complete:
+            self._whole = self._reusable and self._status == 200 and not self._chunked
             self._end(reusable=self._reusable)
 
     def _deliver(self) -> None:
@@ -162,8 +216,10 @@ class UpstreamConnection(asyncio.Protocol):
         name = name.lower()
         if name == b"content-type":
             self._content_type = value.lower()
-        elif name == b"content-length" or name == b"transfer-encoding":
+        elif name == b"content-length":
             self._framed = True
+        elif name == b"transfer-encoding":
+            self._framed = self._chunked = True
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -200,33 +256,42 @@ class UpstreamConnection(asyncio.Protocol):
             sink.on_lost(problem, answered=self._answered, reused=self._served > 0)
 
 
+_Key: TypeAlias = tuple[str, bool, bool]
+
+
 class UpstreamPool:
-    """Idle connections by address, last used first, and the making of new ones."""
+    """Idle connections by address and the making of new ones."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: GatewaySettings) -> None:
         self._loop = loop
         self._settings = settings
-        self._idle: dict[str, list[UpstreamConnection]] = {}
+        self._peers: dict[_Key, Peer] = {}
         self._connecting: set[asyncio.Task[Any]] = set()
         self.connections: set[UpstreamConnection] = set()
         self.now = loop.time
+        self._tls = upstream_tls()
 
     def connect(self, state: ReplicaState, sink: AnswerSink, *, fresh: bool = False) -> None:
         """Give `sink` a connection to the replica: an idle one at once (unless `fresh`), or a new one soon."""
-        idle = self._idle.get(state.replica.address)
+        replica = state.replica
+        peer = self._peers.get((replica.address, replica.tls, replica.guarded))
+        if peer is None:
+            peer = self._peers[replica.address, replica.tls, replica.guarded] = Peer()
+        idle = peer.idle
         while idle and not fresh:
             connection = idle.pop()
             if connection.usable:
-                connection.deadline = float("inf")
+                connection.deadline = NEVER
                 connection.begin(sink)
                 return
-        task = self._loop.create_task(self._open(state, sink))
+        peer.opening += 1
+        task = self._loop.create_task(self._open(replica, peer, sink))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
     def keep(self, connection: UpstreamConnection) -> None:
         """`connection` is free."""
-        idle = self._idle.setdefault(connection.state.replica.address, [])
+        idle = connection.peer.idle
         if len(idle) >= MAX_IDLE:
             connection.abort()
             return
@@ -237,12 +302,12 @@ class UpstreamPool:
         """Close what has been idle, or ending, for too long."""
         for connection in [c for c in self.connections if c.deadline <= now]:
             connection.abort()
-        for address in list(self._idle):
-            left = [connection for connection in self._idle[address] if connection.usable]
-            if left:
-                self._idle[address] = left
-            else:
-                del self._idle[address]
+        busy = {connection.peer for connection in self.connections}
+        for key, peer in list(self._peers.items()):
+            peer.idle = [connection for connection in peer.idle if connection.usable]
+            peer.lessons = LESSONS
+            if peer not in busy and not peer.opening:
+                del self._peers[key]
 
     def close(self) -> None:
         """Close everything."""
@@ -251,14 +316,23 @@ class UpstreamPool:
         for connection in list(self.connections):
             connection.abort()
 
-    async def _open(self, state: ReplicaState, sink: AnswerSink) -> None:
-        host, _, port = state.replica.address.rpartition(":")
+    async def _open(self, replica: Replica, peer: Peer, sink: AnswerSink) -> None:
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self, state), host.strip("[]"), int(port)
+                connection = await dial(
+                    self._loop,
+                    replica,
+                    self._settings.upstream_addresses,
+                    lambda: UpstreamConnection(self, peer),
+                    self._tls,
                 )
+        except Forbidden:
+            sink.on_unreachable("the model server's address is not one that upstreams may have")
+        except ssl.SSLCertVerificationError:
+            sink.on_unreachable("the model server's certificate cannot be trusted")
         except (OSError, TimeoutError, ValueError) as problem:
             sink.on_unreachable(f"the model server cannot be reached: {type(problem).__name__}")
         else:
             connection.begin(sink)
+        finally:
+            peer.opening -= 1
