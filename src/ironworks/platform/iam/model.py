@@ -266,6 +266,8 @@ _MONEY: Final = frozenset(
     {"billing", "ledger", "usage", "invoice", "payment", "payment-method", "budget", "subscription", "transfer"}
 )
 _PAYING: Final = frozenset({"payment", "payment-method", "budget", "subscription"})
+_GUARDS: Final = frozenset({"limit"})
+"""What keeps those in check who develop: they see it and do not change it."""
 
 PRESETS: Final = {
     "operator": "Everything.",
@@ -303,7 +305,7 @@ def _presets_of(resource: str, action: str) -> set[str]:
     if resource in _TREE:
         return found | _tree_presets(resource, action)
     found |= {"platform-admin", "tenant-admin"}
-    if resource not in _IDENTITY and (resource != "audit" or action == "read"):
+    if resource not in _IDENTITY | _GUARDS and (resource != "audit" or action == "read"):
         found.add("developer")
     if action == "read":
         found |= {"developer", "viewer"}
