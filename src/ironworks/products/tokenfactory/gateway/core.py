@@ -93,7 +93,7 @@ class Core:
 
     def _adopt(self, snapshot: Snapshot, parts: frozenset[str]) -> None:
         if "routes" in parts:
-            self.balancer.replace(snapshot.routes.replicas())
+            self.balancer.replace(snapshot.routes.routes)
             self._heads.clear()
 
     def _gauges(self) -> dict[str, tuple[str, float]]:

@@ -15,7 +15,8 @@ each; `queueing.py`, who is next.
 from ironworks.products.tokenfactory.routing.adapters.http_probe import HttpProber
 from ironworks.products.tokenfactory.routing.addresses import AddressPolicy
 from ironworks.products.tokenfactory.routing.assembly import Declared, build_routes
-from ironworks.products.tokenfactory.routing.balance import Balancer, Pick, ReplicaState
+from ironworks.products.tokenfactory.routing.balance import Balancer, Pick
+from ironworks.products.tokenfactory.routing.health import ReplicaState
 from ironworks.products.tokenfactory.routing.model import (
     EXTERNAL_ENDPOINT,
     ROUTE,
@@ -24,6 +25,7 @@ from ironworks.products.tokenfactory.routing.model import (
     Prober,
     Strategy,
 )
+from ironworks.products.tokenfactory.routing.queueing import Gates, Place, QueueFull
 from ironworks.products.tokenfactory.routing.service import list_declared
 from ironworks.products.tokenfactory.routing.table import (
     CachePolicy,
@@ -45,10 +47,13 @@ __all__ = [
     "Declared",
     "Dialect",
     "EndpointHealth",
+    "Gates",
     "HttpProber",
     "Leg",
     "Pick",
+    "Place",
     "Prober",
+    "QueueFull",
     "Replica",
     "ReplicaState",
     "Route",

@@ -1,0 +1,93 @@
+"""What one gateway process knows of an upstream: its load from here, its recent failures, how fast it begins to answer.
+
+Health is passive: it is read from the requests that pass. One that refuses connections is set aside at once, one that
+breaks exchanges at the third in a row; the time aside doubles while it goes on failing. Who comes back gets its share
+of requests little by little, for a replica that has just started is slow, and one that still fails should fail few.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ironworks.products.tokenfactory.routing.table import Replica
+
+FAILURES_BEFORE_EJECTION: Final = 3
+FIRST_EJECTION: Final = 1.0
+LONGEST_EJECTION: Final = 30.0
+LONGEST_REST: Final = 60.0
+"""However long an upstream asks to be left alone."""
+SLOW_START: Final = 10.0
+LEAST_SHARE: Final = 0.1
+SMOOTHING: Final = 0.2
+"""Weight of the newest observation in the moving average of times to the first byte."""
+
+
+class ReplicaState:
+    """One upstream, as this process sees it. Times are monotonic, in seconds.
+
+    Attributes:
+        in_flight: requests that it has from here. latency: moving average of the time to the first byte, 0 if unknown.
+        ejected_until: set aside after failures. cooled_until: left alone because it asked for it. ramp_until: gets less
+            than its share. unreachable: it was set aside for refusing a connection.
+    """
+
+    __slots__ = (
+        "cooled_until",
+        "ejected_until",
+        "ejections",
+        "failures",
+        "in_flight",
+        "latency",
+        "ramp_until",
+        "replica",
+        "unreachable",
+    )
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self.in_flight = 0
+        self.failures = 0
+        self.ejections = 0
+        self.ejected_until = 0.0
+        self.cooled_until = 0.0
+        self.ramp_until = 0.0
+        self.latency = 0.0
+        self.unreachable = False
+
+    def succeeded(self) -> None:
+        """It answered: all is forgiven."""
+        if self.failures or self.ejections:
+            self.failures = self.ejections = 0
+            self.ejected_until = 0.0
+
+    def failed(self, now: float, *, unreachable: bool) -> None:
+        """It refused the connection (set aside at once) or broke an exchange (set aside at the third in a row).
+
+        The time aside doubles from 1 s to 30 s while it goes on failing.
+        """
+        self.failures += 1
+        if unreachable or self.failures >= FAILURES_BEFORE_EJECTION:
+            self.unreachable = unreachable
+            self.ejected_until = now + min(LONGEST_EJECTION, FIRST_EJECTION * 2**self.ejections)
+            self.ramp_until = self.ejected_until + SLOW_START
+            self.ejections = min(self.ejections + 1, 10)
+            self.failures = 0
+
+    def recovered(self, now: float) -> None:
+        """A check found it well before its time aside was over; requests follow little by little."""
+        if self.ejected_until > now:
+            self.ejected_until = now
+            self.ramp_until = now + SLOW_START
+
+    def cool(self, now: float, seconds: float) -> None:
+        """It asked to be left alone for so long (Retry-After); that is no failure. At most a minute is granted."""
+        self.cooled_until = max(self.cooled_until, now + min(seconds, LONGEST_REST))
+
+    def observed(self, seconds: float) -> None:
+        """An answer began so long after it was asked."""
+        self.latency += (seconds - self.latency) * (SMOOTHING if self.latency else 1.0)
+
+    def share(self, now: float) -> float:
+        """The part of its requests that it should get now: from a tenth, when it comes back, to all of them."""
+        left = self.ramp_until - now
+        return 1.0 if left <= 0 else max(LEAST_SHARE, 1.0 - left / SLOW_START)
