@@ -67,6 +67,7 @@ class Exchange:
         "_waits_on",
         "api",
         "began",
+        "bytes_out",
         "call",
         "cost_nano",
         "deadline",
@@ -75,8 +76,10 @@ class Exchange:
         "hold",
         "pick",
         "request",
+        "refusal",
         "sent_at",
         "tries",
+        "watch",
     )
 
     def __init__(
@@ -90,6 +93,9 @@ class Exchange:
         self.hold = hold
         self.pick: Pick | None = None
         self.tries = 0
+        self.bytes_out = 0
+        self.refusal: Refusal | None = None
+        self.watch: Watch | None = None
         self.cost_nano = -1
         self.began = time.perf_counter()
         self.sent_at = self.first_byte_at = self.ended_at = 0.0
@@ -116,6 +122,7 @@ class Exchange:
         except OSError:
             raise unavailable("spool_unavailable", "usage cannot be recorded now, so nothing is served", 5) from None
         self._core.exchanges.add(self)
+        self.watch = self._core.observers.begin(self)
         self._ask(pick)
 
     def _opening(self, pick: Pick) -> tuple[object, ...]:
@@ -234,7 +241,7 @@ class Exchange:
                 return False
         self._answer.clear()
         self._answer_size = self._status = 0
-        self._core.metrics.retries += 1
+        self._core.metrics.count("ironworks_gateway_retries")
         self._ask(pick)
         return True
 
@@ -276,7 +283,6 @@ class Exchange:
 
     def _note_first_byte(self) -> None:
         self.first_byte_at = time.perf_counter()
-        self._core.metrics.first_byte(self.api.path, self.first_byte_at - self.began)
 
     def on_end(self) -> None:
         self._connection = None
@@ -429,9 +435,9 @@ class Exchange:
     def _closed(self, problem: OSError | None, status: int, usage: Usage, tell: Callable[[], None]) -> None:
         core = self._core
         core.exchanges.discard(self)
-        core.metrics.answered(self.api.path, status, core.now() - self.request.began, usage)
         if problem is None:
             tell()
+            core.observers.finished(self, self._client.address, record, usage, self.refusal)
             return
         log.error("usage cannot be put on disk", request_id=self.request.id, problem=repr(problem))
         refusal = unavailable("spool_unavailable", "usage cannot be recorded now, so the answer is withheld", 5)

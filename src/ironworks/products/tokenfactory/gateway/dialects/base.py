@@ -84,7 +84,7 @@ class Api:
         adapters: by the upstream's dialect; a target whose dialect is missing cannot serve this API.
         error_body, error_event: a Refusal as an answer's body, and as a stream's last event.
         free: it is answered with no model's work; nothing is reserved for it.
-        otherwise: the answer where the upstream knows no such path.
+        otherwise: the answer where the upstream knows no such path; may raise Refusal.
     """
 
     path: str
@@ -97,3 +97,8 @@ class Api:
     error_event: Callable[[Refusal, str], bytes] = field(repr=False)
     free: bool = False
     otherwise: Callable[[Call], Answer] | None = field(default=None, repr=False)
+
+
+def not_offered(call: Call) -> Answer:
+    """An `Api.otherwise` for what only some upstreams offer."""
+    raise Refusal(400, "unsupported_operation", "what serves this model does not offer this operation", param="model")
