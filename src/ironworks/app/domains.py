@@ -38,6 +38,7 @@ DOMAINS = (
     "products.inference.endpoints",
     "products.tokenfactory.limits",
     "products.tokenfactory.routing",
+    "products.tokenfactory.analytics",
     "products.tokenfactory.gateway",
 )
 """Every domain, lower ones first."""

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from uuid import UUID
+from collections.abc import Sequence
 
 import uvloop
 
+from ironworks.app.charging import Charging
+from ironworks.app.gateway_keys import Keys
 from ironworks.app.gateway_routes import Routes
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process, run_together
-from ironworks.platform import billing, iam, metering, tenancy
+from ironworks.platform import tenancy
 from ironworks.products.inference import endpoints
 from ironworks.products.tokenfactory import gateway, routing
 from ironworks.shared import telemetry
 from ironworks.shared.changelog import Lagged, Notice, Tail
 from ironworks.shared.context import system_actor
-from ironworks.shared.db import Database
 
 ACTOR = system_actor("gateway")
 KEY_EVENTS = ("platform.iam.", "platform.tenancy.", "platform.registry.")
@@ -39,7 +37,7 @@ async def _serve(settings: Settings) -> None:
     async with open_process(settings, "gateway", connections=4) as process:
         program = gateway.Gateway(
             gateway.GatewaySettings(spool=settings.spool),
-            sources=gateway.Sources(Keys(process.database), _routes(process, settings)),
+            sources=gateway.Sources(Keys(process.database), _routes(process, settings), seal=process.keyring),
             charge=Charging(process.database),
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
@@ -75,79 +73,3 @@ def _kind_of(notice: Notice) -> str:
     if notice.kind is not None:
         return notice.kind if notice.op != "status" or notice.kind == endpoints.ENDPOINT.name else ""
     return tenancy.PLATFORM.name if (notice.event_type or "").startswith(KEY_EVENTS) else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """`KeySource` from identity management."""
-
-    database: Database
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        return frozenset(iam.KEY_SOURCES)
-
-    async def load_keys(self) -> Sequence[gateway.KeyView]:
-        async with self.database.transaction(ACTOR) as ctx:
-            found = await iam.list_gateway_keys(ctx)
-        return [
-            gateway.KeyView(
-                uid=_plain(key.uid),
-                digest=digest,
-                scope=key.scope,
-                owner=_plain(key.owner),
-                invoke_scopes=key.paths,
-                disabled=key.disabled,
-                suspended=key.suspended,
-                expires_at=until.timestamp() if until else None,
-            )
-            for key in found
-            for digest, until in _secrets_of(key)
-        ]
-
-
-def _secrets_of(key: iam.GatewayKey) -> Iterator[tuple[bytes, datetime | None]]:
-    """(SHA-256, until when it is good) of the key's secret, and of the one before while its grace lasts."""
-    yield key.hash, key.expires_at
-    if key.previous_hash is not None and key.previous_until is not None:
-        yield key.previous_hash, min(key.previous_until, key.expires_at or key.previous_until)
-
-
-def _plain(uid: UUID) -> UUID:
-    """The standard library's UUID of the driver's, which the spool's JSON encoder does not know."""
-    return UUID(int=uid.int)
-
-
-@dataclass(frozen=True, slots=True)
-class Charging:
-    """`Charge` by billing: a batch is recorded, rated and posted in one transaction."""
-
-    database: Database
-
-    async def __call__(self, records: Sequence[gateway.UsageRecord]) -> None:
-        events = [usage_event(record) for record in records]
-        async with self.database.transaction(ACTOR) as ctx:
-            await billing.charge_usage(ctx, events)
-
-
-def usage_event(record: gateway.UsageRecord) -> metering.UsageEvent:
-    """A finished request as metering takes it: cached tokens are priced apart from the rest of the input."""
-    return metering.UsageEvent(
-        id=record.request_id,
-        occurred_at=datetime.fromtimestamp(record.finished_at, UTC),
-        scope=record.key_scope,
-        quantities={
-            metering.INPUT_TOKENS: max(0, record.input_tokens - record.cached_tokens),
-            metering.CACHED_INPUT_TOKENS: record.cached_tokens,
-            metering.OUTPUT_TOKENS: record.output_tokens,
-        },
-        model=record.model,
-        route=record.route,
-        endpoint_uid=UUID(record.endpoint_uid),
-        endpoint_name=record.endpoint_name,
-        endpoint_scope=record.endpoint_scope,
-        key_uid=UUID(record.key_uid),
-        counted=record.counted,
-        client_request_id=record.client_request_id,
-        dimensions={"operation": record.operation, "status": str(record.status)},
-    )

@@ -7,6 +7,7 @@ Invariants: a usage event is charged once, whole or not at all, however often an
 handed in; the amounts of a transfer's rated lines add up to the transfer.
 """
 
+from ironworks.platform.billing.events import UsageChargedLate
 from ironworks.platform.billing.model import Charged, Explanation, ScopeBalance, UsageInput
 from ironworks.platform.billing.service import (
     MAX_BATCH,
@@ -22,6 +23,7 @@ __all__ = [
     "Charged",
     "Explanation",
     "ScopeBalance",
+    "UsageChargedLate",
     "UsageInput",
     "charge_usage",
     "charge_waiting",

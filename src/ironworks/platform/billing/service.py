@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from ironworks.platform import ledger, metering, pricing, tenancy
+from ironworks.platform.billing.events import UsageChargedLate
 from ironworks.platform.billing.model import Charged, Explanation, ScopeBalance, UsageInput, charges_of, transfers_for
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound
@@ -37,6 +38,8 @@ async def charge_waiting(ctx: Context) -> int:
     """Charge lines that waited for a price and have one now; returns how many, at most a thousand."""
     rating = await pricing.rate_waiting(ctx, WAITING_BATCH)
     await _post(ctx, rating)
+    if rating.lines:
+        await ctx.emit(UsageChargedLate(usage_event_ids=sorted({line.usage_event_id for line in rating.lines})))
     return len(rating.lines)
 
 

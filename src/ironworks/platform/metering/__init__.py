@@ -33,9 +33,11 @@ from ironworks.platform.metering.model import (
 )
 from ironworks.platform.metering.service import (
     find_usage,
+    find_usages,
     list_grouped,
     list_set_aside,
     list_usage,
+    list_usage_at,
     record_usage,
     summarize_usage,
 )
@@ -64,9 +66,11 @@ __all__ = [
     "UsageEvent",
     "UsageTotal",
     "find_usage",
+    "find_usages",
     "list_grouped",
     "list_set_aside",
     "list_usage",
+    "list_usage_at",
     "record_usage",
     "summarize_usage",
 ]

@@ -68,6 +68,23 @@ async def find_usage(ctx: Context, event_id: str) -> RecordedUsage | None:
     return await store.get_usage(ctx, event_id)
 
 
+async def find_usages(ctx: Context, event_ids: Sequence[str]) -> list[RecordedUsage]:
+    """The events recorded under these ids, as far as they exist for this caller."""
+    return await store.find_usages(ctx, event_ids)
+
+
+async def list_usage_at(
+    ctx: Context,
+    path: str,
+    since: datetime,
+    until: datetime,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+) -> list[RecordedUsage]:
+    """One page of the events of the scope `path` alone, newest first; otherwise as list_usage."""
+    return await store.list_usage_at(ctx, path, since, until, limit, before or (until, ""))
+
+
 async def list_usage(
     ctx: Context,
     path: str,

@@ -131,6 +131,31 @@ async def get_usage(ctx: Context, event_id: str) -> RecordedUsage | None:
     return _recorded(row) if row else None
 
 
+async def find_usages(ctx: Context, ids: Sequence[str]) -> list[RecordedUsage]:
+    """Those of these events that exist for this caller."""
+    rows = await ctx.db.fetch(
+        "select * from platform_metering.usage_event where event_id = any($1::text[]) order by event_id", ids
+    )
+    return [_recorded(row) for row in rows]
+
+
+async def list_usage_at(
+    ctx: Context, path: str, since: datetime, until: datetime, limit: int, before: tuple[datetime, str]
+) -> list[RecordedUsage]:
+    """Events of exactly `path` in [since, until), newest first, older than `before` (time, id)."""
+    rows = await ctx.db.fetch(
+        "select * from platform_metering.usage_event"
+        " where path = $1 and occurred_at >= $2 and occurred_at < $3 and (occurred_at, event_id) < ($4, $5)"
+        " order by occurred_at desc, event_id desc limit $6",
+        path,
+        since,
+        until,
+        *before,
+        limit,
+    )
+    return [_recorded(row) for row in rows]
+
+
 async def list_usage(
     ctx: Context, path: str, since: datetime, until: datetime, limit: int, before: tuple[datetime, str] | None
 ) -> list[RecordedUsage]:

@@ -126,12 +126,13 @@ class UsageRecord:
         request_id: made by us, unique for ever; what makes a charge count once.
         client_request_id: the caller's own; deduplicates nothing.
         key_uid, key_scope: who called; the tenant at `key_scope` pays.
-        route_uid: the Route's, or the endpoint's where that was called by its own name.
+        route_uid: the Route's, or the endpoint's where that was called by its own name; empty in records of the release
+            before routes, whose content must stay what it was: they may have been charged already.
         endpoint_uid, endpoint_scope, endpoint_name: what served it.
         model: under which it is priced. route: the name the caller used. operation: the API path.
         user: the caller's name for its end user. metadata: what the caller wants to group by, scalars as texts.
         holds: (lease, nano-units) that budgets reserved for it.
-        priced_at: seconds since the epoch; the prices in force then are the request's.
+        priced_at: seconds since the epoch; the prices in force then are the request's. 0: those when it finished.
         started_at, finished_at: seconds since the epoch, UTC. first_byte_ms: from start to the first byte, -1 if none.
         status: the HTTP status told, 499 when the caller left first, 502 or 504 when a stream broke off.
         input_tokens … extra: see Usage. cost_nano: what the caller was told it costs, -1 where nobody could say.
@@ -188,22 +189,7 @@ def read_opening(fields: Sequence[Any]) -> list[Any]:
     if len(fields) > _FIRST_OPENING:
         return list(fields)
     *who, endpoint_uid, scope, name, model, route, operation, stream, started_at = fields
-    return [
-        *who,
-        endpoint_uid,
-        endpoint_uid,
-        scope,
-        name,
-        model,
-        route,
-        operation,
-        stream,
-        None,
-        {},
-        (),
-        started_at,
-        started_at,
-    ]
+    return [*who, "", endpoint_uid, scope, name, model, route, operation, stream, None, {}, (), 0.0, started_at]
 
 
 @dataclass(slots=True)

@@ -1,0 +1,140 @@
+"""From the gateway's records to everything that charging one means, in one transaction, each request once.
+
+Usage, rated lines, transfers and what analytics counts are committed together or not at all; the spool hands a batch
+in again until they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from ironworks.platform import billing, metering
+from ironworks.products.tokenfactory import analytics, gateway
+from ironworks.shared import telemetry
+from ironworks.shared.context import system_actor
+from ironworks.shared.db import Database
+
+log = telemetry.logger(__name__)
+
+ACTOR: Final = system_actor("gateway")
+MISMATCHES: Final = telemetry.counter(
+    "ironworks_gateway_quote_mismatches_total", "Requests that were charged other than their caller was told."
+)
+
+
+New: TypeAlias = tuple[gateway.UsageRecord, metering.UsageEvent, billing.Charged]
+
+
+@dataclass(frozen=True, slots=True)
+class Charging:
+    """`Charge` by billing: a batch is recorded, rated, posted and counted."""
+
+    database: Database
+
+    async def __call__(self, records: Sequence[gateway.UsageRecord]) -> None:
+        events = [usage_event(record) for record in records]
+        async with self.database.transaction(ACTOR) as ctx:
+            new = _pair(records, events, await billing.charge_usage(ctx, events))
+            await analytics.add_usage(ctx, [answered(*one) for one in new])
+        _compare(new)
+
+
+def _pair(
+    records: Sequence[gateway.UsageRecord],
+    events: Sequence[metering.UsageEvent],
+    charged: Sequence[billing.Charged],
+) -> list[New]:
+    """What was charged now with where it came from; of several records with one id the first one counts."""
+    given = {record.request_id: (record, event) for record, event in zip(records[::-1], events[::-1], strict=True)}
+    return [(*given[one.event_id], one) for one in charged]
+
+
+def _compare(new: Sequence[New]) -> None:
+    """Tell of every request whose caller was told another cost; it has been charged what the price book says."""
+    for record, _, one in new:
+        if record.cost_nano < 0 or one.waiting or record.cost_nano == one.cost_nano:
+            continue
+        MISMATCHES.labels().inc()
+        log.error(
+            "a request was charged other than its caller was told",
+            request_id=record.request_id,
+            told_nano=record.cost_nano,
+            charged_nano=one.cost_nano,
+            model=record.model,
+            priced_at=record.priced_at,
+        )
+
+
+def usage_event(record: gateway.UsageRecord) -> metering.UsageEvent:
+    """A finished request as metering takes it. Equal records give equal events, whichever release wrote them.
+
+    Cached, audio and reasoning tokens are apart from the rest of the input and output that they are part of; what
+    callers wrote is cut to what metering can keep, because an event that is set aside is not charged.
+    """
+    return metering.UsageEvent(
+        id=record.request_id,
+        occurred_at=_moment(record.finished_at),
+        scope=record.key_scope,
+        quantities=quantities(record),
+        model=record.model,
+        route=record.route,
+        endpoint_uid=_uuid(record.endpoint_uid),
+        endpoint_name=record.endpoint_name,
+        endpoint_scope=record.endpoint_scope,
+        key_uid=_uuid(record.key_uid),
+        counted=record.counted,
+        client_request_id=record.client_request_id,
+        dimensions={"operation": record.operation, "status": str(record.status)},
+        priced_at=_moment(record.priced_at) if record.priced_at > 0 else None,
+        metadata={_storable(name): _storable(value) for name, value in record.metadata.items()},
+        route_uid=_uuid(record.route_uid),
+        user=_storable(record.user) if record.user else None,
+        cached_answer=record.cached_answer,
+    )
+
+
+def quantities(record: gateway.UsageRecord) -> Mapping[str, int]:
+    """Meter → quantity, no token under two meters. The three oldest meters always appear, others where not zero."""
+    spoken = record.input_audio_tokens, record.output_audio_tokens
+    parts = {
+        metering.REASONING_TOKENS: record.reasoning_tokens,
+        metering.INPUT_AUDIO_TOKENS: spoken[0],
+        metering.OUTPUT_AUDIO_TOKENS: spoken[1],
+        metering.CACHED_RESPONSES: int(record.cached_answer),
+    }
+    return {
+        metering.INPUT_TOKENS: max(0, record.input_tokens - record.cached_tokens - spoken[0]),
+        metering.CACHED_INPUT_TOKENS: record.cached_tokens,
+        metering.OUTPUT_TOKENS: max(0, record.output_tokens - record.reasoning_tokens - spoken[1]),
+        **{meter: quantity for meter, quantity in parts.items() if quantity},
+        **{meter: quantity for meter, quantity in record.extra if quantity},
+    }
+
+
+def answered(record: gateway.UsageRecord, event: metering.UsageEvent, charged: billing.Charged) -> analytics.Answered:
+    """A charged request as analytics counts it."""
+    return analytics.answered_of(
+        event,
+        charged.cost_nano,
+        latency_ms=max(0.0, record.finished_at - record.started_at) * 1000,
+        first_token_ms=float(record.first_byte_ms) if record.stream and record.first_byte_ms >= 0 else None,
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _uuid(text: str) -> UUID | None:
+    """The same few keys, routes and endpoints come in every batch."""
+    return UUID(text) if text else None
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[: metering.MAX_TEXT]

@@ -1,0 +1,286 @@
+"""Counting what was charged, and answering questions about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+from uuid import UUID
+
+from ironworks.platform import metering, pricing, tenancy
+from ironworks.products.tokenfactory.analytics import store
+from ironworks.products.tokenfactory.analytics.model import (
+    HOURS_KEPT,
+    MINUTES_KEPT,
+    NUMBERS,
+    TOKENS,
+    Answered,
+    Interval,
+    Rows,
+    Sort,
+    add_up,
+    begin_of,
+    by_hour,
+    quantile,
+)
+from ironworks.shared.context import Context
+from ironworks.shared.errors import invalid
+
+QUANTILES: Final = (0.5, 0.9, 0.99)
+MAX_POINTS: Final = 2000
+"""Of one series: so many intervals may lie between the first moment and the last."""
+PAGE: Final = 5000
+MAX_EVENTS: Final = 200_000
+"""So many usage events are read for the costs of one question; more is a question for a shorter period."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of a scope and all below it, for since <= time < until.
+
+    Args:
+        by: tenant, key, route, model, endpoint, minute, hour or day; or user or `metadata:<name>`, which are answered
+            from metering: slower, without errors and durations.
+        interval: also how each group went over time.
+        filters: key (uid), route, model or endpoint (`path/name`) → the one that counts.
+        limit: the groups that are told, the first ones in the order of `sort`, largest first; times in their own.
+    """
+
+    path: str
+    since: datetime
+    until: datetime
+    by: str = "model"
+    interval: Interval | None = None
+    filters: Mapping[str, str] = field(default_factory=dict)
+    sort: Sort = "requests"
+    limit: int = 100
+
+    @property
+    def from_usage(self) -> bool:
+        """Whether metering has to answer."""
+        return self.by == "user" or self.by.startswith(metering.METADATA)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums. None: unknown, or not for this caller.
+
+    `numbers` are those of `model.NUMBERS`; the durations are p50, p90 and p99 in milliseconds.
+    """
+
+    numbers: Mapping[str, int | None]
+    latency_ms: tuple[float, ...] | None = None
+    first_token_ms: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group's sums, and over time where that was asked for."""
+
+    name: str
+    figures: Figures
+    series: Sequence[tuple[datetime, Figures]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer. `since` is the beginning of the first minute or hour that is in it."""
+
+    since: datetime
+    until: datetime
+    source: Literal["analytics", "usage"]
+    total: Figures
+    groups: Sequence[Group]
+
+
+async def add_usage(ctx: Context, batch: Sequence[Answered]) -> None:
+    """Count requests that were charged in this transaction; make it the last thing that it does.
+
+    Its rows stay locked until the commit, and every batch of the same tenant wants the same ones.
+    """
+    if not batch:
+        return
+    minutes = add_up(batch, "minute")
+    await store.add_rows(ctx, "minutely", minutes)
+    await store.add_rows(ctx, "hourly", by_hour(minutes))
+
+
+async def report_usage(ctx: Context, question: Question) -> Report:
+    """Sums and quantiles by group. Money only where the caller holds `billing:read`.
+
+    Raises NotFound for a scope that never existed, Invalid for an interval that does not fit.
+    """
+    money = await ctx.allows("billing:read", question.path)
+    if question.from_usage:
+        return await _report_from_usage(ctx, question, money)
+    part = _part_of(question, ctx.now())
+    totals = await store.sum_numbers(ctx, part, ())
+    if not totals:
+        await tenancy.require_scope(ctx, question.path)
+        return Report(part.since, part.until, "analytics", Figures(dict.fromkeys(NUMBERS, 0)), ())
+    groups = await _groups(ctx, question, part, money)
+    total = _figures(totals[()], (await store.sum_histograms(ctx, part, ())).get(()), money)
+    return Report(part.since, part.until, "analytics", total, groups)
+
+
+def _part_of(question: Question, now: datetime) -> store.Part:
+    fine = "minute" in (question.by, question.interval)
+    if fine and question.since < now - MINUTES_KEPT:
+        raise invalid("since", "is too long ago for minutes", "they are kept for 3 hours: ask by the hour")
+    unit = {"minute": timedelta(minutes=1), "day": timedelta(days=1)}.get(question.interval or "", timedelta(hours=1))
+    since = begin_of(question.since, "minute" if fine else "hour")
+    if question.interval and (question.until - since) / unit > MAX_POINTS:
+        raise invalid(
+            "interval", f"makes more than {MAX_POINTS} points", "ask for a shorter period or longer intervals"
+        )
+    table: store.Table = "minutely" if fine else "hourly"
+    return store.Part(table, question.path, since, question.until, question.filters, question.by, question.interval)
+
+
+async def _groups(ctx: Context, question: Question, part: store.Part, money: bool) -> list[Group]:
+    """The groups that are told, in their order."""
+    sums = await store.sum_numbers(ctx, part, ("grp",))
+    names = _first(question, {name: numbers for (name,), numbers in sums.items()}, money)
+    durations = await store.sum_histograms(ctx, part, ("grp",), names)
+    figures = {name: _figures(sums[name,], durations.get((name,)), money) for name in names}
+    if question.interval is None:
+        return [Group(name, figures[name]) for name in names]
+    points = await store.sum_numbers(ctx, part, ("grp", "at"), names)
+    spread = await store.sum_histograms(ctx, part, ("grp", "at"), names)
+    series: dict[str, list[tuple[datetime, Figures]]] = {name: [] for name in names}
+    for name, at in sorted(points):
+        series[name].append((at, _figures(points[name, at], spread.get((name, at)), money)))
+    return [Group(name, figures[name], series[name]) for name in names]
+
+
+def _first(question: Question, sums: Mapping[str, Mapping[str, int]], money: bool) -> list[str]:
+    if question.by in ("minute", "hour", "day"):
+        return sorted(sums)[-question.limit :]
+    sort = question.sort if money or question.sort != "cost" else "requests"
+    return sorted(sums, key=lambda name: (-weight(sums[name], sort), name))[: question.limit]
+
+
+def weight(numbers: Mapping[str, int | None], sort: Sort) -> int:
+    """What groups are put in order by."""
+    columns = {
+        "tokens": TOKENS,
+        "cost": ("cost_nano",),
+        "errors": ("client_errors", "server_errors"),
+        "requests": ("requests",),
+    }[sort]
+    return sum(numbers.get(column) or 0 for column in columns)
+
+
+def _figures(numbers: Mapping[str, int], durations: tuple[Mapping[int, int], ...] | None, money: bool) -> Figures:
+    shown = numbers if money else {**numbers, "cost_nano": None}
+    latency, first_token = (_quantiles(cells) for cells in durations or ({}, {}))
+    return Figures(shown, latency, first_token)
+
+
+def _quantiles(cells: Mapping[int, int]) -> tuple[float, ...] | None:
+    found = [value for q in QUANTILES if (value := quantile(q, cells)) is not None]
+    return tuple(found) or None
+
+
+async def _report_from_usage(ctx: Context, question: Question, money: bool) -> Report:
+    if question.interval or question.filters:
+        raise invalid("by", f"{question.by!r} goes without interval and filters", "leave them out")
+    period = question.path, question.since, question.until, question.by
+    totals = await metering.summarize_usage(ctx, *period)
+    costs = await _costs_by(ctx, *period) if money else None
+    sums = {t.group: _usage_numbers(t, None if costs is None else costs.get(t.group, 0)) for t in totals}
+    names = sorted(sums, key=lambda name: (-weight(sums[name], question.sort), name))[: question.limit]
+    added = {name: _sum(numbers[name] for numbers in sums.values()) for name in NUMBERS}
+    groups = [Group(name, Figures(sums[name])) for name in names]
+    return Report(question.since, question.until, "usage", Figures(added), groups)
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _usage_numbers(total: metering.UsageTotal, cost: int | None) -> dict[str, int | None]:
+    unknown = {"client_errors": None, "server_errors": None, "cost_nano": cost}
+    return {name: total.quantities.get(name, 0) for name in NUMBERS} | {"requests": total.requests} | unknown
+
+
+async def _costs_by(ctx: Context, path: str, since: datetime, until: datetime, by: str) -> dict[str, int]:
+    """What each group's events cost, page by page. Raises Invalid where there are too many."""
+    costs: dict[str, int] = {}
+    before = until, ""
+    for _ in range(MAX_EVENTS // PAGE):
+        page = await metering.list_grouped(ctx, path, since, until, by, before, PAGE)
+        found = await pricing.sum_costs(ctx, [event.id for event in page])
+        for event in page:
+            costs[event.group] = costs.get(event.group, 0) + found.get(event.id, 0)
+        if len(page) < PAGE:
+            return costs
+        before = page[-1].occurred_at, page[-1].id
+    raise invalid("since", f"more than {MAX_EVENTS} requests lie in the period", f"ask by {by!r} for a shorter one")
+
+
+async def rebuild_hours(ctx: Context, path: str, since: datetime, until: datetime) -> int:
+    """Make the hours that touch [since, until) of the scope `path` alone anew from its usage events and rated lines.
+
+    As the worker; charges wait while it runs, so take a few hours at a time. Durations stay as they are: metering does
+    not know them. Returns how many events it read. Call it once per transaction.
+    """
+    await store.lock_hours(ctx)
+    begin, end = begin_of(since, "hour"), begin_of(until - timedelta(microseconds=1), "hour") + timedelta(hours=1)
+    rows: Rows = {}
+    count = 0
+    before: tuple[datetime, str] | None = None
+    while page := await metering.list_usage_at(ctx, path, begin, end, PAGE, before):
+        costs = await pricing.sum_costs(ctx, [usage.event.id for usage in page])
+        add_up((answered_of(usage.event, costs.get(usage.event.id, 0)) for usage in page), "hour", rows)
+        count += len(page)
+        before = page[-1].event.occurred_at, page[-1].event.id
+    if rows:
+        await store.set_rows(ctx, "hourly", rows)
+    return count
+
+
+async def recount_events(ctx: Context, event_ids: Sequence[str]) -> None:
+    """Make the hours of these usage events anew: something about them was charged after they were counted."""
+    events = [usage.event for usage in await metering.find_usages(ctx, event_ids)]
+    for scope, hour in sorted({(event.scope, begin_of(event.occurred_at, "hour")) for event in events}):
+        await rebuild_hours(ctx, scope, hour, hour + timedelta(hours=1))
+
+
+def answered_of(
+    event: metering.UsageEvent,
+    cost_nano: int,
+    latency_ms: float | None = None,
+    first_token_ms: float | None = None,
+) -> Answered:
+    """A usage event as analytics counts it. Its status is among its dimensions."""
+    status = event.dimensions.get("status", "")
+    return Answered(
+        at=event.occurred_at.astimezone(UTC),
+        scope=event.scope,
+        key_uid=_plain(event.key_uid),
+        route_uid=_plain(event.route_uid),
+        route=event.route,
+        model=event.model,
+        endpoint=f"{event.endpoint_scope or '-'}/{event.endpoint_name}" if event.endpoint_name else "",
+        status=int(status) if status.isdecimal() else 200,
+        quantities=event.quantities,
+        cost_nano=cost_nano,
+        latency_ms=latency_ms,
+        first_token_ms=first_token_ms,
+    )
+
+
+def _plain(uid: UUID | None) -> UUID | None:
+    """The standard library's UUID of the driver's, so that equal ones are one series."""
+    return None if uid is None else UUID(int=uid.int)
+
+
+async def forget_rows(ctx: Context, limit: int = 5000) -> int:
+    """Remove up to `limit` minutes and as many hours that are past their time; returns how many rows went."""
+    now = ctx.now()
+    return await store.remove_old(ctx, "minutely", now - MINUTES_KEPT, limit) + await store.remove_old(
+        ctx, "hourly", now - HOURS_KEPT, limit
+    )

@@ -1,0 +1,174 @@
+"""The read model in Postgres: one statement per table and batch."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias
+
+from ironworks.products.tokenfactory.analytics.model import NUMBERS, Interval, Row, Rows
+from ironworks.shared.context import Context
+
+Table: TypeAlias = Literal["hourly", "minutely"]
+Histograms: TypeAlias = dict[tuple[Any, ...], tuple[Counter[int], Counter[int]]]
+
+_UTC: Final = "to_char(bucket at time zone 'UTC', '{}')"
+GROUPS: Final[Mapping[str, str]] = {
+    "tenant": "path",
+    "key": "coalesce(key_uid::text, '')",
+    "route": "route",
+    "model": "model",
+    "endpoint": "endpoint",
+    "day": _UTC.format("YYYY-MM-DD"),
+    "hour": _UTC.format('YYYY-MM-DD"T"HH24:00"Z"'),
+    "minute": _UTC.format('YYYY-MM-DD"T"HH24:MI"Z"'),
+}
+FILTERS: Final = ("key", "route", "model", "endpoint")
+_COLUMNS: Final = ("series", "bucket", "scope", "key_uid", "route_uid", "route", "model", "endpoint")
+_TYPES: Final = ("uuid", "timestamptz", "text", "uuid", "uuid", "text", "text", "text")
+_ADDS: Final = (
+    *(f"{n} = t.{n} + excluded.{n}" for n in NUMBERS),
+    "latency = tokenfactory_analytics.merge_counts(t.latency, excluded.latency)",
+    "first_token = tokenfactory_analytics.merge_counts(t.first_token, excluded.first_token)",
+)
+_SETS: Final = tuple(f"{n} = excluded.{n}" for n in NUMBERS)
+
+
+async def add_rows(ctx: Context, table: Table, rows: Rows) -> None:
+    """Add to what each row holds.
+
+    Rows are taken in the order of their keys, so that two batches with the same rows wait for each other and never
+    deadlock.
+    """
+    await _upsert(ctx, table, rows, _ADDS)
+
+
+async def set_rows(ctx: Context, table: Table, rows: Rows) -> None:
+    """Replace each row's sums. Its histograms stay: they are kept nowhere else."""
+    await _upsert(ctx, table, rows, _SETS)
+
+
+async def _upsert(ctx: Context, table: Table, rows: Rows, changes: Sequence[str]) -> None:
+    types = (*_TYPES, *("bigint" for _ in NUMBERS), "text", "text")
+    names = (*_COLUMNS, *NUMBERS, "latency", "first_token")
+    casts = {"scope": "scope::ltree", "latency": "latency::int[]", "first_token": "first_token::int[]"}
+    given = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types, 1))
+    await ctx.db.execute(
+        f"""
+        insert into tokenfactory_analytics.{table} as t ({", ".join(names)})
+        select {", ".join(casts.get(name, name) for name in names)}
+        from unnest({given}) as r ({", ".join(names)}) order by series, bucket
+        on conflict (series, bucket) do update set {", ".join(changes)}
+        """,
+        *_arguments(rows),
+    )
+
+
+def _arguments(rows: Rows) -> list[list[Any]]:
+    """A list per column."""
+    whose = [(uid, bucket, series) for (uid, bucket), (series, _) in rows.items()]
+    sums: list[Row] = [row for _, row in rows.values()]
+    return [
+        [uid for uid, _, _ in whose],
+        [bucket for _, bucket, _ in whose],
+        *([getattr(series, name) for _, _, series in whose] for name in _COLUMNS[2:]),
+        *([row.numbers[name] for row in sums] for name in NUMBERS),
+        [_array(row.latency) for row in sums],
+        [_array(row.first_token) for row in sums],
+    ]
+
+
+def _array(cells: Counter[int]) -> str:
+    """Postgres' text of an array whose subscripts are the cells: `[3:5]={1,0,2}`."""
+    if not cells:
+        return "{}"
+    first, last = min(cells), max(cells)
+    return f"[{first}:{last}]={{{','.join(str(cells[cell]) for cell in range(first, last + 1))}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows at and below a path in [since, until) that match the filters (a group's name → the value wanted)."""
+
+    table: Table
+    path: str
+    since: datetime
+    until: datetime
+    filters: Mapping[str, str]
+    by: str
+    interval: Interval | None = None
+
+    def sql(self) -> str:
+        """A table of the part's rows with `grp` and `at`; its arguments are $1 to $7, $8 limits the groups."""
+        at = f"date_trunc('{self.interval}', bucket, 'UTC')" if self.interval else "null::timestamptz"
+        wanted = " and ".join(f"(${n}::text is null or {GROUPS[name]} = ${n})" for n, name in enumerate(FILTERS, 4))
+        source = f"select * from tokenfactory_analytics.{self.table} where"
+        return f"""
+            select * from (
+              select {GROUPS[self.by]} as grp, {at} as at, r.* from (
+                {source} path = $1 and bucket >= $2 and bucket < $3
+                union all
+                {source} path >= case $1 when '' then '!' else $1 || '.' end
+                  and path < case $1 when '' then '~' else $1 || '/' end and bucket >= $2 and bucket < $3) r
+              where {wanted}) g
+            where ($8::text[] is null or grp = any($8))
+        """
+
+    def arguments(self, groups: Sequence[str] | None) -> list[Any]:
+        """What `sql` is given."""
+        return [self.path, self.since, self.until, *(self.filters.get(name) for name in FILTERS), groups]
+
+
+async def sum_numbers(
+    ctx: Context, part: Part, keys: Sequence[str], groups: Sequence[str] | None = None
+) -> dict[tuple[Any, ...], dict[str, int]]:
+    """The sums of `part` by `keys` (some of `grp` and `at`), of these groups only where they are named."""
+    sums = ", ".join(f"sum({name})::text as {name}" for name in NUMBERS)
+    rows = await ctx.db.fetch(
+        f"select {''.join(f'{key}, ' for key in keys)}{sums} from ({part.sql()}) p group by {_by(keys)}"
+        " having count(*) > 0",
+        *part.arguments(groups),
+    )
+    return {tuple(row[key] for key in keys): {name: int(row[name]) for name in NUMBERS} for row in rows}
+
+
+async def sum_histograms(
+    ctx: Context, part: Part, keys: Sequence[str], groups: Sequence[str] | None = None
+) -> Histograms:
+    """(latency, first token), each cell → durations, by `keys` as in sum_numbers."""
+    picked = "".join(f"{key}, " for key in keys)
+    kinds = " union all ".join(
+        f"select {picked}{n} as kind, generate_subscripts({name}, 1) as cell, unnest({name}) as n from part"
+        for n, name in enumerate(("latency", "first_token"))
+    )
+    rows = await ctx.db.fetch(
+        f"with part as ({part.sql()}) select {picked}kind, cell, sum(n)::bigint as n from ({kinds}) c"
+        f" where n > 0 group by {picked}kind, cell",
+        *part.arguments(groups),
+    )
+    found: Histograms = defaultdict(lambda: (Counter(), Counter()))
+    for row in rows:
+        found[tuple(row[key] for key in keys)][row["kind"]][row["cell"]] = row["n"]
+    return found
+
+
+def _by(keys: Sequence[str]) -> str:
+    return ", ".join(keys) or "()"
+
+
+async def lock_hours(ctx: Context) -> None:
+    """Nobody adds to hours until the transaction ends; whoever was about to has committed or is not seen yet."""
+    await ctx.db.execute("lock table tokenfactory_analytics.hourly in share row exclusive mode")
+
+
+async def remove_old(ctx: Context, table: Table, before: datetime, limit: int) -> int:
+    """Delete up to `limit` rows that begin before a moment; returns how many."""
+    done: str = await ctx.db.execute(
+        f"delete from tokenfactory_analytics.{table} where (series, bucket) in (select series, bucket"
+        f" from tokenfactory_analytics.{table} where bucket < $1 limit $2)",
+        before,
+        limit,
+    )
+    return int(done.rpartition(" ")[2])
