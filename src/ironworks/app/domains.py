@@ -37,8 +37,10 @@ DOMAINS = (
     "products.inference.clusters",
     "products.inference.endpoints",
     "products.tokenfactory.limits",
+    "products.tokenfactory.budgets",
     "products.tokenfactory.routing",
     "products.tokenfactory.analytics",
+    "products.tokenfactory.traces",
     "products.tokenfactory.gateway",
 )
 """Every domain, lower ones first."""

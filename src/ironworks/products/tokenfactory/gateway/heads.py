@@ -22,6 +22,7 @@ class Request:
     Attributes:
         headers: by lower-case name; shared with other requests of the connection, so never to be changed.
         digest: SHA-256 of the key that it presents, once somebody asked.
+        model: the one it asks for, once it was read.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Request:
         "id_bytes",
         "keep_alive",
         "method",
+        "model",
         "refusal",
         "url",
     )
@@ -45,6 +47,7 @@ class Request:
         self.began = began
         self.client_id: str | None = None
         self.method = b""
+        self.model = ""
         self.url = b""
         self.headers: dict[bytes, bytes] = {}
         self.digest: bytes | None = None

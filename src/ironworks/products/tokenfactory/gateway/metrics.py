@@ -1,118 +1,292 @@
-"""What the gateway says about itself in Prometheus' terms.
+"""What the gateway says about itself in Prometheus' terms, for all processes of this host at once.
 
-Counts are plain numbers in dictionaries, turned into metrics when somebody asks: adding one costs a tenth of what the
-library's own counters cost, and every request adds several.
+The names are OpenTelemetry's for generative AI (semantic conventions 1.37, written as its Prometheus exporter writes
+them: `gen_ai.server.request.duration` in seconds is `gen_ai_server_request_duration_seconds`) and, for what only a
+gateway knows, `ironworks_gateway_…`. Model names are the tenants' own: the first hundred are told apart, what comes
+after them is `other`. Counts lie in `cells.py`; adding one is an addition to a number in memory.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ironworks.products.tokenfactory.gateway.model import Usage
+from ironworks.products.tokenfactory.gateway.cells import OTHER, Cells, How, Numbers
+from ironworks.products.tokenfactory.gateway.model import Refusal, Usage
+from ironworks.products.tokenfactory.routing import Target
 from ironworks.shared import telemetry
+
+if TYPE_CHECKING:
+    from ironworks.products.tokenfactory.gateway.exchange import Exchange
 
 Gauges: TypeAlias = Callable[[], dict[str, tuple[str, float]]]
 """{metric name: (help, value now)}."""
 
-_BUCKETS = (*telemetry.LATENCY_BUCKETS, 120.0, 300.0)
+NANO: Final = 10**9
+MICRO: Final = 10**6
+MOST_MODELS: Final = 100
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_OWN: Final = "ironworks"
+_SECONDS: Final = (*telemetry.LATENCY_BUCKETS, 120.0, 300.0)
+_OVERHEAD: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+_DURATION: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_FIRST: Final = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+_PER_TOKEN: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+_TOKENS: Final = tuple(4.0**power for power in range(14))
+_OPERATIONS: Final = {
+    "/v1/chat/completions": "chat",
+    "/v1/messages": "chat",
+    "/v1/responses": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/embeddings": "embeddings",
+}
+"""Conventional names of what is done; what has none is called by its path."""
+_GEN_AI: Final = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_response_model")
 
 
-class Distribution:
-    """Counts per bucket of seconds."""
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its numbers are kept as whole multiples of 1/`scale`; with `buckets` it is a histogram."""
 
-    __slots__ = ("counts", "total")
+    what: str
+    labels: tuple[str, ...] = ()
+    scale: int = 1
+    buckets: tuple[float, ...] = ()
+    kind: Literal["counter", "histogram"] = "counter"
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(_BUCKETS) + 1)
-        self.total = 0.0
 
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(_BUCKETS, seconds)] += 1
-        self.total += seconds
+def _histogram(what: str, labels: tuple[str, ...], buckets: tuple[float, ...], scale: int = NANO) -> Family:
+    return Family(what, labels, scale, buckets, "histogram")
 
-    def buckets(self) -> list[tuple[str, float]]:
-        """(upper bound, how many up to it), as Prometheus counts."""
-        sum_so_far = 0
-        out = []
-        for bound, count in zip((*map(str, _BUCKETS), "+Inf"), self.counts, strict=True):
-            sum_so_far += count
-            out.append((bound, float(sum_so_far)))
-        return out
+
+FAMILIES: Final[dict[str, Family]] = {
+    "gen_ai_server_request_duration_seconds": _histogram("Length of requests", (*_GEN_AI, "error_type"), _DURATION),
+    "gen_ai_server_time_to_first_token_seconds": _histogram(
+        "From a stream's request to its first text", _GEN_AI, _FIRST
+    ),
+    "gen_ai_server_time_per_output_token_seconds": _histogram("Per token after a stream's first", _GEN_AI, _PER_TOKEN),
+    "gen_ai_client_token_usage": _histogram("Tokens of requests", (*_GEN_AI, "gen_ai_token_type"), _TOKENS, 1),
+    "ironworks_gateway_requests": Family("Requests answered, by status told", ("operation", "status")),
+    "ironworks_gateway_tokens": Family("Tokens used; cached ones are among input", ("operation", "type")),
+    "ironworks_gateway_request_duration_seconds": _histogram("Admission to terminator", ("operation",), _SECONDS),
+    "ironworks_gateway_time_to_first_byte_seconds": _histogram("Admission to first event", ("operation",), _SECONDS),
+    "ironworks_gateway_overhead_seconds": _histogram(
+        "Of a request's time, what was ours and not the model server's", ("operation",), _OVERHEAD
+    ),
+    "ironworks_gateway_queue_wait_seconds": _histogram("Wait for a turn at a target that is full", (), _SECONDS),
+    "ironworks_gateway_counted": Family("Requests billed by our own count of tokens"),
+    "ironworks_gateway_retries": Family("Requests sent to another replica"),
+    "ironworks_gateway_ejections": Family("Times a replica was set aside after failures"),
+    "ironworks_gateway_refusals": Family("Requests refused before any model server was asked", ("code",)),
+    "ironworks_gateway_cache": Family("Requests that a route's cache was asked for", ("result",)),
+    "ironworks_gateway_dropped": Family("Records that were lost for want of room, and bill nothing", ("what",)),
+    "ironworks_gateway_cpu_seconds": Family("Processor time of the gateway's processes", (), NANO),
+}
+"""Everything that is counted, by its name without `_total`."""
+
+_WORST_IS_MOST: Final = frozenset(
+    {"charging_fails_seconds", "snapshot_age_seconds", "spool_lag_seconds", "draining", "health"}
+)
+_WORST_IS_LEAST: Final = frozenset({"spool_healthy", "tls_certificate_expiry_seconds", "lease_remaining_seconds"})
+"""Of several processes the worst is told; of all other gauges the sum."""
 
 
 class Metrics(Collector):
-    """One process's counts. Operations and statuses come from fixed sets, so nothing outside can make them grow."""
+    """One process's counts, and everybody's when it is asked.
 
-    def __init__(self, gauges: Gauges) -> None:
-        self._gauges = gauges
-        self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
-        self._tokens: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._durations: defaultdict[str, Distribution] = defaultdict(Distribution)
-        self._first_bytes: defaultdict[str, Distribution] = defaultdict(Distribution)
-        self.counted = 0
-        self.retries = 0
+    Args:
+        gauges: asked at each `publish`; more may be added to `gauges` later.
+        directory: where the processes of this host count; None for this process alone.
+    """
+
+    def __init__(self, gauges: Gauges, directory: Path | None = None) -> None:
+        self.gauges: list[Gauges] = [gauges]
+        self._cells = Cells(directory)
+        self._values = self._cells.values
+        self._places: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._models: dict[str, str] = {}
+        self._helps: dict[str, str] = {}
+        self._cpu = 0
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def refused(self, operation: str, status: int) -> None:
+    def count(self, family: str, *labels: str, by: int = 1) -> None:
+        """Add `by` to a counter of FAMILIES."""
+        self._values[self._place(family, labels)] += by
+
+    def observe(self, family: str, value: float, *labels: str) -> None:
+        """Add `value`, in the family's unit, to a histogram of FAMILIES."""
+        known = FAMILIES[family]
+        place = self._place(family, labels)
+        self._values[place + bisect_left(known.buckets, value)] += 1
+        self._values[place + len(known.buckets) + 1] += int(value * known.scale)
+
+    def _place(self, family: str, labels: tuple[str, ...]) -> int:
+        place = self._places.get((family, labels))
+        if place is None:
+            buckets = len(FAMILIES[family].buckets)
+            place = self._cells.take(family, "count", labels, buckets + 2 if buckets else 1)
+            self._places[family, labels] = place
+            if len(self._places) > 8192:  # places of `other` under names that were not told apart
+                self._places.clear()
+        return place
+
+    def refused(self, operation: str, status: int, code: str = "") -> None:
         """A request that reached no upstream."""
-        self._requests[operation, status] += 1
+        self.count("ironworks_gateway_requests", operation, str(status))
+        if code:
+            self.count("ironworks_gateway_refusals", code)
 
-    def answered(self, operation: str, status: int, seconds: float, usage: Usage) -> None:
+    def finished(self, exchange: Exchange, status: int, usage: Usage, refusal: Refusal | None) -> None:
         """A request that was admitted is over."""
-        self._requests[operation, status] += 1
-        self._durations[operation].add(seconds)
+        operation = exchange.api.path
+        seconds = time.perf_counter() - exchange.began
+        self.count("ironworks_gateway_requests", operation, str(status))
+        self.observe("ironworks_gateway_request_duration_seconds", seconds, operation)
+        self.observe("ironworks_gateway_overhead_seconds", exchange.overhead_ms / 1000, operation)
+        self._count_tokens(operation, usage)
+        labels = self._gen_ai_labels(exchange)
+        error = "" if status == 200 else refusal.code if refusal else str(status)
+        self.observe("gen_ai_server_request_duration_seconds", seconds, *labels, error)
         if usage.input_tokens:
-            self._tokens[operation, "input"] += usage.input_tokens
-        if usage.cached_tokens:
-            self._tokens[operation, "cached"] += usage.cached_tokens
+            self.observe("gen_ai_client_token_usage", usage.input_tokens, *labels, "input")
         if usage.output_tokens:
-            self._tokens[operation, "output"] += usage.output_tokens
-        self.counted += usage.counted
+            self.observe("gen_ai_client_token_usage", usage.output_tokens, *labels, "output")
+        if exchange.first_byte_at:
+            self._stream_finished(exchange, operation, seconds, usage, labels)
 
-    def first_byte(self, operation: str, seconds: float) -> None:
-        """A stream's first text went out."""
-        self._first_bytes[operation].add(seconds)
+    def _stream_finished(
+        self, exchange: Exchange, operation: str, seconds: float, usage: Usage, labels: tuple[str, ...]
+    ) -> None:
+        first = exchange.first_byte_at - exchange.began
+        self.observe("ironworks_gateway_time_to_first_byte_seconds", first, operation)
+        self.observe("gen_ai_server_time_to_first_token_seconds", first, *labels)
+        if usage.output_tokens > 1:
+            per_token = (seconds - first) / (usage.output_tokens - 1)
+            self.observe("gen_ai_server_time_per_output_token_seconds", per_token, *labels)
+
+    def _count_tokens(self, operation: str, usage: Usage) -> None:
+        if usage.input_tokens:
+            self.count("ironworks_gateway_tokens", operation, "input", by=usage.input_tokens)
+        if usage.cached_tokens:
+            self.count("ironworks_gateway_tokens", operation, "cached", by=usage.cached_tokens)
+        if usage.output_tokens:
+            self.count("ironworks_gateway_tokens", operation, "output", by=usage.output_tokens)
+        if usage.counted:
+            self.count("ironworks_gateway_counted")
+
+    def _gen_ai_labels(self, exchange: Exchange) -> tuple[str, ...]:
+        """Operation, provider, model asked for, model that answered."""
+        operation, pick = operation_name(exchange.api.path), exchange.pick
+        asked = self._bounded(exchange.call.model)
+        if pick is None:
+            return operation, _OWN, asked, ""
+        return operation, provider_of(pick.leg.target), asked, self._bounded(pick.leg.model)
+
+    def _bounded(self, model: str) -> str:
+        """`model`, or `other` once a hundred are told apart."""
+        known = self._models.get(model)
+        if known is None:
+            if len(self._models) >= MOST_MODELS:
+                return OTHER
+            known = self._models[model] = model
+        return known
+
+    def publish(self) -> None:
+        """Let the other processes see how things stand here; twice a second is often enough."""
+        for provide in self.gauges:
+            for name, (what, value) in provide().items():
+                self._helps[name] = what
+                self._set(name, value)
+        self._set("resident_memory_bytes", _resident())
+        cpu = time.process_time_ns()
+        self.count("ironworks_gateway_cpu_seconds", by=cpu - self._cpu)
+        self._cpu = cpu
+
+    def _set(self, name: str, value: float) -> None:
+        how: How = "max" if name in _WORST_IS_MOST else "min" if name in _WORST_IS_LEAST else "sum"
+        place = self._cells.take(name, how, ())
+        self._values[place] = int(min(max(value, -1e12), 1e12) * MICRO)
+
+    def tidy(self) -> None:
+        """Take over what processes that are gone have counted; every few seconds."""
+        self._cells.tidy()
+
+    def close(self) -> None:
+        """The process ends; its counts stay."""
+        self.publish()
+        self._cells.close()
 
     def render(self) -> bytes:
-        """Prometheus' text format, the process's own metrics included."""
-        return generate_latest(self._registry) + telemetry.render()
+        """Prometheus' text format, for the whole host."""
+        self.publish()
+        return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         """What the library asks for."""
-        requests = CounterMetricFamily(
-            "ironworks_gateway_requests", "Requests answered, by status told", labels=("operation", "status")
-        )
-        for (operation, status), count in self._requests.items():
-            requests.add_metric((operation, str(status)), count)
-        yield requests
-        tokens = CounterMetricFamily(
-            "ironworks_gateway_tokens", "Tokens used; cached ones are among input", labels=("operation", "type")
-        )
-        for (operation, kind), count in self._tokens.items():
-            tokens.add_metric((operation, kind), count)
-        yield tokens
-        yield _family("ironworks_gateway_request_duration_seconds", "Admission to terminator", self._durations)
-        yield _family("ironworks_gateway_time_to_first_byte_seconds", "Admission to first event", self._first_bytes)
-        yield _count("ironworks_gateway_counted", "Requests billed by our own count of tokens", self.counted)
-        yield _count("ironworks_gateway_retries", "Requests sent to another replica", self.retries)
-        for name, (what, value) in self._gauges().items():
-            yield GaugeMetricFamily(f"ironworks_gateway_{name}", what, value=value)
+        numbers = self._cells.read_host()
+        for name, family in FAMILIES.items():
+            yield _counters(name, family, numbers) if family.kind == "counter" else _histograms(name, family, numbers)
+        for (name, how, _), values in numbers.items():
+            if how != "count":
+                what = self._helps.get(name, "Memory that the gateway's processes have")
+                yield GaugeMetricFamily(f"ironworks_gateway_{name}", what, value=values[0] / MICRO)
+        yield GaugeMetricFamily("ironworks_gateway_processes", "Processes on this host", value=self._cells.processes())
 
 
-def _count(name: str, what: str, value: float) -> Metric:
-    return CounterMetricFamily(name, what, value=value)
+def _counters(name: str, family: Family, numbers: Numbers) -> Metric:
+    made = CounterMetricFamily(name, family.what, labels=family.labels)
+    for labels, values in _of(name, family, numbers):
+        made.add_metric(labels, values[0] if family.scale == 1 else values[0] / family.scale)
+    if not family.labels and not made.samples:
+        made.add_metric((), 0)
+    return made
 
 
-def _family(name: str, what: str, distributions: dict[str, Distribution]) -> Metric:
-    family = HistogramMetricFamily(name, what, labels=("operation",))
-    for operation, distribution in distributions.items():
-        family.add_metric((operation,), distribution.buckets(), sum_value=distribution.total)
-    return family
+def _histograms(name: str, family: Family, numbers: Numbers) -> Metric:
+    made = HistogramMetricFamily(name, family.what, labels=family.labels)
+    for labels, values in _of(name, family, numbers):
+        so_far = 0
+        buckets = []
+        for bound, count in zip((*map(str, family.buckets), "+Inf"), values[:-1], strict=True):
+            so_far += count
+            buckets.append((bound, float(so_far)))
+        made.add_metric(labels, buckets, sum_value=values[-1] / family.scale)
+    return made
+
+
+def _of(name: str, family: Family, numbers: Numbers) -> Iterator[tuple[tuple[str, ...], list[int]]]:
+    """(labels, numbers) of one family. Another version of ours may have had other labels or buckets: not those."""
+    size = len(family.buckets) + 2 if family.buckets else 1
+    for (found, how, labels), values in numbers.items():
+        if found == name and how == "count" and len(labels) == len(family.labels) and len(values) == size:
+            yield labels, values
+
+
+def operation_name(path: str) -> str:
+    """What an API path does, in the conventions' terms; the path itself where they have none."""
+    return _OPERATIONS.get(path, path)
+
+
+def provider_of(target: Target) -> str:
+    """Who answers, in the conventions' terms: `ironworks`, or whose API an outside provider speaks."""
+    outside = any(replica.tls or replica.guarded for replica in target.replicas)
+    return target.dialect if outside else _OWN
+
+
+def _resident() -> int:
+    """Bytes of memory that this process has; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return 0
