@@ -12,8 +12,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.model import (
     NOTHING,
+    Call,
     GatewaySettings,
     KeyView,
     Refusal,
@@ -21,6 +23,7 @@ from ironworks.products.tokenfactory.gateway.model import (
     unavailable,
 )
 from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
+from ironworks.products.tokenfactory.limits import Grant
 from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared.path import covers, show_path
 
@@ -33,6 +36,8 @@ class Hold:
 
     key: KeyView
     route: Route
+    grant: Grant | None = None
+    """What its limits know of it; None where none applies."""
     settled: bool = False
     usage: Usage = NOTHING
 
@@ -42,12 +47,16 @@ class Admission:
     """The counts that admission decides by; one per process. `by_key` by the key's digest, whose hash is kept."""
 
     settings: GatewaySettings
+    limiter: Limiter
     in_flight: int = 0
     by_key: defaultdict[bytes, int] = field(default_factory=lambda: defaultdict(int))
 
 
-def admit(admission: Admission, key: KeyView, route: Route) -> Hold:
-    """Let a request of an authenticated key in, or raise the Refusal that says why not. Settle each Hold once."""
+def admit(admission: Admission, key: KeyView, route: Route, call: Call, *, free: bool = False) -> Hold:
+    """Let a request of an authenticated key in, or raise the Refusal that says why not. Settle each Hold once.
+
+    `free`: it is answered with no model's work.
+    """
     settings = admission.settings
     if admission.in_flight >= settings.max_in_flight:
         raise unavailable("overloaded", "the gateway is serving as many requests as it may; try again shortly")
@@ -59,9 +68,10 @@ def admit(admission: Admission, key: KeyView, route: Route) -> Hold:
             kind="rate_limit_error",
             retry_after=1,
         )
+    grant = admission.limiter.admit(key, route, call, free=free)
     admission.in_flight += 1
     admission.by_key[key.digest] += 1
-    return Hold(key, route)
+    return Hold(key, route, grant)
 
 
 def settle(admission: Admission, hold: Hold, usage: Usage) -> None:
@@ -70,6 +80,9 @@ def settle(admission: Admission, hold: Hold, usage: Usage) -> None:
         return
     hold.settled = True
     hold.usage = usage
+    if hold.grant is not None:
+        hold.grant.correct(usage.input_tokens, usage.output_tokens)
+        hold.grant.release()
     admission.in_flight -= 1
     left = admission.by_key[hold.key.digest] - 1
     if left:

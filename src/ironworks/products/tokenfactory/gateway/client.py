@@ -377,7 +377,8 @@ class ClientConnection(asyncio.Protocol):
             extra += b"www-authenticate: Bearer\r\n"
         if refusal.allow:
             extra += b"allow: %b\r\n" % refusal.allow
-        self.respond(request, refusal.status, operations.show_refusal(request, refusal), extra=extra)
+        body = operations.show_refusal(request, refusal)
+        self.respond(request, refusal.status, body, extra=extra + refusal.headers)
 
     def begin_stream(self, request: Request, extra: bytes = b"") -> None:
         """The head of an event stream; chunked, or ended by closing for HTTP/1.0. `extra` are further header lines."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ironworks.products.tokenfactory.gateway import wire
 from ironworks.products.tokenfactory.gateway.admission import Admission
 from ironworks.products.tokenfactory.gateway.identifiers import RequestIds
+from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.metrics import Metrics
 from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, Refusal
 from ironworks.products.tokenfactory.gateway.shipping import Shipper
@@ -45,7 +46,8 @@ class Core:
         self.ids = RequestIds()
         self.balancer = Balancer()
         self.upstreams = UpstreamPool(loop, settings)
-        self.admission = Admission(settings)
+        self.limiter = Limiter(settings.run or settings.spool.parent / "run", loop.call_later)
+        self.admission = Admission(settings, self.limiter)
         self.mirror = Mirror(sources, settings, self._adopt)
         self.spool = Spool(
             settings.spool, loop, slots=settings.max_in_flight, segment=settings.segment, sync=settings.sync
@@ -92,6 +94,8 @@ class Core:
         return problems
 
     def _adopt(self, snapshot: Snapshot, parts: frozenset[str]) -> None:
+        if "limits" in parts or "routes" in parts:
+            self.limiter.replace(snapshot.limits if "limits" in parts else None)
         if "routes" in parts:
             self.balancer.replace(snapshot.routes.routes)
             self._heads.clear()
@@ -106,4 +110,5 @@ class Core:
             "spool_healthy": ("1 while the spool can be written", self.spool.healthy),
             "charging_fails_seconds": ("Since usage could last be charged; 0 while it can", self.shipper.failing_for),
             "snapshot_age_seconds": ("Since keys and routes were last confirmed", self.mirror.age),
+            **self.limiter.gauges(),
         }

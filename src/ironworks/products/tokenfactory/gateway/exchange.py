@@ -272,6 +272,8 @@ class Exchange:
         shown = reader.feed(pieces)
         if reader.tokens != before:
             self._core.spool.count(self._ticket, reader.tokens)
+            if self.hold.grant is not None:
+                self.hold.grant.spend(reader.tokens - before)
             if not before:
                 self._note_first_byte()
         if shown:
@@ -365,7 +367,8 @@ class Exchange:
         """Header lines that are known before the answer ends."""
         assert self.pick is not None
         target = self.pick.leg.target
-        return b"x-ironworks-model: %b\r\n" % f"{show_path(target.scope)}/{target.name}".encode()
+        limits = self.hold.grant.headers() if self.hold.grant is not None else b""
+        return b"x-ironworks-model: %b\r\n%b" % (f"{show_path(target.scope)}/{target.name}".encode(), limits)
 
     def _closing_comment(self) -> bytes:
         """What a whole answer says in its headers, for a stream, whose headers are gone by then."""

@@ -18,6 +18,7 @@ class GatewaySettings:
 
     Args:
         spool: the directory in which every gateway process of this host keeps its own spool.
+        run: the directory of what they share, such as the counts behind limits; `run` beside `spool` when left out.
         max_head, max_body: of a request; max_response: of an upstream's answer that is no stream.
         max_in_flight: requests at once in this process; max_in_flight_per_key: of one key, 0 for no limit.
         head_timeout, body_timeout: for a request to arrive; idle_timeout: between a connection's requests;
@@ -36,6 +37,7 @@ class GatewaySettings:
     """
 
     spool: Path
+    run: Path | None = None
     max_head: int = 32 * 1024
     max_body: int = 32 * 1024 * 1024
     max_response: int = 128 * 1024 * 1024
@@ -234,6 +236,7 @@ class Refusal(Exception):
     Args:
         status: HTTP status. code: stable, snake_case. kind: OpenAI's `type`. param: the field that is wrong.
         retry_after: seconds, where waiting may help. allow: the method that a 405 asks for.
+        headers: further header lines, each with its CRLF.
     """
 
     def __init__(
@@ -246,6 +249,7 @@ class Refusal(Exception):
         param: str | None = None,
         retry_after: int | None = None,
         allow: bytes = b"",
+        headers: bytes = b"",
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -255,6 +259,7 @@ class Refusal(Exception):
         self.param = param
         self.retry_after = retry_after
         self.allow = allow
+        self.headers = headers
 
 
 def malformed(message: str, param: str | None = None) -> Refusal:

@@ -94,7 +94,7 @@ def _call(api: Api, core: Core, client: ClientConnection, request: Request) -> E
     call = api.read(bytes(request.body), request.headers)
     route = find_route(snapshot, key, call.model)
     _check_task(api, route, call.model)
-    hold = admit(core.admission, key, route)
+    hold = admit(core.admission, key, route, call, free=api.free)
     try:
         exchange = Exchange(core, client, request, api, call, hold)
         exchange.begin()
@@ -120,7 +120,12 @@ def show_break(request: Request, refusal: Refusal) -> bytes:
 def _list_models(core: Core, client: ClientConnection, request: Request) -> None:
     snapshot = core.mirror.read()
     key = authenticate(snapshot, request.headers)
-    models = [_show_model(name, route) for name, route in snapshot.routes.names(key.scope) if may_call(key, route)]
+    permits = core.limiter.permits
+    models = [
+        _show_model(name, route)
+        for name, route in snapshot.routes.names(key.scope)
+        if may_call(key, route) and permits(key, route)
+    ]
     core.metrics.refused(MODELS, 200)
     client.respond(request, 200, orjson.dumps({"object": "list", "data": models}))
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway.client import ClientConnection
 from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.limiting import CountHosts
 from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings
 from ironworks.products.tokenfactory.gateway.sources import Sources
 from ironworks.shared import telemetry
@@ -32,12 +33,17 @@ class Gateway:
         self._sources = sources
         self._charge = charge
         self._core: Core | None = None
+        self._count_hosts: CountHosts | None = None
         self._stopping = asyncio.Event()
 
     def notice(self, kind: str, uid: UUID | None = None) -> None:
         """The resource `uid` of `kind` changed (empty: anything may have): what depends on it is loaded at once."""
         if self._core is not None:
             self._core.mirror.notice(kind, uid)
+
+    def share_limits(self, count_hosts: CountHosts) -> None:
+        """Call before `serve`: enforce a part of every limit, as other hosts do; without it, the whole of each."""
+        self._count_hosts = count_hosts
 
     def heartbeat(self) -> None:
         """The change log was read up to its end and all of it noticed; call about every 300 ms."""
@@ -59,6 +65,8 @@ class Gateway:
             loop.create_task(work)
             for work in (core.mirror.run(), core.shipper.run(), core.shipper.recover_forever(), _tick(core))
         ]
+        if self._count_hosts is not None:
+            tasks.append(loop.create_task(core.limiter.share(self._count_hosts)))
         servers: list[asyncio.Server] = []
         try:
             await self._first_of(core.mirror.wait_loaded(), within=self._settings.first_load)
@@ -89,6 +97,7 @@ class Gateway:
         if not await core.shipper.ship_all(SHIP_AT_STOP):
             log.warning("some usage is not charged yet; another gateway process will charge it")
         core.spool.release()
+        core.limiter.close()
 
 
 async def _drain(core: Core, limit: float) -> None:

@@ -61,6 +61,7 @@ class Desk:
     Attributes:
         refused: how many requests, by code. stuck: how often the table's lock was not to be had.
         table: the shared counts; its `evicted` and `unplaced` tell of an overfull one.
+        hosts: how many share the limits.
     """
 
     def __init__(self, folder: Path, later: Later | None = None, clock: Callable[[], int] = time.monotonic_ns) -> None:
@@ -78,7 +79,7 @@ class Desk:
         self._fd = self.table.fd
         self._mine = _COUNTS + self.table.slot
         self._dirty: list[Grant] = []
-        self._hosts = 1
+        self.hosts = 1
         self._book = Book()
         self._generation = 0
 
@@ -96,8 +97,8 @@ class Desk:
 
     def share(self, hosts: int) -> None:
         """So many hosts enforce the limits together, each an equal part."""
-        if hosts != self._hosts and hosts > 0:
-            self._hosts = hosts
+        if hosts != self.hosts and hosts > 0:
+            self.hosts = hosts
             self._generation += 1
 
     def plan(self, key_uid: UUID, key_scope: str, route_uid: UUID, route_scope: str, route_name: str) -> Plan | None:
@@ -115,7 +116,7 @@ class Desk:
         """Find the limits anew; whether there are any."""
         caller = plan.caller
         views = self._book.applying_to(caller)
-        ruled = [(view, rule) for view in views for rule in rules_of(view, self._hosts)]
+        ruled = [(view, rule) for view in views for rule in rules_of(view, self.hosts)]
         plan.denied = not all(view.permits(caller) for view in views)
         plan.personal = tuple(each for each in ruled if "end_user" in each[0].per)
         plan.gates = sort_gates([self._gate(plan, *each, None) for each in ruled if "end_user" not in each[0].per])
