@@ -33,12 +33,16 @@ class Received:
 
 @dataclass
 class Upstream:
-    """The running server. `left` counts callers that went away in the middle of an answer."""
+    """The running server. `left` counts callers that went away in the middle of an answer.
+
+    With `tokenizes` it offers its tokenizer as llama.cpp does: a token for each word.
+    """
 
     port: int = 0
     received: list[Received] = field(default_factory=list)
     connections: int = 0
     left: int = 0
+    tokenizes: bool = False
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -85,9 +89,22 @@ async def _connection(upstream: Upstream, reader: asyncio.StreamReader, writer: 
         headers = {name.lower(): value.strip() for name, _, value in (item.partition(":") for item in rest if item)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         received = Received(line.split()[1], headers, json.loads(body), reader)
+        if received.path in ("/apply-template", "/tokenize"):
+            _tokenize(upstream, received, writer)
+            continue
         upstream.received.append(received)
         await BEHAVIOURS.get(received.body["model"], plain)(upstream, received, writer)
         await writer.drain()
+
+
+def _tokenize(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
+    if not upstream.tokenizes:
+        whole(writer, b"{}", "404 Not Found")
+    elif received.path == "/tokenize":
+        whole(writer, json.dumps({"tokens": received.body["content"].split()}).encode())
+    else:
+        said = [f"<{message['role']}> {message['content']}" for message in received.body["messages"]]
+        whole(writer, json.dumps({"prompt": " ".join(said)}).encode())
 
 
 def whole(writer: asyncio.StreamWriter, body: bytes, status: str = "200 OK", kind: str = "application/json") -> None:
