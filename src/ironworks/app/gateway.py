@@ -10,6 +10,7 @@ import uvloop
 
 from ironworks.app.charging import Charging
 from ironworks.app.gateway_keys import Keys
+from ironworks.app.gateway_limits import Limits
 from ironworks.app.gateway_routes import Routes
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process, run_together
@@ -35,11 +36,14 @@ def main(settings: Settings, arguments: Sequence[str]) -> int | None:
 
 async def _serve(settings: Settings) -> None:
     async with open_process(settings, "gateway", connections=4) as process:
+        limits = Limits(process.database)
+        routes = _routes(process, settings)
         program = gateway.Gateway(
-            gateway.GatewaySettings(spool=settings.spool),
-            sources=gateway.Sources(Keys(process.database), _routes(process, settings), seal=process.keyring),
+            gateway.GatewaySettings(spool=settings.spool, run=settings.run),
+            sources=gateway.Sources(Keys(process.database), routes, limits=limits, seal=process.keyring),
             charge=Charging(process.database),
         )
+        program.share_limits(limits.count_hosts)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
         listener = settings.listener("gateway")
         await run_together(program.serve([listener]), _feed(process.tail, program), *process.background())

@@ -9,8 +9,8 @@ once under an id that makes it count once; a request is sent to another replica 
 
 Besides the usual files, from the socket inward:
 `client.py` one caller's connection; `operations.py` what each path does; `dialects/` the APIs, and the way of each to
-upstreams that speak the same or another; `admission.py` the one place where a request is let in and settled;
-`exchange.py` one request on its way through; `upstream.py` connections to replicas; `stream.py`, `answers.py` usage and
+upstreams that speak the same or another; `admission.py` the one place where a request is let in and settled,
+`limiting.py` its limits; `exchange.py` one request on its way through; `upstream.py` connections to replicas; `stream.py`, `answers.py` usage and
 errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`,
 `snapshot.py`, `keeping.py` keys, routes, limits, budgets and prices, in memory and on disk for the next start;
 `segments.py`, `sync.py`, `spool.py`, `shipping.py` the spool from its records to the charge; `metrics.py`; `core.py`
