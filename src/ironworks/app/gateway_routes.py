@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from ironworks.platform import tenancy
@@ -18,13 +18,21 @@ from ironworks.shared.resources import load
 ACTOR = system_actor("gateway")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Routes:
-    """`RouteSource` over the database. Caps of targets are shared among `processes` gateway processes of this host."""
+    """`RouteSource` and `ChangedRoutes` over the database.
+
+    Caps of targets are shared among `processes` gateway processes of this host. What was loaded is held, so that a
+    change of one endpoint, the commonest by far, reads one.
+    """
 
     database: Database
     policy: routing.AddressPolicy
     processes: int = 1
+    single: frozenset[str] = frozenset({endpoints.ENDPOINT.name})
+    _halted: Sequence[str] = field(default=(), init=False)
+    _targets: dict[UUID, endpoints.Target] = field(default_factory=dict, init=False)
+    _declared: routing.Declared = field(default_factory=lambda: routing.Declared((), ()), init=False)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -37,15 +45,26 @@ class Routes:
             halted = await tenancy.list_halted_scopes(ctx)
             found = await endpoints.list_targets(ctx)
             declared = await routing.list_declared(ctx)
+        self._halted, self._declared = halted, declared
+        self._targets = {target.endpoint: target for target in found}
+        return self._build()
 
+    async def load_changed(self, uids: Collection[UUID]) -> Sequence[routing.Route]:
+        async with self.database.transaction(ACTOR) as ctx:
+            found = await endpoints.list_targets(ctx, uids)
+        kept = {uid: target for uid, target in self._targets.items() if uid not in uids}
+        self._targets = {**kept, **{target.endpoint: target for target in found}}
+        return self._build()
+
+    def _build(self) -> Sequence[routing.Route]:
         def working(path: str) -> bool:
-            return not any(covers(scope, path) for scope in halted)
+            return not any(covers(scope, path) for scope in self._halted)
 
         kept = routing.Declared(
-            [route for route in declared.routes if working(route.path)],
-            [each for each in declared.externals if working(each[0].path)],
+            [route for route in self._declared.routes if working(route.path)],
+            [each for each in self._declared.externals if working(each[0].path)],
         )
-        targets = [target_of(endpoint) for endpoint in found if working(endpoint.path)]
+        targets = [target_of(endpoint) for endpoint in self._targets.values() if working(endpoint.path)]
         return routing.build_routes(kept, targets, self.policy, self.processes)
 
 

@@ -93,9 +93,7 @@ class Routes:
         self.asked.append(uids)
         if self.broken:
             raise ConnectionError("the database is down")
-        if uids is None:
-            return list(self.routes)
-        return [r for r in self.routes if r.uid in uids or any(leg.target.uid in uids for leg in r.legs)]
+        return list(self.routes)
 
 
 @dataclass
@@ -124,7 +122,7 @@ async def mirrored(
     def changed(_: Snapshot, parts: frozenset[str]) -> None:
         changes.append(parts)
 
-    sources = Sources(source, routes, limits, budgets, prices, seal)
+    sources = Sources(source, routes, limits, budgets, prices, seal=seal)
     mirror = Mirror(sources, GatewaySettings(spool=tmp_path, **settings), changed)
     running = [asyncio.create_task(work) for work in (mirror.run(), beat(mirror))]
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -75,7 +75,7 @@ async def describe_caller(ctx: Context) -> dict[str, Any]:
     return found
 
 
-async def list_gateway_keys(ctx: Context, only: Sequence[UUID] | None = None) -> list[GatewayKey]:
+async def list_gateway_keys(ctx: Context, only: Collection[UUID] | None = None) -> list[GatewayKey]:
     """What the gateway must know of every issued key, or of those that are among `only` or whose owner is.
 
     For the gateway's role. A key that is gone is not among them.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from ironworks.platform.iam.model import GatewayKey
@@ -71,6 +71,8 @@ class Armed:
     known: bool
 
 
+_ROWS_AT_ONCE: Final = 250
+
 # --- keys --------------------------------------------------------------------------------------------------------
 
 
@@ -92,13 +94,17 @@ async def fetch_key_facts(ctx: Context, key: UUID) -> KeyFacts | None:
     return KeyFacts(**row) if row else None
 
 
-async def fetch_gateway_keys(ctx: Context, only: Sequence[UUID] | None) -> list[GatewayKey]:
-    rows = await ctx.db.fetch(
+async def fetch_gateway_keys(ctx: Context, only: Collection[UUID] | None) -> list[GatewayKey]:
+    """Read a few at a time: the gateway's event loop serves requests in between."""
+    cursor = await ctx.db.cursor(
         "select key as uid, hash, previous_hash, previous_until, scope, name, owner, not active as disabled,"
         " expires_at, paths, halted as suspended from platform_iam.gateway_keys($1)",
         None if only is None else list(only),
     )
-    return [GatewayKey(**{**row, "paths": tuple(row["paths"])}) for row in rows]
+    found: list[GatewayKey] = []
+    while rows := await cursor.fetch(_ROWS_AT_ONCE):
+        found += [GatewayKey(**{**row, "paths": tuple(row["paths"])}) for row in rows]
+    return found
 
 
 # --- passwords and sessions --------------------------------------------------------------------------------------

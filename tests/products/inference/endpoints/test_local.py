@@ -71,7 +71,7 @@ class Site:
     async def target(self, uid: UUID) -> endpoints.Target:
         gateway = await self.world.connect("gateway")
         async with gateway.transaction(system_actor("gateway")) as ctx:
-            [found] = await endpoints.list_targets(ctx, uid)
+            [found] = await endpoints.list_targets(ctx, [uid])
         return found
 
     async def ask(self, uid: UUID, path: str, **body: Any) -> httpx.Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -93,13 +93,13 @@ def _unsupported(field: str, task: str, version: engines.EngineVersion) -> dict[
     )
 
 
-async def list_targets(ctx: Context, uid: UUID | None = None) -> list[Target]:
-    """Where to send requests for every endpoint, or for the one of that uid; one that is being deleted is left out.
+async def list_targets(ctx: Context, only: Collection[UUID] | None = None) -> list[Target]:
+    """Where to send requests for every endpoint, or for those among `only`; one that is being deleted is left out.
 
     An endpoint that serves nobody yet is a target without replicas; so is one whose replicas' key does not open, for it
     must not keep the others from being found. For the gateway's role.
     """
-    return [_target(endpoint, await _bearer(ctx, endpoint)) for endpoint in await store.live_endpoints(ctx, uid)]
+    return [_target(endpoint, await _bearer(ctx, endpoint)) for endpoint in await store.live_endpoints(ctx, only)]
 
 
 async def _bearer(ctx: Context, endpoint: Endpoint) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from ironworks.products.inference.endpoints.model import ENDPOINT, Endpoint
@@ -9,12 +10,12 @@ from ironworks.shared.context import Context
 from ironworks.shared.rendering import rendered
 
 
-async def live_endpoints(ctx: Context, uid: UUID | None) -> list[Endpoint]:
-    """Endpoints that are not being deleted, or the one of that uid."""
+async def live_endpoints(ctx: Context, only: Collection[UUID] | None) -> list[Endpoint]:
+    """Endpoints that are not being deleted, or those among `only`."""
     rows = await ctx.db.fetch(
         f"select {rendered(ENDPOINT)} from {ENDPOINT.table} t"
-        " where t.deletion_timestamp is null and ($1::uuid is null or t.uid = $1) order by t.path, t.name",
-        uid,
+        " where t.deletion_timestamp is null and ($1::uuid[] is null or t.uid = any ($1)) order by t.path, t.name",
+        None if only is None else list(only),
     )
     return [ENDPOINT.parse(row[0]) for row in rows]
 

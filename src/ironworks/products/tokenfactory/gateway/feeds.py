@@ -161,6 +161,11 @@ def feeds_of(sources: Sources, take: Callable[[str, Any], None]) -> list[Feed]:
     ]
 
 
+def feed_of(name: str, source: Source, take: Callable[[str, Any], None]) -> Feed:
+    """A feed beside the snapshot's, of what no request is decided by."""
+    return Feed(name, _Opaque(source), take)
+
+
 class _Keys:
     """Keys by digest. A rotated key has two digests for a while."""
 
@@ -193,9 +198,7 @@ class _Routes:
 
     async def load_changed(self, uids: Collection[UUID], before: RouteTable) -> RouteTable:
         assert isinstance(self.source, ChangedRoutes)
-        found = await self.source.load_changed(uids)
-        kept = [route for route in before.routes if not _concerns(route, uids)]
-        return RouteTable([*kept, *found])
+        return RouteTable(await self.source.load_changed(uids))
 
     def value_of(self, rows: Sequence[Route]) -> RouteTable:
         return RouteTable(rows)
@@ -217,10 +220,6 @@ class _Opaque:
 
     def value_of(self, rows: Sequence[Any]) -> Sequence[Any]:
         return rows
-
-
-def _concerns(route: Route, uids: Collection[UUID]) -> bool:
-    return route.uid in uids or any(leg.target.uid in uids for leg in route.legs)
 
 
 async def _by_digest(keys: Iterable[KeyView]) -> dict[bytes, KeyView]:

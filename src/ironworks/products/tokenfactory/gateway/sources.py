@@ -56,10 +56,10 @@ class ChangedRoutes(Protocol):
 
     @property
     def single(self) -> frozenset[str]:
-        """Of `kinds`, those whose uid is a route's own or a target's."""
+        """Of `kinds`, those of which single resources can be loaded."""
 
     async def load_changed(self, uids: Collection[UUID]) -> Sequence[Route]:
-        """Every route that is one of `uids` or has a target that is; what is gone is not among them."""
+        """Every route, as `load_routes` gives them, having looked anew at what `uids` name and at nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class Sources:
 
     Args:
         keys, routes: may also be ChangedKeys and ChangedRoutes.
+        traces: `traces.PolicyView`s; no part of the snapshot, since no request is decided by them.
         seal: under which the last good snapshot is kept beside the spool; without one it is not.
     """
 
@@ -87,6 +88,7 @@ class Sources:
     limits: Source = field(default_factory=Nothing)
     budgets: Source = field(default_factory=Nothing)
     prices: Source = field(default_factory=Nothing)
+    traces: Source = field(default_factory=Nothing)
     seal: Seal | None = None
 
 
