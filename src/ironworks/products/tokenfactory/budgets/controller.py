@@ -1,0 +1,96 @@
+"""Shows how each budget stands, and which leases nobody renews any more."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from ironworks.products.tokenfactory.budgets import store
+from ironworks.products.tokenfactory.budgets.model import BUDGET, Budget, FrozenLease, Standing, period_of, show_amount
+from ironworks.shared.context import system_actor
+from ironworks.shared.db import Database
+from ironworks.shared.reconcile import Outcome, Step, reconciles
+from ironworks.shared.schedules import schedules
+
+_LEASED: Final = 10.0
+"""Seconds between looks at a budget of which gateways hold a part."""
+_REST: Final = 3600.0
+_KEPT: Final = timedelta(days=90)
+
+
+@reconciles(BUDGET)
+async def reconcile_budget(step: Step[Budget]) -> Outcome:
+    """A budget works at once; this tells what is spent. It is enqueued when something is."""
+    budget = step.resource
+    if budget.deleting:
+        return step.gone()
+    start, end = period_of(budget.spec.period, step.now())
+    async with step.read() as ctx:
+        standing = await store.find_standing(ctx, budget.uid, start)
+    left = budget.spec.amount_nano - standing.spent_nano
+    shown = _shown(budget, standing, start, end)
+    _tell_frozen(step, standing)
+    again = _LEASED if standing.leased_nano or standing.frozen else _REST
+    if end is not None:
+        again = min(again, max(0.0, (end - step.now()).total_seconds()) + 0.5)
+    if left > 0:
+        step.condition("WithinBudget", True, "WithinBudget")
+        return step.ready(again=again, **shown)
+    step.condition("WithinBudget", False, "Exhausted", _remedy(budget, end))
+    return step.ready(phase="Exhausted", reason="Exhausted", message=_remedy(budget, end), again=again, **shown)
+
+
+def _shown(budget: Budget, standing: Standing, start: datetime, end: datetime | None) -> dict[str, Any]:
+    frozen = [
+        FrozenLease(
+            holder=lease.holder,
+            host=lease.host,
+            amount=show_amount(max(0, lease.granted_nano - lease.used_nano)),
+            since=lease.expires_at,
+        ).model_dump(mode="json")
+        for lease in standing.frozen
+    ]
+    left = budget.spec.amount_nano - standing.spent_nano - standing.leased_nano
+    return {
+        "period_start": start.isoformat(),
+        "period_end": end.isoformat() if end else None,
+        "spent": show_amount(standing.spent_nano),
+        "reserved": show_amount(standing.leased_nano),
+        "remaining": show_amount(max(0, left)),
+        "unreserved": show_amount(standing.unreserved_nano),
+        "frozen_leases": frozen,
+    }
+
+
+def _tell_frozen(step: Step[Budget], standing: Standing) -> None:
+    if not standing.frozen:
+        step.condition("LeasesLive", True, "LeasesLive")
+        return
+    held = show_amount(sum(max(0, lease.granted_nano - lease.used_nano) for lease in standing.frozen))
+    hosts = ", ".join(sorted({lease.host for lease in standing.frozen}))
+    step.condition(
+        "LeasesLive",
+        False,
+        "LeasesFrozen",
+        f"{held} is held by gateway processes of {hosts} that are not heard of; it is free once their spools are"
+        " charged: start a gateway there, or declare them lost with `:release-lost`",
+    )
+
+
+def _remedy(budget: Budget, end: datetime | None) -> str:
+    until = f" or wait until {end.isoformat()}" if end else ""
+    return f"all of {budget.spec.amount} {budget.spec.currency} is spent; raise the amount{until}"
+
+
+@schedules(every=10)
+async def freeze_leases(db: Database) -> None:
+    """Mark leases that are past their expiry, so that their budgets show them."""
+    async with db.transaction(system_actor("budgets")) as ctx:
+        await store.freeze_leases(ctx)
+
+
+@schedules(every=86_400)
+async def prune_leases(db: Database) -> None:
+    """Forget leases that were closed three months ago."""
+    async with db.transaction(system_actor("budgets")) as ctx:
+        await store.prune_leases(ctx, _KEPT)

@@ -1,0 +1,113 @@
+"""Use cases around budgets: refuse what could never apply, lend, settle, and declare lost what will not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from ironworks.products.tokenfactory.budgets import store
+from ironworks.products.tokenfactory.budgets.declarations import RELEASE_LOST
+from ironworks.products.tokenfactory.budgets.events import ThresholdReached
+from ironworks.products.tokenfactory.budgets.model import (
+    BUDGET,
+    Ask,
+    Budget,
+    BudgetView,
+    Charge,
+    Lease,
+    NothingLost,
+    Terms,
+    show_amount,
+)
+from ironworks.shared.context import Context
+from ironworks.shared.errors import invalid
+from ironworks.shared.path import covers
+from ironworks.shared.resources import Change, admits, load
+
+NEWEST: Final = 2**63 - 1
+
+
+@admits(BUDGET)
+async def admit_budget(ctx: Context, change: Change[Budget]) -> None:
+    """Refuse a budget for a key outside its scope: nobody there could see why the key stops. Raises Invalid."""
+    budget = change.new
+    if budget is None or budget.spec.key is None:
+        return
+    path, slash, _ = budget.spec.key.rpartition("/")
+    if slash and not covers(budget.path, "" if path == "-" else path):
+        raise invalid("spec.key", "lives outside the budget's scope", "make the budget at the key's scope or above it")
+
+
+async def list_views(ctx: Context) -> Sequence[BudgetView]:
+    """Every budget of the installation, for gateways."""
+    return await store.list_views(ctx)
+
+
+async def adjust_lease(ctx: Context, ask: Ask) -> Terms:
+    """Change, renew, open or close one lease of a gateway process."""
+    return await store.adjust_lease(ctx, ask)
+
+
+async def recalled_leases(ctx: Context, holder: str) -> Sequence[tuple[UUID, datetime]]:
+    """(budget, period start) of the holder's leases whose idle money others wait for."""
+    return await store.recalled_leases(ctx, holder)
+
+
+async def close_leases(ctx: Context, holder: str) -> int:
+    """Free what a process that is gone still held; only once all in its spool is charged. Returns how many leases."""
+    return await store.close_leases(ctx, holder)
+
+
+async def settle_usage(ctx: Context, charges: Sequence[Charge]) -> None:
+    """Count newly charged requests, in the transaction that charges them, and tell of thresholds that they reached."""
+    if not charges:
+        return
+    for reached in await store.settle_usage(ctx, charges):
+        await ctx.emit(
+            ThresholdReached(
+                budget=reached.budget,
+                name=reached.name,
+                scope=reached.scope,
+                period_start=reached.period_start,
+                percent=reached.percent,
+                currency="USD",
+                amount_nano=reached.amount_nano,
+                spent_nano=reached.spent_nano,
+            ),
+            scope=reached.scope,
+        )
+
+
+async def list_leases(ctx: Context, path: str, name: str, before: int, limit: int) -> list[Lease]:
+    """A page of a budget's leases, newest first. Raises NotFound."""
+    budget = await load(ctx, BUDGET, path, name)
+    return await store.list_leases(ctx, budget.uid, before, limit)
+
+
+async def release_lost(
+    ctx: Context, path: str, name: str, holder: str | None, host: str | None
+) -> Sequence[tuple[str, str, int]]:
+    """Declare that the spools behind a budget's frozen leases are lost; (holder, host, nano-units freed) of each.
+
+    What such a spool held is never charged, unless it turns up after all; then it counts in full. Raises NotFound,
+    Forbidden, NothingLost.
+    """
+    budget = await load(ctx, BUDGET, path, name)
+    await ctx.require(RELEASE_LOST, path)
+    freed = await store.release_lost(ctx, budget.uid, holder, host)
+    if not freed:
+        raise NothingLost("no lease of this budget is frozen, or none of that holder and host; see its `leases`")
+    await ctx.audit(
+        "budget.release-lost",
+        BUDGET.name,
+        str(budget.uid),
+        path,
+        after={
+            "holder": holder,
+            "host": host,
+            "released": [{"holder": who, "host": where, "amount": show_amount(nano)} for who, where, nano in freed],
+        },
+    )
+    return freed
