@@ -195,9 +195,9 @@ class World:
 
 
 @asynccontextmanager
-async def scope_world(place: TestDatabase) -> AsyncIterator[World]:
-    """A world with its words declared, its presets made and its operator there."""
-    catalogue = collect(DOMAINS)
+async def scope_world(place: TestDatabase, more: Sequence[str] = ()) -> AsyncIterator[World]:
+    """A world with its words declared, its presets made and its operator there; `more` domains than the usual ones."""
+    catalogue = collect((*DOMAINS, *more))
     services = Services(audit.append_record, NoVault(), catalogue.admissions)  # type: ignore[arg-type]
     admin = await asyncpg.connect(place.admin)
     world = World(place, catalogue, services, admin)
