@@ -63,7 +63,7 @@ async def main(config: dict[str, Any]) -> None:
     source = Fixed([key_view()], targets_for(config["upstream"]))
     settings = GatewaySettings(spool=Path(config["spool"]), segment=16_384, ship_every=0.05, drain=10)
     ledger = FileLedger(Path(config["ledger"]))
-    gateway = Gateway(settings, sources=Sources(source, source), charge=ledger.charge)
+    gateway = Gateway(settings, sources=Sources(source, source, limits=source), charge=ledger.charge)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, gateway.stop)
     (Path(config["ledger"]).parent / f"ready-{os.getpid()}").touch()
     await gateway.serve([sock])

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4, uuid5
 import httpx
 
 from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, KeyView, Sources, UsageRecord
+from ironworks.products.tokenfactory.limits import LimitView
 from ironworks.products.tokenfactory.routing import Replica, Route, Target, route_to
 from tests.products.tokenfactory.upstream import BEHAVIOURS
 
@@ -66,6 +67,7 @@ class Fixed:
     keys: list[KeyView] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    limits: list[LimitView] = field(default_factory=list)
     kinds: frozenset[str] = frozenset({"ApiKey", "Endpoint"})
     broken: bool = False
     unroutable: bool = False
@@ -81,6 +83,11 @@ class Fixed:
         if self.broken or self.unroutable:
             raise ConnectionError("the database is down")
         return [*map(route_to, self.targets), *self.routes]
+
+    async def load(self) -> Sequence[LimitView]:
+        if self.broken:
+            raise ConnectionError("the database is down")
+        return list(self.limits)
 
 
 @dataclass
@@ -145,13 +152,18 @@ class World:
 
 @asynccontextmanager
 async def run_world(
-    spool: Path, targets: Sequence[Target], keys: Sequence[KeyView] = (), **settings: Any
+    spool: Path,
+    targets: Sequence[Target],
+    keys: Sequence[KeyView] = (),
+    limits: Sequence[LimitView] = (),
+    **settings: Any,
 ) -> AsyncIterator[World]:
     """A gateway in this process, ready to serve, stopped at the end of the block."""
-    source = Fixed([key_view(), *keys], list(targets))
+    source = Fixed([key_view(), *keys], list(targets), limits=list(limits))
     ledger = Ledger()
     settings = {"ship_every": 0.02, "drain": 2.0, **settings}
-    gateway = Gateway(GatewaySettings(spool=spool, **settings), sources=Sources(source, source), charge=ledger.charge)
+    sources = Sources(source, source, limits=source)
+    gateway = Gateway(GatewaySettings(spool=spool, **settings), sources=sources, charge=ledger.charge)
     sock = listener()
     serving = asyncio.create_task(gateway.serve([sock]))
     world = World(gateway, sock.getsockname()[1], source, ledger, spool)
