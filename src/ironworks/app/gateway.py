@@ -12,17 +12,19 @@ from ironworks.app.charging import Charging
 from ironworks.app.gateway_keys import Keys
 from ironworks.app.gateway_limits import Limits
 from ironworks.app.gateway_routes import Routes
+from ironworks.app.gateway_observing import Reporting, TracePolicies, Tracing, observing_settings
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process, run_together
 from ironworks.platform import tenancy
 from ironworks.products.inference import endpoints
-from ironworks.products.tokenfactory import gateway, routing
+from ironworks.products.tokenfactory import gateway, routing, traces
 from ironworks.shared import telemetry
 from ironworks.shared.changelog import Lagged, Notice, Tail
 from ironworks.shared.context import system_actor
 
 ACTOR = system_actor("gateway")
 KEY_EVENTS = ("platform.iam.", "platform.tenancy.", "platform.registry.")
+REPORTED = (endpoints.ENDPOINT.name, traces.TRACE_POLICY.name)
 BEAT = 0.3
 """Seconds between two confirmations that what the gateway knows is what the log says."""
 FRESH = 1.0
@@ -38,13 +40,19 @@ async def _serve(settings: Settings) -> None:
     async with open_process(settings, "gateway", connections=4) as process:
         limits = Limits(process.database)
         routes = _routes(process, settings)
+        policies = TracePolicies(process.database, ACTOR)
         program = gateway.Gateway(
-            gateway.GatewaySettings(spool=settings.spool, run=settings.run),
-            sources=gateway.Sources(Keys(process.database), routes, limits=limits, seal=process.keyring),
+            gateway.GatewaySettings(spool=settings.spool, run=settings.run, observing=observing_settings(settings)),
+            sources=gateway.Sources(
+                Keys(process.database), routes, limits=limits, traces=policies, seal=process.keyring
+            ),
             charge=Charging(process.database),
+            trace=Tracing(process.database, process.keyring, ACTOR),
         )
         program.share_limits(limits.count_hosts)
+        program.report_health(Reporting(process.database, ACTOR))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, program.reopen_logs)
         listener = settings.listener("gateway")
         await run_together(program.serve([listener]), _feed(process.tail, program), *process.background())
 
@@ -72,8 +80,8 @@ async def _feed(tail: Tail, program: gateway.Gateway) -> None:
 def _kind_of(notice: Notice) -> str:
     """The kind that a notice concerns; some events change what keys are worth without a change of a resource.
 
-    Of what controllers report only an endpoint's replicas matter here.
+    Of what controllers report only an endpoint's replicas matter here, and that a trace policy has its key.
     """
     if notice.kind is not None:
-        return notice.kind if notice.op != "status" or notice.kind == endpoints.ENDPOINT.name else ""
+        return notice.kind if notice.op != "status" or notice.kind in REPORTED else ""
     return tenancy.PLATFORM.name if (notice.event_type or "").startswith(KEY_EVENTS) else ""

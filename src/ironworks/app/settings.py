@@ -43,6 +43,10 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_MAIL_FROM": "sender of our mails (ironworks@localhost)",
     "IRONWORKS_NATS_URL": "a NATS server to relay events to; off without it",
     "IRONWORKS_PRIVATE_UPSTREAMS": "networks that are not public and may be called as external endpoints: CIDRs or all",
+    "IRONWORKS_GATEWAY_ACCESS_LOG": "one JSON line for each request: a file's path, - for standard output, or off (off)",
+    "IRONWORKS_OTLP_ENDPOINT": "an OpenTelemetry collector's base URL (OTLP over HTTP) for the gateway's traces; off",
+    "IRONWORKS_OTLP_HEADERS": "headers for the collector: name=value,name=value",
+    "IRONWORKS_OTLP_SAMPLE": "percent of the traces that begin at the gateway which are exported (10)",
     "IRONWORKS_API_RATE": "requests a second that one subject may make of the API; twice as many at once (200)",
     "IRONWORKS_LOG_LEVEL": "debug, info, warning or error (info)",
 }
@@ -84,6 +88,10 @@ class Settings:
     nats_url: str | None = None
     private_upstreams: tuple[str, ...] = ()
     """Networks in CIDR notation, or the word `all`."""
+    access_log: str = "off"
+    otlp_endpoint: str | None = None
+    otlp_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    otlp_sample: float = 0.1
     api_rate: int = 200
     log_level: str = "info"
     listen_fds: Mapping[str, int] = field(default_factory=dict)
@@ -235,6 +243,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         mail_from=ours.get("IRONWORKS_MAIL_FROM", "ironworks@localhost"),
         nats_url=_url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
         private_upstreams=_networks("IRONWORKS_PRIVATE_UPSTREAMS", ours, problems),
+        access_log=ours.get("IRONWORKS_GATEWAY_ACCESS_LOG", "off"),
+        otlp_endpoint=_url("IRONWORKS_OTLP_ENDPOINT", ours, ("http", "https"), problems),
+        otlp_headers=_headers("IRONWORKS_OTLP_HEADERS", ours, problems),
+        otlp_sample=_number("IRONWORKS_OTLP_SAMPLE", ours.get("IRONWORKS_OTLP_SAMPLE", "10"), 0, 100, problems) / 100,
         api_rate=_number("IRONWORKS_API_RATE", ours.get("IRONWORKS_API_RATE", "200"), 1, 1_000_000, problems),
         log_level=log_level,
         listen_fds=_listen_fds(environ.get(LISTEN_FDS, ""), problems),
@@ -308,6 +320,14 @@ def _networks(name: str, ours: Mapping[str, str], problems: list[str]) -> tuple[
         except ValueError:
             problems.append(f"{name}: {word[:64]!r} is neither a network such as 10.0.0.0/8 nor the word all")
     return found
+
+
+def _headers(name: str, ours: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+    pairs = [word.strip().partition("=") for word in ours.get(name, "").split(",") if word.strip()]
+    if any(not (header and equals) or "\n" in value or "\r" in value for header, equals, value in pairs):
+        problems.append(f"{name}: must be name=value,name=value")  # a value may be a credential: do not show it
+        return {}
+    return {header: value for header, _, value in pairs}
 
 
 def _listen_fds(text: str, problems: list[str]) -> dict[str, int]:

@@ -63,7 +63,10 @@ async def open_process(settings: Settings, role: Role, *, connections: int = 10)
     admissions = bound_admissions(catalogue, adapters_of(settings, keyring))
     services = Services(audit.append_record, secrets.EnvelopeVault(keyring), admissions)
     url = settings.database_url(role)
-    database = await Database.connect(url, services, max_size=connections, name=f"ironworks-{role}")
+    # the gateway serves without its database, also from its start on
+    database = await Database.connect(
+        url, services, max_size=connections, name=f"ironworks-{role}", at_once=role != "gateway"
+    )
     try:
         yield Process(settings, role, catalogue, keyring, database, Notifier(url), Tail(url, poll=_TAIL_POLL[role]))
     finally:

@@ -49,18 +49,32 @@ class Database:
 
     @classmethod
     async def connect(
-        cls, url: str, services: Services, *, clock: Clock = utc_now, max_size: int = 10, name: str = "ironworks"
+        cls,
+        url: str,
+        services: Services,
+        *,
+        clock: Clock = utc_now,
+        max_size: int = 10,
+        name: str = "ironworks",
+        at_once: bool = True,
     ) -> Database:
-        """Open a pool; raises UnsafeRole for a role that is superuser, owner of our tables, or may bypass policies."""
+        """Open a pool; raises UnsafeRole for a role that is superuser, owner of our tables, or may bypass policies.
+
+        Without `at_once` nothing is connected yet, so the database may be away; the role is looked at with each
+        connection that is made.
+        """
         pool = await asyncpg.create_pool(
             url,
-            min_size=1,
+            min_size=1 if at_once else 0,
+            init=None if at_once else refuse_unsafe_role,
             max_size=max_size,
             command_timeout=60,
             server_settings={"application_name": name, "timezone": "UTC", **PLANNER},
             reset=_leave_clean,
         )
         assert pool is not None
+        if not at_once:
+            return cls(pool, services, clock)
         try:
             async with pool.acquire() as conn:
                 await refuse_unsafe_role(conn)

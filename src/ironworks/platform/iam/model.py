@@ -259,15 +259,19 @@ def user_name(email: str) -> str:
 
 # --- presets -----------------------------------------------------------------------------------------------------
 
-_OPERATORS: Final = frozenset({"user", "registry", "secrets", "mail", "dead-letter", "price", "price-list", "worker"})
+_OPERATORS: Final = frozenset(
+    {"user", "registry", "secrets", "mail", "dead-letter", "price", "price-list", "worker", "gateway"}
+)
 _TREE: Final = frozenset({"account", "platform", "tenant"})
 _IDENTITY: Final = frozenset({"role", "role-assignment", "service-account"})
 _MONEY: Final = frozenset(
     {"billing", "ledger", "usage", "invoice", "payment", "payment-method", "budget", "subscription", "transfer"}
 )
 _PAYING: Final = frozenset({"payment", "payment-method", "budget", "subscription"})
-_GUARDS: Final = frozenset({"limit"})
+_GUARDS: Final = frozenset({"limit", "trace-policy"})
 """What keeps those in check who develop: they see it and do not change it."""
+_PROMPTS: Final = frozenset({"trace-read", "trace-delete"})
+"""What people wrote to a model is not for everybody who develops."""
 
 PRESETS: Final = {
     "operator": "Everything.",
@@ -305,7 +309,7 @@ def _presets_of(resource: str, action: str) -> set[str]:
     if resource in _TREE:
         return found | _tree_presets(resource, action)
     found |= {"platform-admin", "tenant-admin"}
-    if resource not in _IDENTITY | _GUARDS and (resource != "audit" or action == "read"):
+    if resource not in _IDENTITY | _GUARDS and action not in _PROMPTS and (resource != "audit" or action == "read"):
         found.add("developer")
     if action == "read":
         found |= {"developer", "viewer"}

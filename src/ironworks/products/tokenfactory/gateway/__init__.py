@@ -13,8 +13,9 @@ upstreams that speak the same or another; `admission.py` the one place where a r
 `limiting.py` its limits; `exchange.py` one request on its way through; `upstream.py` connections to replicas; `stream.py`, `answers.py` usage and
 errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`,
 `snapshot.py`, `keeping.py` keys, routes, limits, budgets and prices, in memory and on disk for the next start;
-`segments.py`, `sync.py`, `spool.py`, `shipping.py` the spool from its records to the charge; `metrics.py`; `core.py`
-what all connections share; `program.py` the process.
+`segments.py`, `sync.py`, `spool.py`, `shipping.py` the spool from its records to the charge; `observing.py`
+who is told of requests: `metrics.py` over `cells.py`, `access.py`, `spans.py`; `health.py` what is wrong; `core.py` what
+all connections share; `program.py` the process.
 
 Composition, once per process under `uvloop.run`:
 
@@ -25,24 +26,33 @@ Composition, once per process under `uvloop.run`:
 with `gateway.notice(kind, uid)` for each change in the log and `gateway.heartbeat()` while it is being followed.
 """
 
+from ironworks.products.tokenfactory.gateway.declarations import READ
+from ironworks.products.tokenfactory.gateway.health import HealthReport, ReportHealth
 from ironworks.products.tokenfactory.gateway.model import (
     Charge,
     GatewaySettings,
     KeySource,
     KeyView,
+    ObservingSettings,
     UsageRecord,
 )
 from ironworks.products.tokenfactory.gateway.program import Gateway
+from ironworks.products.tokenfactory.gateway.service import report_health
 from ironworks.products.tokenfactory.gateway.sources import Source, Sources, read_rows
 
 __all__ = [
+    "READ",
     "Charge",
     "Gateway",
     "GatewaySettings",
+    "HealthReport",
     "KeySource",
     "KeyView",
+    "ObservingSettings",
+    "ReportHealth",
     "Source",
     "Sources",
     "UsageRecord",
     "read_rows",
+    "report_health",
 ]

@@ -251,8 +251,8 @@ class ClientConnection(asyncio.Protocol):
                 raise request.refusal
             self._exchange = operations.handle(self._core, self, request)
         except Refusal as refusal:
-            self._core.metrics.refused(operations.label(request), refusal.status)
             self.refuse(request, refusal)
+            operations.note_refusal(self._core, self, request, refusal)
         except Exception:
             log.exception("a request broke the gateway", request_id=request.id)
             self.refuse(

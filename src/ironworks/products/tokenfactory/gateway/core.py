@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway import wire
 from ironworks.products.tokenfactory.gateway.admission import Admission
+from ironworks.products.tokenfactory.gateway.cache import AnswerCache
+from ironworks.products.tokenfactory.gateway.counting import Tokenizers
+from ironworks.products.tokenfactory.gateway.feeds import feed_of
+from ironworks.products.tokenfactory.gateway.health import Health, check_core
 from ironworks.products.tokenfactory.gateway.identifiers import RequestIds
 from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.metrics import Metrics
 from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, Refusal
+from ironworks.products.tokenfactory.gateway.observing import Observers
 from ironworks.products.tokenfactory.gateway.shipping import Shipper
 from ironworks.products.tokenfactory.gateway.snapshot import Mirror, Snapshot
 from ironworks.products.tokenfactory.gateway.sources import Sources
 from ironworks.products.tokenfactory.gateway.spool import Spool
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool
-from ironworks.products.tokenfactory.routing import Balancer, Replica, ReplicaState
+from ironworks.products.tokenfactory.gateway.waiting import Waiter, Waits
+from ironworks.products.tokenfactory.routing import Balancer, Gates, Replica, ReplicaState, RouteTable
+from ironworks.products.tokenfactory.traces import KeepTraces, PolicyView
 
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
     from ironworks.products.tokenfactory.gateway.exchange import Exchange
 
 MAX_HEADS = 10_000
+_HEALTH = {"ok": 0, "degraded": 1, "unavailable": 2}
 
 
 class Core:
@@ -39,13 +50,18 @@ class Core:
         settings: GatewaySettings,
         sources: Sources,
         charge: Charge,
+        trace: KeepTraces | None = None,
     ) -> None:
         self.loop = loop
         self.now = loop.time
         self.settings = settings
         self.ids = RequestIds()
-        self.balancer = Balancer()
+        self.gates = Gates()
+        self.balancer = Balancer(full=self.gates.full)
+        self.waits = Waits(loop, settings, self.gates, waker)
+        self.cache = AnswerCache(settings.cache_bytes)
         self.upstreams = UpstreamPool(loop, settings)
+        self.tokenizers = Tokenizers(self.upstreams)
         self.limiter = Limiter(settings.run or settings.spool.parent / "run", loop.call_later)
         self.admission = Admission(settings, self.limiter)
         self.mirror = Mirror(sources, settings, self._adopt)
@@ -53,11 +69,16 @@ class Core:
             settings.spool, loop, slots=settings.max_in_flight, segment=settings.segment, sync=settings.sync
         )
         self.shipper = Shipper(self.spool, settings.spool, charge, every=settings.ship_every, batch=settings.ship_batch)
-        self.metrics = Metrics(self._gauges)
+        self.metrics = Metrics(self._gauges, settings.observing.counts)
+        self.observers = Observers(settings.observing, self.metrics, trace)
+        self.trace_feed = feed_of("traces", sources.traces, self._trace_by)
+        self.health = Health(settings.observing.counts, [partial(check_core, self)])
         self.clients: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
         self.draining = False
         self.date = wire.date_header()
+        self._routes = RouteTable()
+        self._caught_up = self.now()
         self._heads: dict[tuple[Replica, str, bool, bytes], bytes] = {}
 
     def request_head(self, state: ReplicaState, path: str, stream: bool, content_type: bytes) -> bytes:
@@ -78,7 +99,18 @@ class Core:
             client.on_deadline()
         for exchange in [e for e in self.exchanges if e.deadline <= now]:
             exchange.on_deadline()
+        self.waits.tick(now)
         self.upstreams.sweep(now)
+        if not self.spool.backlog:
+            self._caught_up = now
+        self.health.look()
+        self.health.tell_host()
+        self.observers.tick()
+
+    def notice(self, kind: str, uid: UUID | None) -> None:
+        """Something changed; see Mirror.notice."""
+        self.mirror.notice(kind, uid)
+        self.trace_feed.notice(kind, uid)
 
     def problems(self) -> list[str]:
         """Why requests cannot be served now; empty when they can."""
@@ -98,17 +130,35 @@ class Core:
             self.limiter.replace(snapshot.limits if "limits" in parts else None)
         if "routes" in parts:
             self.balancer.replace(snapshot.routes.routes)
+            self.gates.replace(snapshot.routes.routes)
+            self.cache.replace(snapshot.routes.routes)
+            self.loop.call_soon(self.waits.resume)
             self._heads.clear()
+            self._routes = snapshot.routes
+            self.observers.captures.resolve(partial(_route_of, snapshot.routes))
+
+    def _trace_by(self, name: str, policies: Sequence[PolicyView]) -> None:
+        self.observers.captures.replace(policies, partial(_route_of, self._routes))
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         return {
             "connections": ("Callers connected", len(self.clients)),
             "in_flight": ("Requests admitted and not settled", self.admission.in_flight),
             "upstream_connections": ("Connections to replicas", len(self.upstreams.connections)),
+            "queued": ("Requests that wait for their turn at an upstream", self.gates.waiting),
+            "held": ("Requests that wait for an endpoint to wake", len(self.waits.held)),
+            "cached_bytes": ("Answers kept for routes that ask for it", self.cache.size),
             "replicas_ejected": ("Replicas set aside after failures", self.balancer.ejected(self.now())),
             "spool_backlog_bytes": ("Spool not yet charged", self.spool.backlog),
             "spool_healthy": ("1 while the spool can be written", self.spool.healthy),
             "charging_fails_seconds": ("Since usage could last be charged; 0 while it can", self.shipper.failing_for),
+            "spool_lag_seconds": ("Since all usage was charged", max(0.0, self.now() - self._caught_up)),
+            "health": ("0 while all is well, 1 degraded, 2 unavailable", _HEALTH[self.health.status]),
             "snapshot_age_seconds": ("Since keys and routes were last confirmed", self.mirror.age),
             **self.limiter.gauges(),
         }
+
+
+def _route_of(table: RouteTable, scope: str, model: str) -> UUID | None:
+    route = table.resolve(scope, model)
+    return route.uid if route else None

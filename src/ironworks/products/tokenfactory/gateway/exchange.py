@@ -6,24 +6,29 @@ after the closing record, with the true usage, is on disk.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ironworks.products.tokenfactory.gateway.admission import Hold, settle
+from ironworks.products.tokenfactory.gateway.admission import Hold, find_again, settle
 from ironworks.products.tokenfactory.gateway.answers import guess_tokens, parse_answer, refusal_of
+from ironworks.products.tokenfactory.gateway.cache import Kept, cache_key
 from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.counting import generated_text
 from ironworks.products.tokenfactory.gateway.dialects import Adapter, Answer, Api, Reader, affinity_of
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, Usage, unavailable, upstream_failed
 from ironworks.products.tokenfactory.gateway.spool import SpoolFull
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
-from ironworks.products.tokenfactory.routing import Pick, ReplicaState
+from ironworks.products.tokenfactory.gateway.waiting import busy, waited_in_vain
+from ironworks.products.tokenfactory.routing import Leg, Pick, Place, ReplicaState
 from ironworks.shared import telemetry
 from ironworks.shared.path import show_path
 
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
     from ironworks.products.tokenfactory.gateway.heads import Request
+    from ironworks.products.tokenfactory.gateway.observing import Watch
 
 log = telemetry.logger(__name__)
 
@@ -32,6 +37,9 @@ CLIENT_LEFT = 499
 NANO = 10**9
 _ELSEWHERE = frozenset({429, 502, 503})
 """Statuses by which an upstream says that it did not do the work: another may."""
+_ASKS_FOR_REST = frozenset({429, 503})
+"""Statuses whose Retry-After is kept to."""
+CACHED_RESPONSES = "cached_responses"
 _NO_SUCH_PATH = frozenset({404, 405, 501})
 """Statuses by which an upstream says that it does not offer the operation."""
 
@@ -53,13 +61,18 @@ class Exchange:
         "_answer",
         "_answer_size",
         "_body",
+        "_cache_key",
+        "_cached",
         "_client",
         "_connection",
         "_content_type",
         "_core",
         "_head",
         "_over",
+        "_place",
         "_reader",
+        "_shown",
+        "_streaming",
         "_record",
         "_status",
         "_ticket",
@@ -75,8 +88,8 @@ class Exchange:
         "first_byte_at",
         "hold",
         "pick",
-        "request",
         "refusal",
+        "request",
         "sent_at",
         "tries",
         "watch",
@@ -110,11 +123,36 @@ class Exchange:
         self._content_type = b""
         self._status = 0
         self._over = False
+        self._streaming = False
+        self._place: Place | None = None
+        self._cache_key: bytes | None = None
+        self._cached = False
+        self._shown: list[bytes] = []
 
     def begin(self) -> None:
-        """Open it in the spool and ask an upstream; raises Refusal where that cannot be, with nothing left behind."""
-        pick = self._choose()
-        self._record = self._opening(pick)
+        """Open it in the spool and ask an upstream; raises Refusal where that cannot be, with nothing left behind.
+
+        A request whose answer is kept is given that; one whose upstream is full, or whose endpoint sleeps, waits.
+        """
+        waits = self._core.waits
+        kept = self._find_kept() if self.hold.route.cache is not None else None
+        pick, leg = (kept.pick, kept.pick.leg) if kept is not None else self._choose_or_sleep()
+        if pick is not None and kept is None:
+            self._place = waits.enter(self, leg)
+        try:
+            self._open(leg)
+        except Refusal:
+            self._leave_place()
+            raise
+        if kept is not None:
+            self._give(kept)
+        elif pick is None:
+            self.deadline = waits.hold(self, leg)
+        else:
+            self._take_turn(pick)
+
+    def _open(self, leg: Leg) -> None:
+        self._record = self._opening(leg)
         try:
             self._ticket = self._core.spool.open((*self._record, guess_tokens(len(self.call.body))))
         except SpoolFull:
@@ -123,12 +161,11 @@ class Exchange:
             raise unavailable("spool_unavailable", "usage cannot be recorded now, so nothing is served", 5) from None
         self._core.exchanges.add(self)
         self.watch = self._core.observers.begin(self)
-        self._ask(pick)
 
-    def _opening(self, pick: Pick) -> tuple[object, ...]:
+    def _opening(self, leg: Leg) -> tuple[object, ...]:
         """The first fields of the UsageRecord."""
         request, call, key, route = self.request, self.call, self.hold.key, self.hold.route
-        target = pick.leg.target
+        target = leg.target
         now = time.time()
         return (
             request.id,
@@ -139,7 +176,7 @@ class Exchange:
             target.uid,
             target.scope,
             target.name,
-            pick.leg.model,
+            leg.model,
             call.model,
             self.api.path,
             call.stream,
@@ -154,11 +191,23 @@ class Exchange:
 
     def _choose(self) -> Pick:
         """The next upstream to ask, its request prepared. Raises Refusal where there is none."""
-        route = self.hold.route
+        route, core = self.hold.route, self._core
         affinity = affinity_of(self.call) if route.strategy == "prefix_affine" else b""
-        pick = self._core.balancer.pick(route, self._core.now(), self._tried, affinity)
-        if pick is None:
-            raise unavailable("model_not_ready", "the model has no replica that is ready; try again shortly", 2)
+        tried, refusal = self._tried, None
+        while (pick := core.balancer.pick(route, core.now(), tried, affinity)) is not None:
+            try:
+                self._prepare(pick)
+                return pick
+            except Refusal as problem:  # this upstream cannot say what was asked; another may
+                refusal = problem
+                tried = (*tried, pick.state)
+        if refusal is not None:
+            raise refusal
+        rest = core.balancer.resting(route, core.now())
+        raise overloaded(rest) if rest else not_ready()
+
+    def _prepare(self, pick: Pick) -> None:
+        """The request as this upstream takes it. Raises Refusal for what it cannot say."""
         adapter = self.api.adapters.get(pick.leg.target.dialect)
         if adapter is None:
             raise Refusal(
@@ -168,7 +217,82 @@ class Exchange:
         body, content_type = adapter.request(self.call, pick.leg.served_as, None)
         self._body = body
         self._head = self._core.request_head(pick.state, adapter.path, self.call.stream, content_type)
-        return pick
+
+    def _choose_or_sleep(self) -> tuple[Pick | None, Leg]:
+        """What to ask, or no pick and the leg whose endpoint is to be woken. Raises Refusal where there is neither."""
+        try:
+            pick = self._choose()
+        except Refusal:
+            leg = self._core.waits.sleeping(self.hold.route)
+            if leg is None:
+                raise
+            return None, leg
+        return pick, pick.leg
+
+    def _take_turn(self, pick: Pick) -> None:
+        """Ask it, or wait until the leg's cap lets us."""
+        self.pick = pick
+        if self._place is None or self._place.inside:
+            self._ask(pick)
+        else:
+            self.deadline = self._core.waits.queue(self)
+
+    def on_turn(self) -> None:
+        """The cap lets us in."""
+        if self._over or self._place is None or not self._place.inside or self.pick is None:
+            return
+        self._core.waits.forget(self)
+        self.deadline = NEVER
+        try:
+            self._prepare(self.pick)  # its credential may have changed meanwhile
+        except Refusal as refusal:
+            self._fail(refusal)
+        else:
+            self._ask(self.pick)
+
+    def on_evicted(self) -> None:
+        """Another tenant, with less of the queue, has our place in it."""
+        if not self._over:
+            self._fail(busy())
+
+    def on_routes(self) -> None:
+        """There is news while we wait for a replica: the key may be gone by now, the route another."""
+        if self._over:
+            return
+        try:
+            self.hold.route = find_again(self._core.mirror.read(), self.hold.key, self.call.model)
+        except Refusal as refusal:
+            self._fail(refusal)
+            return
+        try:
+            pick = self._choose()
+        except Refusal:
+            return
+        self._core.waits.forget(self)
+        self.deadline = NEVER
+        try:
+            self._place = self._core.waits.enter(self, pick.leg)
+            self._reopen(pick.leg)
+        except Refusal as refusal:
+            self._fail(refusal)
+        else:
+            self._take_turn(pick)
+
+    def keep_alive(self, comment: bytes) -> None:
+        """We wait still: a caller who streams is told."""
+        if self.call.stream and not self._over:
+            if not self._streaming:
+                self._start_stream(b"")
+            self._client.write_stream(comment)
+
+    def _start_stream(self, lines: bytes) -> None:
+        self._streaming = True
+        self._client.begin_stream(self.request, lines)
+
+    def _leave_place(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            place.leave()
 
     def _ask(self, pick: Pick, *, fresh: bool = False) -> None:
         self.pick = pick
@@ -191,8 +315,10 @@ class Exchange:
         core = self._core
         self.sent_at = time.perf_counter()
         self.deadline = core.now() + (self.pick.leg.target.timeout or core.settings.first_byte_timeout)
+        lines = b"" if self.watch is None else self.watch.sending(self.pick)
         connection.write(
-            b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (self._head, self.request.id_bytes, len(self._body), self._body)
+            b"%b%b\r\n%bcontent-length: %d\r\n\r\n%b"
+            % (self._head, self.request.id_bytes, lines, len(self._body), self._body)
         )
 
     def on_unreachable(self, problem: str) -> None:
@@ -206,6 +332,10 @@ class Exchange:
             self._leave_replica()
             self._ask(self.pick, fresh=True)
         elif answered:
+            self._state_failed(unreachable=False)
+            self._fail(upstream_failed(problem))
+        elif self.pick is not None and self.pick.leg.target.external:
+            # whoever runs it may have done the work, and charge for it: it is not asked for twice
             self._state_failed(unreachable=False)
             self._fail(upstream_failed(problem))
         else:
@@ -228,22 +358,28 @@ class Exchange:
         if self.tries >= self.hold.route.tries:
             return False
         before = self.pick
+        self._leave_place()
         try:
             pick = self._choose()
+            self._place = self._core.waits.enter(self, pick.leg)
+            if before is not None and pick.leg is not before.leg:
+                self._reopen(pick.leg)
         except Refusal:
             return False
-        if before is not None and pick.leg is not before.leg:
-            record = self._opening(pick)
-            self._record = (*record[:-2], *self._record[-2:])
-            try:
-                self._ticket = self._core.spool.reopen(self._ticket, (*self._record, guess_tokens(len(self.call.body))))
-            except OSError:
-                return False
         self._answer.clear()
         self._answer_size = self._status = 0
         self._core.metrics.count("ironworks_gateway_retries")
-        self._ask(pick)
+        self._take_turn(pick)
         return True
+
+    def _reopen(self, leg: Leg) -> None:
+        """Another target serves it than the opening record says. Raises Refusal."""
+        record = self._opening(leg)
+        self._record = (*record[:-2], *self._record[-2:])
+        try:
+            self._ticket = self._core.spool.reopen(self._ticket, (*self._record, guess_tokens(len(self.call.body))))
+        except OSError:
+            raise unavailable("spool_unavailable", "usage cannot be recorded now, so nothing is served", 5) from None
 
     # from the upstream
 
@@ -253,7 +389,12 @@ class Exchange:
         self._touch()
         if status == 200 and self.call.stream and content_type.startswith(b"text/event-stream"):
             self._reader = self._adapter.reader(self.call)
-            self._client.begin_stream(self.request, self._about())
+            if not self._streaming:
+                self._start_stream(self._about())
+        elif status in _ASKS_FOR_REST and self._connection is not None and self._connection.retry_after:
+            self._rest(self._connection.retry_after)
+        elif status == 200:
+            self._note_latency()
 
     def on_answer(self, content_type: bytes, body: bytes) -> None:
         self._connection = None
@@ -277,14 +418,31 @@ class Exchange:
             if not before:
                 self._note_first_byte()
         if shown:
-            self._client.write_stream(shown)
+            self._show(shown)
         if reader.fault is not None:
             self._fail(reader.fault)
         elif reader.done:
             self._finish_stream(reader)
 
+    def _show(self, events: bytes) -> None:
+        self.bytes_out += len(events)
+        if self.watch is not None:
+            self.watch.shown(events)
+        if self._cache_key is not None:
+            self._shown.append(events)
+        self._client.write_stream(events)
+
     def _note_first_byte(self) -> None:
         self.first_byte_at = time.perf_counter()
+        self._note_latency()
+
+    def _note_latency(self) -> None:
+        if self.pick is not None:
+            self.pick.state.observed(time.perf_counter() - self.sent_at)
+
+    def _rest(self, seconds: float) -> None:
+        if self.pick is not None:
+            self.pick.state.cool(self._core.now(), seconds)
 
     def on_end(self) -> None:
         self._connection = None
@@ -293,7 +451,7 @@ class Exchange:
             self._finish_body()
             return
         if shown := self._reader.finish():
-            self._client.write_stream(shown)
+            self._show(shown)
         if self._reader.fault is not None:
             self._fail(self._reader.fault)
         else:
@@ -323,9 +481,17 @@ class Exchange:
     # the end
 
     def _finish_stream(self, reader: Reader) -> None:
-        if reader.usage is None:
-            reader.usage = self._counted()  # what closing events tell is what is billed
-        self._close(200, reader.usage, lambda: self._client.end_stream(self._closing_comment() + reader.last()))
+        self._close(
+            200,
+            reader.usage or self._counted(),
+            lambda: self._end_stream(reader),
+        )
+
+    def _end_stream(self, reader: Reader) -> None:
+        last = reader.last()
+        if reader.done and self._cache_key is not None:
+            self._keep(b"", b"".join(self._shown), last)
+        self._client.end_stream(self._closing_comment() + last)
 
     def _finish_body(self) -> None:
         body = b"".join(self._answer)
@@ -343,11 +509,44 @@ class Exchange:
             return
         try:
             answer = self._adapter.answer(self.call, self._content_type, body)
+            if self._streaming:  # the head of a stream went out while we waited
+                raise upstream_failed("the model server did not stream its answer")
         except Refusal as refusal:
             self._fail(refusal)
             return
+        if self._cache_key is not None:
+            self._keep(answer.content_type, answer.body)
         usage = answer.usage or self._adapter.guess(self.call, body)
-        self._close(200, usage, lambda: self._respond(answer))
+        self._close(200, usage, lambda: self._respond(answer), generated_text(body) if usage.counted else None)
+
+    # answers that are kept
+
+    def _find_kept(self) -> Kept | None:
+        """The answer that the same request got before, unless the caller wants a fresh one."""
+        core, route = self._core, self.hold.route
+        directives = self.request.headers.get(b"cache-control", b"").lower()
+        self._cache_key = cache_key(route, self.hold.key.scope, self.api.path, self.call, directives)
+        if self._cache_key is None or b"no-cache" in directives:
+            return None
+        return core.cache.find(route, self._cache_key, core.now())
+
+    def _give(self, kept: Kept) -> None:
+        """A kept answer: no tokens, one cached response."""
+        self.pick = kept.pick
+        self._cached = True
+        usage = Usage(extra=((CACHED_RESPONSES, 1),))
+        if self.call.stream:
+            self._start_stream(self._about())
+            self._client.write_stream(kept.body)
+            self._close(200, usage, lambda: self._client.end_stream(self._closing_comment() + kept.last))
+        else:
+            answer = Answer(kept.body, usage, kept.content_type)
+            self._close(200, usage, lambda: self._respond(answer))
+
+    def _keep(self, content_type: bytes, body: bytes, last: bytes = b"") -> None:
+        if self._cache_key is not None and self.pick is not None:
+            kept = Kept(self.pick, content_type, body, last)
+            self._core.cache.keep(self.hold.route, self._cache_key, kept, self._core.now())
 
     def _respond_otherwise(self, otherwise: Callable[[Call], Answer]) -> None:
         try:
@@ -358,6 +557,9 @@ class Exchange:
             self._close(200, NOTHING, lambda: self._respond(answer))
 
     def _respond(self, answer: Answer) -> None:
+        self.bytes_out = len(answer.body)
+        if self.watch is not None:
+            self.watch.shown(answer.body)
         extra = self._about() + answer.headers + b"x-ironworks-overhead-ms: %.2f\r\n" % self.overhead_ms
         if self.cost_nano >= 0:
             extra += b"x-ironworks-cost: %b\r\n" % show_cost(self.cost_nano)
@@ -393,12 +595,15 @@ class Exchange:
         """The upstream did not deliver. A stream is billed as far as it got; anything else is free."""
         if self._over:
             return
+        self.refusal = refusal
         self._drop_upstream()
-        if self._reader is None:
-            self._close(refusal.status, NOTHING, lambda: self._client.refuse(self.request, refusal))
-        else:
+        usage = NOTHING
+        if self._reader is not None:
             usage = self._reader.usage or (self._counted() if self._reader.tokens else NOTHING)
+        if self._streaming:
             self._close(refusal.status, usage, lambda: self._client.break_stream(refusal))
+        else:
+            self._close(refusal.status, usage, lambda: self._client.refuse(self.request, refusal))
 
     def on_client_lost(self, status: int = CLIENT_LEFT) -> None:
         """Nobody reads any more: stop the replica, bill what was produced."""
@@ -409,7 +614,10 @@ class Exchange:
         self._close(status, told or self._counted(), lambda: None)
 
     def on_deadline(self) -> None:
-        """The replica has been silent for too long."""
+        """The replica has been silent for too long, or we have waited for one."""
+        if self in self._core.waits:
+            self._fail(waited_in_vain(self.pick is None))
+            return
         self._state_failed(unreachable=False)
         self._fail(upstream_failed("the model server took too long", 504))
 
@@ -418,8 +626,12 @@ class Exchange:
             self._connection.abort()
             self._connection = None
 
-    def _close(self, status: int, usage: Usage, tell: Callable[[], None]) -> None:
-        """Write the closing record; `tell` the caller once it is on disk."""
+    def _close(self, status: int, usage: Usage, tell: Callable[[], None], made: str | None = None) -> None:
+        """Write the closing record; `tell` the caller once it is on disk.
+
+        What is only estimated is counted by the model's tokenizer first, where there is one; `made` is the text that a
+        whole answer holds.
+        """
         self._over = True
         self.deadline = NEVER
         self.ended_at = self.ended_at or time.perf_counter()
@@ -430,24 +642,55 @@ class Exchange:
             if status == 200:
                 self.pick.state.succeeded()
             self._leave_replica()
+        self._leave_place()
+        self._core.waits.forget(self)
+        tokenizers = self._core.tokenizers
+        if usage.counted and self.pick is not None and tokenizers.offers(self.pick.state):
+            tokenizers.recount(
+                self.pick.state, self._body, made, usage, lambda counted: self._write_closing(status, counted, tell)
+            )
+        else:
+            self._write_closing(status, usage, tell)
+
+    def _write_closing(self, status: int, usage: Usage, tell: Callable[[], None]) -> None:
+        if self._reader is not None and self._reader.usage is None:
+            self._reader.usage = usage  # what closing events tell is what is billed
         settle(self._core.admission, self.hold, usage)
         first = int((self.first_byte_at - self.began) * 1000) if self.first_byte_at else -1
-        fields = (*self._record, time.time(), status, *usage, self.cost_nano, first, False, self.tries)
-        self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, status, usage, tell))
+        fields = (*self._record, time.time(), status, *usage, self.cost_nano, first, self._cached, self.tries)
+        self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, fields, usage, tell))
 
-    def _closed(self, problem: OSError | None, status: int, usage: Usage, tell: Callable[[], None]) -> None:
-        core = self._core
-        core.exchanges.discard(self)
+    def _closed(
+        self, problem: OSError | None, record: Sequence[object], usage: Usage, tell: Callable[[], None]
+    ) -> None:
+        self._core.exchanges.discard(self)
         if problem is None:
             tell()
-            core.observers.finished(self, self._client.address, record, usage, self.refusal)
-            return
-        log.error("usage cannot be put on disk", request_id=self.request.id, problem=repr(problem))
-        refusal = unavailable("spool_unavailable", "usage cannot be recorded now, so the answer is withheld", 5)
-        if self._reader is None:
-            self._client.refuse(self.request, refusal)
         else:
+            self._withhold(problem)
+        self._core.observers.finished(self, self._client.address, record, usage, self.refusal)
+
+    def _withhold(self, problem: OSError) -> None:
+        """An answer whose usage is not on disk is not given."""
+        log.error("usage cannot be put on disk", request_id=self.request.id, problem=repr(problem))
+        refusal = self.refusal = unavailable(
+            "spool_unavailable", "usage cannot be recorded now, so the answer is withheld", 5
+        )
+        if self._streaming:
             self._client.break_stream(refusal)
+        else:
+            self._client.refuse(self.request, refusal)
+
+
+def not_ready() -> Refusal:
+    """503: nothing serves it now."""
+    return unavailable("model_not_ready", "the model has no replica that is ready; try again shortly", 2)
+
+
+def overloaded(rest: float) -> Refusal:
+    """429: every upstream asked to be left alone, the first for so many seconds more."""
+    message = "the model server has too much to do; try again shortly"
+    return Refusal(429, "model_overloaded", message, kind="rate_limit_error", retry_after=math.ceil(rest))
 
 
 def show_cost(nano: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
@@ -10,6 +10,24 @@ from uuid import UUID
 
 from ironworks.products.tokenfactory.routing import AddressPolicy
 from ironworks.shared.path import covers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservingSettings:
+    """What a process tells of itself, and where.
+
+    Args:
+        counts: the directory in which the processes of this host count together; None: each for itself.
+        access_log: `off`, `-` for standard output, or a file's path.
+        otlp: base URL of an OpenTelemetry collector (OTLP over HTTP); None exports no spans. otlp_headers: for it.
+        sample: of the traces that begin here, the share that is exported.
+    """
+
+    counts: Path | None = None
+    access_log: str = "off"
+    otlp: str | None = None
+    otlp_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sample: float = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +52,9 @@ class GatewaySettings:
         drain: how long a stop waits for requests in flight; then they are cut off and billed as far as they got.
         first_load: how long a start waits for the first keys and routes; callers wait in the socket's queue meanwhile,
             and are refused after that.
+        queue_timeout: for a turn at an upstream that takes only so many at once.
+        hold_timeout, max_held: for an endpoint that is scaled to zero to wake, and how many requests may wait for one.
+        cache_bytes: of all answers that routes have kept.
     """
 
     spool: Path
@@ -61,6 +82,11 @@ class GatewaySettings:
     ship_batch: int = 500
     drain: float = 30.0
     first_load: float = 5.0
+    queue_timeout: float = 30.0
+    hold_timeout: float = 300.0
+    max_held: int = 1024
+    cache_bytes: int = 256 * 1024 * 1024
+    observing: ObservingSettings = field(default_factory=ObservingSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

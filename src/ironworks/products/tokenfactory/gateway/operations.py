@@ -57,10 +57,14 @@ def handle(core: Core, client: ClientConnection, request: Request) -> Exchange |
     return _find(request).handler(core, client, request)
 
 
-def label(request: Request) -> str:
-    """The operation's name in metrics; one word for everything that is none."""
+def note_refusal(core: Core, client: ClientConnection, request: Request, refusal: Refusal) -> None:
+    """Tell observers of a request that was not admitted; all paths that are none have one name."""
     found = _OPERATIONS.get(request.url)
-    return found.path if found else "other"
+    try:
+        known = core.mirror.read()
+    except Refusal:
+        known = None
+    core.observers.refused(request, client.address, found.path if found else "other", core.now(), refusal, known)
 
 
 def _find(request: Request) -> Operation:
@@ -92,6 +96,7 @@ def _call(api: Api, core: Core, client: ClientConnection, request: Request) -> E
     snapshot = core.mirror.read()
     key = authenticate(snapshot, request.headers)
     call = api.read(bytes(request.body), request.headers)
+    request.model = call.model
     route = find_route(snapshot, key, call.model)
     _check_task(api, route, call.model)
     hold = admit(core.admission, key, route, call, free=api.free)
@@ -150,6 +155,13 @@ def _show_health(core: Core, client: ClientConnection, request: Request) -> None
     client.respond(request, 503 if problems else 200, orjson.dumps(state))
 
 
+def _show_dependencies(core: Core, client: ClientConnection, request: Request) -> None:
+    """What is wrong with what this process depends on, and what it does meanwhile; 200 as long as it serves."""
+    core.health.look()
+    status = 503 if core.health.status == "unavailable" else 200
+    client.respond(request, status, orjson.dumps(core.health.document()))
+
+
 def _show_metrics(core: Core, client: ClientConnection, request: Request) -> None:
     """For scrapers on this machine; to anybody else the path does not exist."""
     if client.address and not ip_address(client.address).is_loopback:
@@ -177,6 +189,7 @@ _OPERATIONS = {
         *(Operation(api.path, b"POST", partial(_call, api)) for api in APIS.values()),
         Operation(MODELS, b"GET", _list_models),
         Operation("/healthz", b"GET", _show_health, public=True),
+        Operation("/health", b"GET", _show_dependencies, public=True),
         Operation("/metrics", b"GET", _show_metrics, public=True),
     )
 }

@@ -9,9 +9,11 @@ from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway.client import ClientConnection
 from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.health import ReportHealth, report_end, report_forever
 from ironworks.products.tokenfactory.gateway.limiting import CountHosts
 from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings
 from ironworks.products.tokenfactory.gateway.sources import Sources
+from ironworks.products.tokenfactory.traces import KeepTraces
 from ironworks.shared import telemetry
 
 log = telemetry.logger(__name__)
@@ -25,30 +27,44 @@ class Gateway:
     """One gateway process.
 
     Args:
-        sources: where the snapshot comes from. charge: what closed requests are handed to.
+        sources: where the snapshot comes from. charge: what closed requests are handed to. trace: what keeps the texts
+            that tenants want kept; without it none are.
     """
 
-    def __init__(self, settings: GatewaySettings, *, sources: Sources, charge: Charge) -> None:
+    def __init__(
+        self, settings: GatewaySettings, *, sources: Sources, charge: Charge, trace: KeepTraces | None = None
+    ) -> None:
         self._settings = settings
         self._sources = sources
         self._charge = charge
+        self._trace = trace
         self._core: Core | None = None
         self._count_hosts: CountHosts | None = None
+        self._report: ReportHealth | None = None
         self._stopping = asyncio.Event()
 
     def notice(self, kind: str, uid: UUID | None = None) -> None:
         """The resource `uid` of `kind` changed (empty: anything may have): what depends on it is loaded at once."""
         if self._core is not None:
-            self._core.mirror.notice(kind, uid)
+            self._core.notice(kind, uid)
 
     def share_limits(self, count_hosts: CountHosts) -> None:
         """Call before `serve`: enforce a part of every limit, as other hosts do; without it, the whole of each."""
         self._count_hosts = count_hosts
 
+    def report_health(self, report: ReportHealth) -> None:
+        """Call before `serve`: tell `report` how the process is, and what was wrong."""
+        self._report = report
+
     def heartbeat(self) -> None:
         """The change log was read up to its end and all of it noticed; call about every 300 ms."""
         if self._core is not None:
             self._core.mirror.heartbeat()
+
+    def reopen_logs(self) -> None:
+        """The access log's file was moved away: open it anew. A signal handler."""
+        if self._core is not None:
+            self._core.observers.reopen()
 
     def stop(self) -> None:
         """Stop accepting, finish what is in flight, charge what is spooled; `serve` then returns. A signal handler."""
@@ -60,13 +76,22 @@ class Gateway:
         Raises OSError when the spool cannot be made.
         """
         loop = asyncio.get_running_loop()
-        core = self._core = Core(loop, self._settings, self._sources, self._charge)
+        core = self._core = Core(loop, self._settings, self._sources, self._charge, self._trace)
         tasks = [
             loop.create_task(work)
-            for work in (core.mirror.run(), core.shipper.run(), core.shipper.recover_forever(), _tick(core))
+            for work in (
+                core.mirror.run(),
+                core.shipper.run(),
+                core.shipper.recover_forever(),
+                core.trace_feed.run(lambda: core.mirror.is_fed),
+                core.observers.run(),
+                _tick(core),
+            )
         ]
         if self._count_hosts is not None:
             tasks.append(loop.create_task(core.limiter.share(self._count_hosts)))
+        if self._report is not None:
+            tasks.append(loop.create_task(report_forever(core.health, self._report)))
         servers: list[asyncio.Server] = []
         try:
             await self._first_of(core.mirror.wait_loaded(), within=self._settings.first_load)
@@ -98,6 +123,10 @@ class Gateway:
             log.warning("some usage is not charged yet; another gateway process will charge it")
         core.spool.release()
         core.limiter.close()
+        if self._report is not None:
+            await report_end(core.health, self._report)
+        core.health.leave_host()
+        await core.observers.close()
 
 
 async def _drain(core: Core, limit: float) -> None:
