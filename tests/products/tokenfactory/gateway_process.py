@@ -18,12 +18,14 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import uvloop
 
 from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, Sources, UsageRecord
+from ironworks.products.tokenfactory.limits import LimitView
 from ironworks.shared import telemetry
-from tests.products.tokenfactory.world import Fixed, key_view, targets_for
+from tests.products.tokenfactory.world import SCOPE, Fixed, key_view, targets_for
 
 
 class FileLedger:
@@ -60,7 +62,11 @@ class FileLedger:
 
 async def main(config: dict[str, Any]) -> None:
     sock = socket.socket(fileno=config["fd"])
-    source = Fixed([key_view()], targets_for(config["upstream"]))
+    limits = [
+        LimitView(uid=UUID(int=number), home=SCOPE, scope=SCOPE, **fields)
+        for number, fields in enumerate(config.get("limits", []))
+    ]
+    source = Fixed([key_view()], targets_for(config["upstream"]), limits=limits)
     settings = GatewaySettings(spool=Path(config["spool"]), segment=16_384, ship_every=0.05, drain=10)
     ledger = FileLedger(Path(config["ledger"]))
     gateway = Gateway(settings, sources=Sources(source, source, limits=source), charge=ledger.charge)
