@@ -1,0 +1,152 @@
+"""What a request costs and could cost, in whole nano-units, as pricing will rate it: same book, same rounding.
+
+A price in force now may be one that was added a moment ago and is not known here yet. So a request is priced at a
+moment of which all is known: `LAG` before now or, when the control plane is out of reach, before the book was last confirmed.
+Its usage record says which (`priced_at`), and rating prices it there too: what was quoted is what is charged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from ironworks.platform import metering, pricing
+from ironworks.products.tokenfactory.gateway.model import Usage
+
+LAG: Final = 2.0
+"""Seconds by which a new price takes effect later here than its `valid_from`."""
+UNLIMITED: Final = 2**31
+_CURRENCY: Final = pricing.CURRENCY
+_INPUT: Final = (metering.INPUT_TOKENS, metering.CACHED_INPUT_TOKENS, metering.INPUT_AUDIO_TOKENS)
+_OUTPUT: Final = (metering.OUTPUT_TOKENS, metering.REASONING_TOKENS, metering.OUTPUT_AUDIO_TOKENS)
+_NEVER: Final = float("inf")
+
+
+def quantities_of(usage: Usage) -> dict[str, int]:
+    """Usage by meter: the parts of input and output that have meters of their own are apart from the rest."""
+    return {
+        metering.INPUT_TOKENS: max(0, usage.input_tokens - usage.cached_tokens - usage.input_audio_tokens),
+        metering.CACHED_INPUT_TOKENS: usage.cached_tokens,
+        metering.INPUT_AUDIO_TOKENS: usage.input_audio_tokens,
+        metering.OUTPUT_TOKENS: max(0, usage.output_tokens - usage.reasoning_tokens - usage.output_audio_tokens),
+        metering.REASONING_TOKENS: usage.reasoning_tokens,
+        metering.OUTPUT_AUDIO_TOKENS: usage.output_audio_tokens,
+        **dict(usage.extra),
+    }
+
+
+class Rate:
+    """One unit price as a fraction of nano-units: what `pricing.nano_amount` computes, prepared once."""
+
+    __slots__ = ("divisor", "number")
+
+    def __init__(self, price: pricing.Price) -> None:
+        number, divisor = price.unit_price.as_integer_ratio()
+        self.number = number * pricing.NANO
+        self.divisor = divisor
+        if not self.number % divisor:
+            self.number, self.divisor = self.number // divisor, 1
+
+    def cost(self, quantity: int) -> int:
+        """Half to even, as a rated line is."""
+        if self.divisor == 1:
+            return quantity * self.number
+        quotient, rest = divmod(quantity * self.number, self.divisor)
+        return quotient + (2 * rest > self.divisor or (2 * rest == self.divisor and quotient % 2 == 1))
+
+
+class Quote:
+    """The prices of one model at one moment; `at` is in seconds since the epoch. Lives as long as they do not change.
+
+    Attributes:
+        complete: every token has a price; without one, use waits unrated and is charged when there is one.
+    """
+
+    __slots__ = ("_input", "_output", "_rates", "_spare_in", "_spare_out", "complete")
+
+    def __init__(self, rates: Mapping[str, Rate]) -> None:
+        self._rates = rates
+        self.complete = all(meter in rates for meter in (*_INPUT, *_OUTPUT))
+        self._input, self._spare_in = _dearest([rates[meter] for meter in _INPUT if meter in rates])
+        self._output, self._spare_out = _dearest([rates[meter] for meter in _OUTPUT if meter in rates])
+
+    def cost(self, usage: Usage) -> int | None:
+        """What `usage` costs, each meter's quantity rounded once; None where one that is not zero has no price."""
+        rates = self._rates
+        total = 0
+        for meter, quantity in quantities_of(usage).items():
+            if quantity:
+                rate = rates.get(meter)
+                if rate is None:
+                    return None
+                total += rate.cost(quantity)
+        return total
+
+    def worst(self, input_tokens: int, output_tokens: int, extra: Sequence[tuple[str, int]] = ()) -> int:
+        """The most that so much can cost, however it is split into cached, audio and reasoning tokens."""
+        numerator, divisor = self._input
+        total = -(-input_tokens * numerator // divisor) + self._spare_in
+        numerator, divisor = self._output
+        total += -(-output_tokens * numerator // divisor) + self._spare_out
+        for meter, quantity in extra:
+            rate = self._rates.get(meter)
+            total += rate.cost(quantity) if rate else 0
+        return total
+
+    def affordable_output(self, nano: int, input_tokens: int) -> int:
+        """The most output tokens that `worst` allows for `nano`; 0 where the input alone takes it all."""
+        numerator, divisor = self._output
+        left = nano - self.worst(input_tokens, 0)
+        if left < 0:
+            return 0
+        return min(UNLIMITED, left * divisor // numerator) if numerator else UNLIMITED
+
+
+def _dearest(rates: Iterable[Rate]) -> tuple[tuple[int, int], int]:
+    """((number, divisor) of the dearest rate, nano-units for lines that are rounded up, by a half at most)."""
+    kept = list(rates)
+    if not kept:
+        return (0, 1), 0
+    top = max(kept, key=lambda rate: rate.number / rate.divisor)
+    return (top.number, top.divisor), (0 if all(rate.divisor == 1 for rate in kept) else len(kept))
+
+
+class Prices:
+    """The price book in memory, and how late it was known to be whole."""
+
+    def __init__(self, prices: Iterable[pricing.Price] = ()) -> None:
+        kept = [price for price in prices if price.key.currency == _CURRENCY]
+        self._book = pricing.PriceBook(kept)
+        self._meters = frozenset({price.key.meter for price in kept} | {*_INPUT, *_OUTPUT})
+        self._turns = sorted({price.valid_from.timestamp() for price in kept})
+        self._quotes: dict[str, Quote] = {}
+        self._since, self._until = _NEVER, -_NEVER
+
+    def quote(self, model: str, at: float) -> Quote:
+        """The prices of `model` at `at`, seconds since the epoch. Made once between two changes of any price."""
+        if not self._since <= at < self._until:
+            self._turn_to(at)
+        found = self._quotes.get(model)
+        if found is None:
+            if len(self._quotes) > MAX_QUOTES:
+                self._quotes.clear()
+            found = self._quotes[model] = self._make(model, datetime.fromtimestamp(at, UTC))
+        return found
+
+    def _turn_to(self, at: float) -> None:
+        self._quotes.clear()
+        self._since = max((turn for turn in self._turns if turn <= at), default=-_NEVER)
+        self._until = min((turn for turn in self._turns if turn > at), default=_NEVER)
+
+    def _make(self, model: str, at: datetime) -> Quote:
+        found = {meter: self._book.find(meter, model, _CURRENCY, at) for meter in self._meters}
+        return Quote({meter: Rate(price) for meter, price in found.items() if price is not None})
+
+
+MAX_QUOTES: Final = 10_000
+
+
+def priced_at(now: float, age: float) -> float:
+    """The moment whose prices count for a request at `now`; `age`: seconds since the book was last confirmed."""
+    return now - max(LAG, age + 1.0)
