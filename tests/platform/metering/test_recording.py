@@ -36,11 +36,22 @@ async def set_aside(world: LowerWorld) -> dict[str, str]:
 
 async def test_an_event_comes_back_as_it_was_recorded(world: LowerWorld) -> None:
     event = usage(dimensions={"region": "eu"}, client_request_id="mine-1", counted=True)
-    assert await record(world, event) == [event]
+    later = replace(
+        event,
+        id="req_2",
+        priced_at=NOON - timedelta(seconds=3),
+        metadata={"team": "a\u00e4", "": "x"},
+        route_uid=event.key_uid,
+        user="end user",
+        cached_answer=True,
+    )
+    assert await record(world, event, later) == [event, later]
     async with world.system("worker") as ctx:
-        found = await metering.find_usage(ctx, event.id)
-    assert found is not None
-    assert found.event == event
+        found = await metering.find_usages(ctx, [later.id, event.id, "never was"])
+        one = await metering.find_usage(ctx, later.id)
+    assert [usage.event for usage in found] == [event, later]
+    assert one is not None
+    assert one.event == later
 
 
 async def test_the_same_again_is_ignored(world: LowerWorld) -> None:
@@ -87,6 +98,9 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"route": "half a \ud800 pair"}, "bad_text"),
     ({"client_request_id": "x" * 513}, "bad_text"),
     ({"dimensions": {"\0": "x"}}, "bad_text"),
+    ({"metadata": {"a": "\0"}}, "bad_text"),
+    ({"user": "x" * 513}, "bad_text"),
+    ({"priced_at": NOON.replace(tzinfo=None)}, "bad_time"),
 ]
 
 
@@ -140,12 +154,12 @@ async def test_sums_by_each_group(world: LowerWorld) -> None:
         usage("a", tokens=(1, 2, 3)),
         usage("b", tokens=(10, 20, 30), scope=f"{TENANT}.returns", model="other", key_uid=None),
         usage("c", tokens=(100, 200, 300), scope="acme.shop.europe"),
-        usage("d", tokens=(7, 0, 0), occurred_at=NOON + timedelta(days=1)),
-        usage("e", quantities={}),
+        usage("d", tokens=(7, 0, 0), occurred_at=NOON + timedelta(days=1), user="ann", metadata={"team": "red"}),
+        usage("e", quantities={}, endpoint_name="", metadata={"team": "red", "other": "x"}),
     )
     groups: dict[str, dict[str, tuple[int, int]]] = {}
     by: metering.GroupBy
-    for by in ("model", "key", "tenant", "day"):
+    for by in ("model", "key", "tenant", "day", "hour", "route", "endpoint", "user", "metadata:team"):
         async with world.system("worker") as ctx:
             totals = await metering.summarize_usage(ctx, TENANT, NOON, NOON + timedelta(days=2), by)
         groups[by] = {t.group: (t.requests, t.quantities.get("input_tokens", 0)) for t in totals}
@@ -153,6 +167,11 @@ async def test_sums_by_each_group(world: LowerWorld) -> None:
     assert groups["key"] == {"": (1, 10), "00000000-0000-4000-8000-000000000001": (3, 8)}
     assert groups["tenant"] == {TENANT: (3, 8), f"{TENANT}.returns": (1, 10)}
     assert groups["day"] == {"2026-03-01": (3, 11), "2026-03-02": (1, 7)}
+    assert groups["hour"] == {"2026-03-01T12:00Z": (3, 11), "2026-03-02T12:00Z": (1, 7)}
+    assert groups["route"] == {"smollm2": (4, 18)}
+    assert groups["endpoint"] == {"": (1, 0), f"{TENANT}/smollm2": (3, 18)}
+    assert groups["user"] == {"": (3, 11), "ann": (1, 7)}
+    assert groups["metadata:team"] == {"": (2, 11), "red": (2, 7)}
     async with world.system("worker") as ctx:
         (everything,) = await metering.summarize_usage(ctx, "", NOON, NOON + timedelta(seconds=1), "day")
     assert (everything.requests, everything.quantities["output_tokens"]) == (4, 333)
@@ -207,6 +226,24 @@ def test_every_field_is_content() -> None:
         "counted": True,
         "client_request_id": "c",
         "dimensions": {"a": "b"},
+        "priced_at": NOON,
+        "metadata": {"a": "b"},
+        "route_uid": usage().key_uid,
+        "user": "u",
+        "cached_answer": True,
     }
     digests = {usage().digest(), *(replace(usage(), **{name: value}).digest() for name, value in changed.items())}
     assert len(digests) == 1 + len(changed)
+
+
+def test_what_was_recorded_before_an_upgrade_keeps_its_digest() -> None:
+    """As the first release computed them: the same events, handed in again, are no conflicts."""
+    lost = usage(
+        "req_old",
+        (7, 0, 3),
+        dimensions={"operation": "/v1/chat/completions", "status": "200"},
+        client_request_id="mine",
+        counted=True,
+    )
+    assert usage().digest().hex() == "0fc7b5e413040de7e3874b42309519c2"
+    assert lost.digest().hex() == "c95b12ec7278fb501140f77b3c23da35"

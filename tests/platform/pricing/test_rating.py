@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironworks.platform import pricing
-from ironworks.platform.pricing.model import Measured, PriceInUse, check_start
+from ironworks.platform.pricing.model import FALLBACKS, Measured, PriceInUse, check_start
 from tests.support.money import NOON
 
 DAY = timedelta(days=1)
@@ -115,3 +115,64 @@ def test_a_new_version_never_gives_two_prices_to_one_moment(
     else:
         with pytest.raises(PriceInUse):
             check_start(book, key, NOON + days * DAY, NOW)
+
+
+def test_a_part_of_a_token_costs_what_the_whole_costs() -> None:
+    """The model's own price before that of `*`, and at each the meter's own before that of the whole."""
+    own, whole = version("1", "big", meter="reasoning_tokens"), version("2", "big", meter="output_tokens")
+    any_own, any_whole = version("3", meter="reasoning_tokens"), version("4", meter="output_tokens")
+    book = [any_whole, any_own, whole, own]
+    for left in (own, whole, any_own, any_whole, None):
+        assert pricing.PriceBook(book).find("reasoning_tokens", "big", "USD", NOON) == left
+        book = book[:-1]
+    assert pricing.PriceBook([own, any_own]).find("output_tokens", "big", "USD", NOON) is None
+    assert pricing.PriceBook([whole]).find("images", "big", "USD", NOON) is None
+
+
+METERS = (*FALLBACKS, "input_tokens", "output_tokens", "images")
+MODELS = ("big", "small", "*")
+prices = st.builds(
+    version,
+    st.sampled_from(["0", "0.0000000005", "0.00000012345", "1"]),
+    st.sampled_from(MODELS),
+    st.integers(-5, 25),
+    st.sampled_from(METERS),
+)
+
+
+@given(st.lists(prices, max_size=12), st.sampled_from(METERS), st.integers(0, 10**9), st.integers(-6, 26))
+def test_rating_takes_the_first_price_in_the_declared_order(
+    book: list[pricing.Price], meter: str, quantity: int, days: int
+) -> None:
+    at = NOON + days * DAY
+    keys = [(name, model) for model in ("big", "*") for name in (meter, FALLBACKS.get(meter, meter))]
+    began = [[p for p in book if (p.key.meter, p.key.model) == key and p.valid_from <= at] for key in keys]
+    expected = next((max(found, key=lambda p: p.valid_from).unit_price for found in began if found), None)
+    if len({(p.key, p.valid_from) for p in book}) < len(book):
+        return  # two versions that begin together cannot be created
+    used = Measured("req", meter, quantity, "big", "acme", NOON - 99 * DAY, at)
+    rating = pricing.rate([used], pricing.PriceBook(book))
+    if expected is None:
+        assert [line.reason for line in rating.unrated] == ["no_price"]
+    elif (amount := round(Fraction(expected) * quantity * 10**9)) <= pricing.MAX_LINE_NANO:
+        assert [line.amount_nano for line in rating.lines] == [amount]
+
+
+@given(st.lists(prices, max_size=8), st.lists(st.tuples(prices, st.integers(0, 20)), max_size=8))
+def test_a_version_created_later_never_changes_what_a_moment_costs(
+    first: list[pricing.Price], created: list[tuple[pricing.Price, int]]
+) -> None:
+    """Whatever check_start lets in at some moment leaves alone every price that was found for moments before it."""
+    book: list[pricing.Price] = []
+    for price, now in [*((p, -99) for p in first), *sorted(created, key=lambda pair: pair[1])]:
+        try:
+            check_start(book, price.key, price.valid_from, NOON + now * DAY)
+        except PriceInUse:
+            continue
+        before, after = pricing.PriceBook(book), pricing.PriceBook([*book, price])
+        for meter in METERS:
+            for model in MODELS:
+                for days in range(-6, now):
+                    old = before.find(meter, model, "USD", NOON + days * DAY)
+                    assert old is None or after.find(meter, model, "USD", NOON + days * DAY) == old
+        book.append(price)
