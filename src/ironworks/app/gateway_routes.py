@@ -79,6 +79,7 @@ def target_of(endpoint: endpoints.Target) -> routing.Target:
         created_at=int(endpoint.created_at.timestamp()),
         replicas=tuple(routing.Replica(f"{host}:{port}", endpoint.bearer) for host, port in endpoint.replicas),
         task=endpoint.task,
+        wakes=endpoint.wakes,
     )
 
 
@@ -91,7 +92,7 @@ class EndpointPhases:
             endpoint: endpoints.Endpoint = await load(ctx, endpoints.ENDPOINT, path, name)
         except NotFound as problem:
             return False, problem.message
-        if endpoint.status.ready_replicas:
+        if endpoint.status.ready_replicas or endpoint.status.idle_since is not None:  # who sleeps wakes when asked
             return True, ""
         told = next((c.message for c in endpoint.status.conditions if c.type == "Ready" and c.message), "")
         return False, f"{endpoint.full_name} is {endpoint.status.phase}" + (f": {told}" if told else "")

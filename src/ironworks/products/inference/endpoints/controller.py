@@ -10,16 +10,18 @@ import asyncio
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from ironworks.products.inference import clusters, engines, models
 from ironworks.products.inference.endpoints import service, store
+from ironworks.products.inference.endpoints.idling import Activity, sleeps_since
 from ironworks.products.inference.endpoints.model import (
     ENDPOINT,
     SERVING,
     Endpoint,
+    EndpointStatus,
     GatewayAddress,
     Moves,
     ReplicaView,
@@ -48,12 +50,13 @@ GIVEN_UP: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an endpoint refers to, and the key of its replicas (empty: none made yet)."""
+    """What an endpoint refers to, the key of its replicas (empty: none made yet), and how it is used."""
 
     cluster: clusters.Cluster
     engine: engines.Engine
     registry: models.ModelRegistry
     key: str
+    activity: Activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,9 @@ async def _look_around(step: Step[Endpoint]) -> Surroundings:
         cluster = await service.load_referred(ctx, clusters.CLUSTER, endpoint, spec.cluster)
         engine = await service.load_referred(ctx, engines.ENGINE, endpoint, spec.engine.engine)
         registry = await service.load_referred(ctx, models.MODEL_REGISTRY, endpoint, spec.model.registry)
+        activity = await store.fetch_activity(ctx, endpoint.uid)
     kept = await step.secrets()
-    return Surroundings(cluster, engine, registry, kept.get(service.ENGINE_KEY, ""))
+    return Surroundings(cluster, engine, registry, kept.get(service.ENGINE_KEY, ""), activity)
 
 
 def _make_key(step: Step[Endpoint]) -> Outcome:
@@ -158,6 +162,8 @@ async def _approach(
     endpoint = step.resource
     if endpoint.spec.replicas.num == 0:
         return await _pause(step, driver, replicas)
+    if (since := sleeps_since(endpoint, around.activity, step.now())) is not None:
+        return await _sleep(step, driver, replicas, since, around.activity)
     seen = _seen(step, replicas, Moves())
     try:
         goal = await asyncio.to_thread(_set_goal, endpoint, around)
@@ -271,6 +277,31 @@ async def _pause(step: Step[Endpoint], driver: clusters.ClusterDriver, replicas:
     return step.ready(phase="Paused", reason="Paused", message="replicas.num is 0", **seen, revision="")
 
 
+async def _sleep(
+    step: Step[Endpoint],
+    driver: clusters.ClusterDriver,
+    replicas: list[clusters.Replica],
+    since: datetime,
+    activity: Activity,
+) -> Outcome:
+    """Take every replica away until somebody asks for the endpoint again."""
+    uid, moves = step.resource.uid, plan_moves(replicas, "", 0)
+    seen = _seen(step, replicas, moves) | EndpointStatus(idle_since=since).model_dump(
+        mode="json", include={"idle_since"}
+    )
+
+    async def note(ctx: Context) -> None:
+        await store.save_sleep(ctx, uid, activity.wakes)
+
+    if step.resource.status.idle_since is None:
+        step.also(note)
+    await _stop_retired(step, driver, seen["replicas"], moves)
+    message = f"no request for {step.resource.spec.replicas.scale_to_zero_after_seconds} s; the next one starts it"
+    return step.ready(
+        phase="Idle", reason="ScaledToZero", message=message, again=MOVING if replicas else None, **seen, revision=""
+    )
+
+
 def _tell(step: Step[Endpoint], goal: Goal, replicas: list[clusters.Replica], seen: dict[str, Any]) -> Outcome:
     """Sum up what was seen."""
     wanted = step.resource.spec.replicas.num
@@ -302,6 +333,7 @@ def _seen(step: Step[Endpoint], replicas: list[clusters.Replica], moves: Moves) 
         "replicas": _dump(views),
         "ready_replicas": sum(view.state in SERVING for view in views),
         "desired_replicas": step.resource.spec.replicas.num,
+        "idle_since": None,
     }
 
 

@@ -56,6 +56,12 @@ class ResourceWishes(BaseModel):
 class Replicas(BaseModel):
     model_config = ConfigDict(extra="forbid")
     num: int = Field(1, ge=0, le=MAX_REPLICAS, description="How many; 0 pauses the endpoint.")
+    scale_to_zero_after_seconds: int | None = Field(
+        None,
+        ge=10,
+        le=2_592_000,
+        description="Without a request for so long, none until the next one; left out: never.",
+    )
 
 
 class DeploymentOptions(BaseModel):
@@ -113,6 +119,7 @@ class EndpointStatus(Status):
     ready_replicas: int = 0
     desired_replicas: int = 0
     revision: str = ""
+    idle_since: datetime | None = None
     model: ServedModel | None = None
     replicas: list[ReplicaView] = Field(default_factory=list)
 
@@ -127,7 +134,7 @@ ENDPOINT = Kind(
     status=EndpointStatus,
     immutable=("cluster",),
     columns=("spec.model.name", "status.ready_replicas", "status.desired_replicas", "spec.cluster"),
-    phases=("Pending", "Deploying", "ModelDownloading", "Running", "Failed", "Paused", "Deleting"),
+    phases=("Pending", "Deploying", "ModelDownloading", "Running", "Idle", "Failed", "Paused", "Deleting"),
     description="A model that a tenant calls through the gateway.",
 )
 Endpoint: TypeAlias = Resource[EndpointSpec, EndpointStatus]
@@ -145,7 +152,8 @@ class Target:
     """Where the gateway sends requests for an endpoint.
 
     `model` is the model's name to send upstream, `replicas` the (host, port) pairs that serve now, `bearer` the key
-    that they demand, `created_at` when the endpoint was declared, `resource_version` grows with every change.
+    that they demand, `created_at` when the endpoint was declared, `resource_version` grows with every change. `wakes`:
+    it is scaled to zero without requests, and `wake_endpoint` starts it.
     """
 
     endpoint: UUID
@@ -158,6 +166,7 @@ class Target:
     created_at: datetime
     generation: int
     resource_version: int
+    wakes: bool = False
 
 
 def split_reference(reference: str, scope: str) -> tuple[str, str]:

@@ -126,7 +126,28 @@ def _target(endpoint: Endpoint, bearer: str | None) -> Target:
         created_at=endpoint.metadata.creation_timestamp,
         generation=endpoint.metadata.generation,
         resource_version=endpoint.metadata.resource_version,
+        wakes=_wakes(endpoint),
     )
+
+
+def _wakes(endpoint: Endpoint) -> bool:
+    """Whether it is worth waiting for; one that cannot be started as things are is not."""
+    replicas = endpoint.spec.replicas
+    return replicas.scale_to_zero_after_seconds is not None and replicas.num > 0 and endpoint.status.phase != "Failed"
+
+
+async def note_use(ctx: Context, uids: Collection[UUID]) -> None:
+    """Those endpoints serve somebody now; those that never sleep are passed over. For the gateway's role."""
+    await store.note_use(ctx, uids, ctx.now())
+
+
+async def wake_endpoint(ctx: Context, uid: UUID) -> bool:
+    """Have an endpoint started that is scaled to zero. For the gateway's role.
+
+    Any number of gateways may ask at once and again: all but one in a second change nothing. Returns whether this one
+    did; then wake the queue's workers once it is committed.
+    """
+    return await store.wake(ctx, uid, ctx.now())
 
 
 async def find_for_logs(ctx: Context, path: str, name: str) -> tuple[Endpoint, clusters.Cluster]:
