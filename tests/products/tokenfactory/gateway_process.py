@@ -22,7 +22,7 @@ from uuid import UUID
 
 import uvloop
 
-from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, Sources, UsageRecord
+from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, ObservingSettings, Sources, UsageRecord
 from ironworks.products.tokenfactory.limits import LimitView
 from ironworks.shared import telemetry
 from tests.products.tokenfactory.world import SCOPE, Fixed, key_view, targets_for
@@ -67,7 +67,9 @@ async def main(config: dict[str, Any]) -> None:
         for number, fields in enumerate(config.get("limits", []))
     ]
     source = Fixed([key_view()], targets_for(config["upstream"]), limits=limits)
-    settings = GatewaySettings(spool=Path(config["spool"]), segment=16_384, ship_every=0.05, drain=10)
+    observing = ObservingSettings(counts=Path(config["counts"]) if "counts" in config else None)
+    more = {"segment": 16_384, "ship_every": 0.05, "drain": 10, **config.get("settings", {})}
+    settings = GatewaySettings(spool=Path(config["spool"]), observing=observing, **more)
     ledger = FileLedger(Path(config["ledger"]))
     gateway = Gateway(settings, sources=Sources(source, source, limits=source), charge=ledger.charge)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, gateway.stop)

@@ -15,9 +15,17 @@ from uuid import UUID, uuid4, uuid5
 
 import httpx
 
-from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, KeyView, Sources, UsageRecord
+from ironworks.products.tokenfactory.gateway import (
+    Gateway,
+    GatewaySettings,
+    KeyView,
+    ReportHealth,
+    Sources,
+    UsageRecord,
+)
 from ironworks.products.tokenfactory.limits import LimitView
 from ironworks.products.tokenfactory.routing import Replica, Route, Target, route_to
+from ironworks.products.tokenfactory.traces import KeepTraces, PolicyView
 from tests.products.tokenfactory.upstream import BEHAVIOURS
 
 if TYPE_CHECKING:
@@ -91,6 +99,17 @@ class Fixed:
 
 
 @dataclass
+class Policies:
+    """A Source of trace policies."""
+
+    views: list[PolicyView] = field(default_factory=list)
+    kinds: frozenset[str] = frozenset({"TracePolicy"})
+
+    async def load(self) -> Sequence[PolicyView]:
+        return list(self.views)
+
+
+@dataclass
 class Ledger:
     """A `charge` that counts each request once."""
 
@@ -156,14 +175,20 @@ async def run_world(
     targets: Sequence[Target],
     keys: Sequence[KeyView] = (),
     limits: Sequence[LimitView] = (),
+    *,
+    trace: KeepTraces | None = None,
+    policies: Sequence[PolicyView] = (),
+    report: ReportHealth | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A gateway in this process, ready to serve, stopped at the end of the block."""
     source = Fixed([key_view(), *keys], list(targets), limits=list(limits))
     ledger = Ledger()
     settings = {"ship_every": 0.02, "drain": 2.0, **settings}
-    sources = Sources(source, source, limits=source)
-    gateway = Gateway(GatewaySettings(spool=spool, **settings), sources=sources, charge=ledger.charge)
+    sources = Sources(source, source, limits=source, traces=Policies(list(policies)))
+    gateway = Gateway(GatewaySettings(spool=spool, **settings), sources=sources, charge=ledger.charge, trace=trace)
+    if report is not None:
+        gateway.report_health(report)
     sock = listener()
     serving = asyncio.create_task(gateway.serve([sock]))
     world = World(gateway, sock.getsockname()[1], source, ledger, spool)
