@@ -42,7 +42,7 @@ def refusal_of(status: int, answer: Mapping[str, Any] | None) -> Refusal:
         return Refusal(status, "invalid_request", _message(answer) or "the model server refused the request")
     if status == 501:
         return Refusal(400, "unsupported_operation", "this model does not offer this operation", param="model")
-    if status == 429:
+    if status in (429, 529):  # the latter is how Anthropic says that it is overloaded
         message = "the model server has too much to do; try again shortly"
         return Refusal(429, "model_overloaded", message, kind="rate_limit_error", retry_after=1)
     if status == 503:

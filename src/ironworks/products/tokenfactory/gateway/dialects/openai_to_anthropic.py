@@ -140,7 +140,8 @@ def _source(url: object, where: str) -> dict[str, Any]:
 
 
 def _assistant(message: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    yield from read_objects(message.get("thinking_blocks"), f"{where}.thinking_blocks")
+    for block in read_objects(message.get("thinking_blocks"), f"{where}.thinking_blocks"):
+        yield {name: value for name, value in block.items() if name != "index"}
     yield from _parts(message.get("content") or [], f"{where}.content")
     if message.get("refusal"):
         yield {"type": "text", "text": read_text(message["refusal"], f"{where}.refusal")}

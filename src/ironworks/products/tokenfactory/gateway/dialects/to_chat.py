@@ -113,7 +113,8 @@ class ChatSink:
 
     def _think(self, block: dict[str, Any]) -> bytes:
         self._thinking.append(block)
-        return self._chunk({"thinking_blocks": [block]})
+        # OpenAI's client puts lists together by an index
+        return self._chunk({"thinking_blocks": [{"index": len(self._thinking) - 1, **block}]})
 
     def _add_arguments(self, index: int, text: str) -> bytes:
         if index not in self._calls:
