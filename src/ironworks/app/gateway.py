@@ -11,8 +11,9 @@ import uvloop
 from ironworks.app.charging import Charging
 from ironworks.app.gateway_keys import Keys
 from ironworks.app.gateway_limits import Limits
-from ironworks.app.gateway_routes import Routes
 from ironworks.app.gateway_observing import Reporting, TracePolicies, Tracing, observing_settings
+from ironworks.app.gateway_routes import Routes
+from ironworks.app.gateway_waking import Uses, Waking
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process, run_together
 from ironworks.platform import tenancy
@@ -41,20 +42,23 @@ async def _serve(settings: Settings) -> None:
         limits = Limits(process.database)
         routes = _routes(process, settings)
         policies = TracePolicies(process.database, ACTOR)
+        uses = Uses(process.database, Charging(process.database))
         program = gateway.Gateway(
             gateway.GatewaySettings(spool=settings.spool, run=settings.run, observing=observing_settings(settings)),
             sources=gateway.Sources(
                 Keys(process.database), routes, limits=limits, traces=policies, seal=process.keyring
             ),
-            charge=Charging(process.database),
+            charge=uses,
             trace=Tracing(process.database, process.keyring, ACTOR),
         )
         program.share_limits(limits.count_hosts)
+        program.wake_by(Waking(process.database, process.changed))
         program.report_health(Reporting(process.database, ACTOR))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, program.reopen_logs)
         listener = settings.listener("gateway")
-        await run_together(program.serve([listener]), _feed(process.tail, program), *process.background())
+        beside = (_feed(process.tail, program), uses.tell_forever(program.endpoints_in_use))
+        await run_together(program.serve([listener]), *beside, *process.background())
 
 
 def _routes(process: Process, settings: Settings) -> Routes:
