@@ -82,7 +82,6 @@ async def test_gauges_of_the_process(world: World) -> None:
     assert value(found, "ironworks_gateway_cpu_seconds_total") > 0
 
 
-
 async def test_models_past_the_hundredth_are_other(upstream: Upstream, tmp_path: Path) -> None:
     names = [f"model-{number}" for number in range(MOST_MODELS + 30)]
     async with run_world(tmp_path / "spool", [target(name, upstream.address) for name in names]) as world:
