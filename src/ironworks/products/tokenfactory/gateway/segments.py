@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+import orjson
+
 OPENED: Final = 1
 CLOSED: Final = 2
 HEADER: Final = struct.Struct("<IIB")
@@ -34,11 +36,12 @@ SLOTS: Final = "slots"
 def encode_record(number: int, kind: int, payload: bytes) -> bytes:
     """The record's bytes in segment `number`."""
     length = len(payload)
-    return HEADER.pack(_checksum(number, kind, length, payload), length, kind) + payload
+    checksum = crc32(payload, _seed_of(number) ^ (length << 8 ^ kind) & 0xFFFFFFFF)
+    return HEADER.pack(checksum, length, kind) + payload
 
 
-def _checksum(number: int, kind: int, length: int, payload: bytes) -> int:
-    return crc32(payload, (_SEED ^ number * 0x9E3779B1 ^ length << 8 ^ kind) & 0xFFFFFFFF)
+def _seed_of(number: int) -> int:
+    return (_SEED ^ number * 0x9E3779B1) & 0xFFFFFFFF
 
 
 def read_records(
@@ -46,25 +49,44 @@ def read_records(
 ) -> Iterator[tuple[int, bytes, int]]:
     """(kind, payload, position after it) of each record of segment `number` from `start` to the first torn one."""
     end = len(data) if end is None else end
+    seed = _seed_of(number)
     while start + HEADER.size <= end:
         checksum, length, kind = HEADER.unpack_from(data, start)
         stop = start + HEADER.size + length
         payload = data[start + HEADER.size : stop]
-        if stop > end or _checksum(number, kind, length, payload) != checksum:
+        if stop > end or crc32(payload, seed ^ (length << 8 ^ kind) & 0xFFFFFFFF) != checksum:
             return
         yield kind, payload, stop
         start = stop
 
 
 class Ticket:
-    """An open request's place in the spool: its slot, what its opening says, and the segment that holds that."""
+    """An open request's place in the spool.
 
-    __slots__ = ("opening", "segment", "slot")
+    Attributes:
+        segment: what holds its opening. slot, generation: where its tokens are counted.
+        fields: the JSON, without brackets, of the first `count` fields of its record. guess: its input, as JSON.
+    """
 
-    def __init__(self, segment: Segment, slot: int, opening: bytes) -> None:
-        self.segment = segment
+    __slots__ = ("count", "fields", "generation", "guess", "segment", "slot")
+
+    def __init__(self, slot: int, generation: int, opening: tuple[object, ...]) -> None:
+        """`opening` are the first fields of its record and the guess."""
+        self.segment: Segment
         self.slot = slot
-        self.opening = opening
+        self.generation = generation
+        *first, guess = opening
+        self.count = len(first)
+        self.guess = orjson.dumps(guess)
+        self.fields = orjson.dumps(first)[1:-1]
+
+    def opening(self) -> bytes:
+        """The payload of its opening record."""
+        return b"[%d,%d,%b,%b]" % (self.slot, self.generation, self.fields, self.guess)
+
+    def closing(self, fields: tuple[object, ...]) -> bytes:
+        """The payload of its closing record; `fields` are all of it, beginning with those of the opening."""
+        return b"[%b,%b" % (self.fields, orjson.dumps(fields[self.count :])[1:])
 
 
 class Segment:
@@ -75,11 +97,12 @@ class Segment:
         opened: the requests whose opening is here and which are not closed, by slot.
     """
 
-    __slots__ = ("_entered", "_fd", "closed_end", "end", "map", "number", "opened", "path", "synced")
+    __slots__ = ("_entered", "_fd", "_seed", "_size", "closed_end", "end", "map", "number", "opened", "path", "synced")
 
     def __init__(self, directory: Path, number: int, size: int) -> None:
         """Creates and allocates the file; raises OSError when the disk cannot hold it."""
         self.path = directory / f"{number:010d}{SUFFIX}"
+        self._size = size
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.posix_fallocate(self._fd, 0, size)
@@ -92,6 +115,7 @@ class Segment:
 
     def _restart(self, number: int) -> None:
         self.number = number
+        self._seed = _seed_of(number)
         self._entered = False
         self.end = self.closed_end = self.synced = 0
         self.opened: dict[int, Ticket] = {}
@@ -110,15 +134,32 @@ class Segment:
 
     def append(self, kind: int, payload: bytes) -> bool:
         """Write a record; False when it does not fit."""
-        record = encode_record(self.number, kind, payload)
-        end = self.end + len(record)
-        if end > len(self.map):
+        length = len(payload)
+        start = self.end
+        end = start + HEADER.size + length
+        if end > self._size:
             return False
-        self.map[self.end : end] = record
+        checksum = crc32(payload, self._seed ^ (length << 8 ^ kind) & 0xFFFFFFFF)
+        self.map[start:end] = HEADER.pack(checksum, length, kind) + payload
         self.end = end
         if kind == CLOSED:
             self.closed_end = end
         return True
+
+    def read_closed(self, start: int, limit: int) -> tuple[list[bytes], int]:
+        """Up to `limit` payloads of synced closing records from `start` on, and the position after them.
+
+        Nobody else writes here, so what this process wrote needs no checking.
+        """
+        found: list[bytes] = []
+        data, end = self.map, self.synced
+        while start < end and len(found) < limit:
+            _, length, kind = HEADER.unpack_from(data, start)
+            stop = start + HEADER.size + length
+            if kind == CLOSED:
+                found.append(data[start + HEADER.size : stop])
+            start = stop
+        return found, start
 
     def sync(self) -> None:
         """Force it to disk, the first time its directory entry too; waits, so call it on a thread."""

@@ -28,7 +28,6 @@ from ironworks.products.tokenfactory.gateway.segments import (
     Segment,
     Slots,
     Ticket,
-    read_records,
 )
 from ironworks.products.tokenfactory.gateway.sync import GroupSync, Then
 
@@ -89,22 +88,22 @@ class Spool:
         taken = self._slots.take()
         if taken is None:
             raise SpoolFull
-        payload = orjson.dumps((*taken, *opening))
+        ticket = Ticket(*taken, opening)
         try:
-            segment = self._append(OPENED, payload)
+            segment = self._append(OPENED, ticket.opening())
         except OSError:
-            self._slots.give(taken[0])
+            self._slots.give(ticket.slot)
             raise
-        ticket = segment.opened[taken[0]] = Ticket(segment, taken[0], payload)
+        ticket.segment = segment
+        segment.opened[ticket.slot] = ticket
         return ticket
 
     def reopen(self, ticket: Ticket, opening: tuple[object, ...]) -> Ticket:
         """Record that the request goes elsewhere: `opening` counts from now on, or, with an OSError, the old one."""
-        slot = ticket.slot
-        payload = orjson.dumps((slot, orjson.loads(ticket.opening)[1], *opening))
-        segment = self._append(OPENED, payload)
-        ticket.segment.opened.pop(slot, None)
-        fresh = segment.opened[slot] = Ticket(segment, slot, payload)
+        fresh = Ticket(ticket.slot, ticket.generation, opening)
+        fresh.segment = segment = self._append(OPENED, fresh.opening())
+        ticket.segment.opened.pop(ticket.slot, None)
+        segment.opened[ticket.slot] = fresh
         return fresh
 
     def count(self, ticket: Ticket, tokens: int) -> None:
@@ -112,8 +111,11 @@ class Spool:
         self._slots.count(ticket.slot, tokens)
 
     def close(self, ticket: Ticket, fields: tuple[object, ...], then: Then) -> None:
-        """Record the request's true usage (all fields of its UsageRecord) and call `then` once that is on disk."""
-        payload = orjson.dumps(fields)
+        """Record the request's true usage and call `then` once that is on disk.
+
+        `fields` are all of its UsageRecord, beginning with those of its opening.
+        """
+        payload = ticket.closing(fields)
         try:
             segment = self._append_closing(ticket, payload)
         except OSError as problem:
@@ -135,12 +137,11 @@ class Spool:
                 continue
             if segment.number > cursor.segment:
                 cursor = Cursor(segment.number, 0)
-            for kind, payload, end in read_records(segment.map, segment.number, cursor.position, segment.synced):
-                cursor = Cursor(segment.number, end)
-                if kind == CLOSED:
-                    records.append(UsageRecord.read(orjson.loads(payload)))
-                    if len(records) == limit:
-                        return records, cursor
+            payloads, position = segment.read_closed(cursor.position, limit - len(records))
+            cursor = Cursor(segment.number, position)
+            records += [UsageRecord.read(orjson.loads(payload)) for payload in payloads]
+            if len(records) == limit:
+                break
             if segment.synced < segment.closed_end:
                 break
         return records, cursor
@@ -217,7 +218,7 @@ class Spool:
         """Write the openings that `segment` still holds anew; False when the disk refuses."""
         try:
             for slot, ticket in list(segment.opened.items()):
-                newest = self._append(OPENED, ticket.opening)
+                newest = self._append(OPENED, ticket.opening())
                 newest.opened[slot] = ticket
                 ticket.segment = newest
                 del segment.opened[slot]

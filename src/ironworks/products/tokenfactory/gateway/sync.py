@@ -1,7 +1,8 @@
 """Group commit: one `fdatasync` at a time, on a thread, for everybody who asked since the last one began.
 
-The event loop never waits for the disk, and the busier the process, the more requests share a sync: two never begin
-within the same millisecond, for each costs the loop about as much as half a request.
+The event loop never waits for the disk, and the busier the process, the more requests share a sync. Two never begin
+within `APART`, for each costs the processor about as much as a request; the thread does that waiting itself, since the
+loop's clock counts in milliseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Then: TypeAlias = Callable[[OSError | None], None]
 _Group: TypeAlias = tuple[dict[Segment, tuple[int, int]], list[Then]]
 
 
-APART = 0.001
+APART = 0.0003
 """Seconds between the beginnings of two syncs."""
 
 
@@ -31,64 +32,58 @@ class GroupSync:
         """`failed` is told in the event loop, before the callers, that a sync went wrong."""
         self._loop = loop
         self._failed = failed
+        self._guard = threading.Lock()
         self._segments: dict[Segment, tuple[int, int]] = {}
         self._waiting: list[Then] = []
         self._busy = False
         self._began = -APART
-        self._work: SimpleQueue[_Group | None] = SimpleQueue()
+        self._work: SimpleQueue[bool] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="spool-sync", daemon=True)
         self._thread.start()
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything asked for is on disk."""
-        return not self._busy
-
     def submit(self, segment: Segment, then: Then) -> None:
         """Call `then` once all that `segment` now holds is on disk."""
-        self._segments[segment] = (segment.number, segment.end)
-        self._waiting.append(then)
-        if not self._busy:
-            self._busy = True
-            self._start_when_due()
+        with self._guard:
+            self._segments[segment] = (segment.number, segment.end)
+            self._waiting.append(then)
+            sleeps, self._busy = not self._busy, True
+        if sleeps:
+            self._work.put(True)
 
     def close(self) -> None:
         """End the thread after the group it is at."""
-        self._work.put(None)
+        self._work.put(False)
         self._thread.join(timeout=5)
 
-    def _start_when_due(self) -> None:
-        wait = self._began + APART - time.monotonic()
-        if wait > 0:
-            self._loop.call_later(wait, self._start)
-        else:
-            self._start()
-
-    def _start(self) -> None:
-        self._began = time.monotonic()
-        group = (self._segments, self._waiting)
-        self._segments, self._waiting = {}, []
-        self._work.put(group)
+    # on the thread
 
     def _run(self) -> None:
-        while (group := self._work.get()) is not None:
-            problem = None
-            try:
-                for segment in group[0]:
-                    segment.sync()
-            except OSError as error:
-                problem = error
-            try:
-                self._loop.call_soon_threadsafe(self._done, group, problem)
-            except RuntimeError:  # the loop is closed: nobody is left to tell
-                return
+        while self._work.get():
+            while (group := self._take()) is not None:
+                problem = _sync_all(group)
+                try:
+                    self._loop.call_soon_threadsafe(self._done, group, problem)
+                except RuntimeError:  # the loop is closed: nobody is left to tell
+                    return
+
+    def _take(self) -> _Group | None:
+        """All that waits, when it is time for the next sync; None where nothing does."""
+        wait = self._began + APART - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        with self._guard:
+            if not self._waiting:
+                self._busy = False
+                return None
+            group = (self._segments, self._waiting)
+            self._segments, self._waiting = {}, []
+        self._began = time.monotonic()
+        return group
+
+    # in the event loop
 
     def _done(self, group: _Group, problem: OSError | None) -> None:
         segments, waiting = group
-        if self._waiting:
-            self._start_when_due()
-        else:
-            self._busy = False
         if problem is None:
             for segment, (number, end) in segments.items():
                 if segment.number == number:  # else it was used again meanwhile
@@ -97,3 +92,12 @@ class GroupSync:
             self._failed()
         for then in waiting:
             then(problem)
+
+
+def _sync_all(group: _Group) -> OSError | None:
+    try:
+        for segment in group[0]:
+            segment.sync()
+    except OSError as problem:
+        return problem
+    return None
