@@ -1,7 +1,7 @@
 """From the gateway's records to everything that charging one means, in one transaction, each request once.
 
-Usage, rated lines, transfers and what analytics counts are committed together or not at all; the spool hands a batch
-in again until they are.
+Usage, rated lines, transfers, what budgets spent and what analytics counts are committed together or not at all; the
+spool hands a batch in again until they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from ironworks.platform import billing, metering
-from ironworks.products.tokenfactory import analytics, gateway
+from ironworks.products.tokenfactory import analytics, budgets, gateway
 from ironworks.shared import telemetry
 from ironworks.shared.context import system_actor
 from ironworks.shared.db import Database
@@ -26,6 +26,8 @@ MISMATCHES: Final = telemetry.counter(
     "ironworks_gateway_quote_mismatches_total", "Requests that were charged other than their caller was told."
 )
 
+
+NOBODY: Final = UUID(int=0)
 
 New: TypeAlias = tuple[gateway.UsageRecord, metering.UsageEvent, billing.Charged]
 
@@ -40,6 +42,7 @@ class Charging:
         events = [usage_event(record) for record in records]
         async with self.database.transaction(ACTOR) as ctx:
             new = _pair(records, events, await billing.charge_usage(ctx, events))
+            await budgets.settle_usage(ctx, [spent(*one) for one in new])
             await analytics.add_usage(ctx, [answered(*one) for one in new])
         _compare(new)
 
@@ -114,6 +117,18 @@ def quantities(record: gateway.UsageRecord) -> Mapping[str, int]:
         **{meter: quantity for meter, quantity in parts.items() if quantity},
         **{meter: quantity for meter, quantity in record.extra if quantity},
     }
+
+
+def spent(record: gateway.UsageRecord, event: metering.UsageEvent, charged: billing.Charged) -> budgets.Charge:
+    """A charged request as budgets count it, against the leases that its money was held under."""
+    return budgets.Charge(
+        key_uid=event.key_uid or NOBODY,
+        key_scope=record.key_scope,
+        route_uid=event.route_uid or event.endpoint_uid or NOBODY,
+        admitted_at=record.started_at,
+        cost_nano=charged.cost_nano,
+        leases=tuple(lease for lease, _ in record.holds),
+    )
 
 
 def answered(record: gateway.UsageRecord, event: metering.UsageEvent, charged: billing.Charged) -> analytics.Answered:
