@@ -35,7 +35,7 @@ log = telemetry.logger(__name__)
 NEVER = float("inf")
 CLIENT_LEFT = 499
 NANO = 10**9
-_ELSEWHERE = frozenset({429, 502, 503})
+_ELSEWHERE = frozenset({429, 502, 503, 529})
 """Statuses by which an upstream says that it did not do the work: another may."""
 _ASKS_FOR_REST = frozenset({429, 503})
 """Statuses whose Retry-After is kept to."""
@@ -71,10 +71,10 @@ class Exchange:
         "_over",
         "_place",
         "_reader",
-        "_shown",
-        "_streaming",
         "_record",
+        "_shown",
         "_status",
+        "_streaming",
         "_ticket",
         "_tried",
         "_waits_on",
@@ -214,7 +214,11 @@ class Exchange:
                 400, "model_not_supported", f"what serves this model does not offer {self.api.path}", param="model"
             )
         self._adapter = adapter
-        body, content_type = adapter.request(self.call, pick.leg.served_as, None)
+        target = pick.leg.target
+        # Anthropic demands a limit; where a dialect does not, the upstream's own stands
+        unlimited = self.call.max_output is None and target.dialect == "anthropic"
+        limit = target.max_output_tokens if unlimited else None
+        body, content_type = adapter.request(self.call, pick.leg.served_as, limit)
         self._body = body
         self._head = self._core.request_head(pick.state, adapter.path, self.call.stream, content_type)
 
@@ -570,7 +574,10 @@ class Exchange:
         assert self.pick is not None
         target = self.pick.leg.target
         limits = self.hold.grant.headers() if self.hold.grant is not None else b""
-        return b"x-ironworks-model: %b\r\n%b" % (f"{show_path(target.scope)}/{target.name}".encode(), limits)
+        about = b"x-ironworks-model: %b\r\n%b" % (f"{show_path(target.scope)}/{target.name}".encode(), limits)
+        if self._cache_key is not None:
+            about += b"x-ironworks-cache: hit\r\n" if self._cached else b"x-ironworks-cache: miss\r\n"
+        return about
 
     def _closing_comment(self) -> bytes:
         """What a whole answer says in its headers, for a stream, whose headers are gone by then."""
