@@ -10,8 +10,9 @@ once under an id that makes it count once; a request is sent to another replica 
 Besides the usual files, from the socket inward:
 `client.py` one caller's connection; `operations.py` what each path does; `dialects/` the APIs, and the way of each to
 upstreams that speak the same or another; `admission.py` the one place where a request is let in and settled,
-`limiting.py` its limits; `exchange.py` one request on its way through; `upstream.py` connections to replicas; `stream.py`, `answers.py` usage and
-errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`,
+`limiting.py` its limits; `exchange.py` one request on its way through; `waiting.py` those that wait for a turn or for
+an endpoint to wake; `cache.py` answers that are given again; `upstream.py` connections to replicas; `checks.py` looks
+at those that are set aside; `stream.py`, `answers.py` usage and errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`,
 `snapshot.py`, `keeping.py` keys, routes, limits, budgets and prices, in memory and on disk for the next start;
 `segments.py`, `sync.py`, `spool.py`, `shipping.py` the spool from its records to the charge; `observing.py`
 who is told of requests: `metrics.py` over `cells.py`, `access.py`, `spans.py`; `health.py` what is wrong; `core.py` what
@@ -39,6 +40,7 @@ from ironworks.products.tokenfactory.gateway.model import (
 from ironworks.products.tokenfactory.gateway.program import Gateway
 from ironworks.products.tokenfactory.gateway.service import report_health
 from ironworks.products.tokenfactory.gateway.sources import Source, Sources, read_rows
+from ironworks.products.tokenfactory.gateway.waiting import Waker
 
 __all__ = [
     "READ",
@@ -53,6 +55,7 @@ __all__ = [
     "Source",
     "Sources",
     "UsageRecord",
+    "Waker",
     "read_rows",
     "report_health",
 ]

@@ -146,6 +146,14 @@ def find_route(snapshot: Snapshot, key: KeyView, model: str) -> Route:
     return route
 
 
+def find_again(snapshot: Snapshot, key: KeyView, model: str) -> Route:
+    """The route of a request that waited meanwhile; raises Refusal where its key, or what it asked for, is gone."""
+    now = snapshot.keys.get(key.digest)
+    if now is None or now.disabled or now.suspended:
+        raise _unauthorized("invalid_api_key", "this API key is not good any more")
+    return find_route(snapshot, now, model)
+
+
 def may_call(key: KeyView, route: Route) -> bool:
     """Whether the key's rights reach the route: at its scope, or at the key's own for one that is handed down."""
     return key.may_invoke(key.scope if route.inherited and covers(route.scope, key.scope) else route.scope)

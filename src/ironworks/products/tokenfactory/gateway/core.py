@@ -24,7 +24,7 @@ from ironworks.products.tokenfactory.gateway.snapshot import Mirror, Snapshot
 from ironworks.products.tokenfactory.gateway.sources import Sources
 from ironworks.products.tokenfactory.gateway.spool import Spool
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool
-from ironworks.products.tokenfactory.gateway.waiting import Waiter, Waits
+from ironworks.products.tokenfactory.gateway.waiting import Waits, Waker
 from ironworks.products.tokenfactory.routing import Balancer, Gates, Replica, ReplicaState, RouteTable
 from ironworks.products.tokenfactory.traces import KeepTraces, PolicyView
 
@@ -51,6 +51,7 @@ class Core:
         sources: Sources,
         charge: Charge,
         trace: KeepTraces | None = None,
+        waker: Waker | None = None,
     ) -> None:
         self.loop = loop
         self.now = loop.time

@@ -146,9 +146,10 @@ class Usage(NamedTuple):
 NOTHING = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
+class UsageRecord(NamedTuple):
     """One admitted request, finished: what is charged. The fields' order is the spool's format.
+
+    A tuple and no dataclass: one of thirty fields is made in a tenth of the time.
 
     Args:
         request_id: made by us, unique for ever; what makes a charge count once.

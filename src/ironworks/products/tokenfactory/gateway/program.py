@@ -7,12 +7,15 @@ import socket
 from collections.abc import Coroutine, Sequence
 from uuid import UUID
 
+from ironworks.products.tokenfactory.gateway.checks import check_forever
 from ironworks.products.tokenfactory.gateway.client import ClientConnection
 from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.dialing import upstream_tls
 from ironworks.products.tokenfactory.gateway.health import ReportHealth, report_end, report_forever
 from ironworks.products.tokenfactory.gateway.limiting import CountHosts
 from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings
 from ironworks.products.tokenfactory.gateway.sources import Sources
+from ironworks.products.tokenfactory.gateway.waiting import Waker
 from ironworks.products.tokenfactory.traces import KeepTraces
 from ironworks.shared import telemetry
 
@@ -40,6 +43,7 @@ class Gateway:
         self._trace = trace
         self._core: Core | None = None
         self._count_hosts: CountHosts | None = None
+        self._waker: Waker | None = None
         self._report: ReportHealth | None = None
         self._stopping = asyncio.Event()
 
@@ -47,6 +51,10 @@ class Gateway:
         """The resource `uid` of `kind` changed (empty: anything may have): what depends on it is loaded at once."""
         if self._core is not None:
             self._core.notice(kind, uid)
+
+    def wake_by(self, waker: Waker) -> None:
+        """Call before `serve`: hold requests for endpoints that are scaled to zero and start those, not refuse them."""
+        self._waker = waker
 
     def share_limits(self, count_hosts: CountHosts) -> None:
         """Call before `serve`: enforce a part of every limit, as other hosts do; without it, the whole of each."""
@@ -60,6 +68,11 @@ class Gateway:
         """The change log was read up to its end and all of it noticed; call about every 300 ms."""
         if self._core is not None:
             self._core.mirror.heartbeat()
+
+    def endpoints_in_use(self) -> set[UUID]:
+        """The uids of all that are serving a request at this moment."""
+        exchanges = self._core.exchanges if self._core is not None else ()
+        return {exchange.pick.leg.target.uid for exchange in exchanges if exchange.pick is not None}
 
     def reopen_logs(self) -> None:
         """The access log's file was moved away: open it anew. A signal handler."""
@@ -76,7 +89,7 @@ class Gateway:
         Raises OSError when the spool cannot be made.
         """
         loop = asyncio.get_running_loop()
-        core = self._core = Core(loop, self._settings, self._sources, self._charge, self._trace)
+        core = self._core = Core(loop, self._settings, self._sources, self._charge, self._trace, self._waker)
         tasks = [
             loop.create_task(work)
             for work in (
@@ -85,6 +98,7 @@ class Gateway:
                 core.shipper.recover_forever(),
                 core.trace_feed.run(lambda: core.mirror.is_fed),
                 core.observers.run(),
+                check_forever(core.balancer, core.settings, upstream_tls()),
                 _tick(core),
             )
         ]
@@ -118,6 +132,7 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        core.waits.close()
         core.upstreams.close()
         if not await core.shipper.ship_all(SHIP_AT_STOP):
             log.warning("some usage is not charged yet; another gateway process will charge it")

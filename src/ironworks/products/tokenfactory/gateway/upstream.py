@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeAlias, cast
 
 import httptools
@@ -96,6 +98,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunked = False
         self._whole = False
         self._status = 0
+        self.retry_after = 0.0
         self._content_type = b""
         self._head_size = 0
 
@@ -216,6 +219,8 @@ class UpstreamConnection(asyncio.Protocol):
         name = name.lower()
         if name == b"content-type":
             self._content_type = value.lower()
+        elif name == b"retry-after":
+            self.retry_after = read_retry_after(value)
         elif name == b"content-length":
             self._framed = True
         elif name == b"transfer-encoding":
@@ -254,6 +259,19 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
         if sink is not None:
             sink.on_lost(problem, answered=self._answered, reused=self._served > 0)
+
+
+def read_retry_after(value: bytes) -> float:
+    """Seconds to leave an upstream alone, by its Retry-After (RFC 9110, 10.2.3); 0 for what cannot be read."""
+    try:
+        return max(0.0, float(int(value)))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value.decode("latin-1"))
+    except ValueError:
+        return 0.0
+    return max(0.0, until.timestamp() - time.time())
 
 
 _Key: TypeAlias = tuple[str, bool, bool]

@@ -8,7 +8,8 @@ event.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ironworks.products.tokenfactory.gateway.model import GatewaySettings, Refusal, unavailable
@@ -55,13 +56,19 @@ class Waits:
         """A place at the leg's cap, None where it has none. Raises Refusal where no more may wait."""
         if not (leg.max_concurrency or leg.target.max_concurrency):
             return None
-        soon = self._loop.call_soon
         try:
             return self._gates.enter(
-                leg, exchange.hold.key.scope, lambda: soon(exchange.on_turn), lambda: soon(exchange.on_evicted)
+                leg,
+                exchange.hold.key.scope,
+                partial(self._soon, exchange.on_turn),
+                partial(self._soon, exchange.on_evicted),
             )
         except QueueFull:
             raise busy() from None
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        """Not within whoever leaves: one who goes on may end at once, and leave in turn."""
+        self._loop.call_soon(call)
 
     def queue(self, exchange: Exchange) -> float:
         """It waits for its turn; returns until when, on the loop's clock."""
@@ -96,6 +103,9 @@ class Waits:
             log.warning("an endpoint cannot be woken; trying again", endpoint=target.name, problem=repr(problem))
 
     # both
+
+    def __contains__(self, exchange: object) -> bool:
+        return exchange in self.queued or exchange in self.held
 
     def forget(self, exchange: Exchange) -> None:
         """It waits no longer."""

@@ -70,6 +70,11 @@ class Target:
     expansion: float = 1.0
     template_tokens: int = 256
 
+    @property
+    def external(self) -> bool:
+        """Whether somebody else runs it, and charges for what it does."""
+        return bool(self.gate)
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
