@@ -12,11 +12,11 @@ Besides the usual files, from the socket inward:
 upstreams that speak the same or another; `admission.py` the one place where a request is let in and settled,
 `limiting.py` its limits; `exchange.py` one request on its way through; `waiting.py` those that wait for a turn or for
 an endpoint to wake; `cache.py` answers that are given again; `upstream.py` connections to replicas; `checks.py` looks
-at those that are set aside; `stream.py`, `answers.py` usage and errors read from what comes back; `wire.py` bytes of HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`,
-`snapshot.py`, `keeping.py` keys, routes, limits, budgets and prices, in memory and on disk for the next start;
-`segments.py`, `sync.py`, `spool.py`, `shipping.py` the spool from its records to the charge; `observing.py`
-who is told of requests: `metrics.py` over `cells.py`, `access.py`, `spans.py`; `health.py` what is wrong; `core.py` what
-all connections share; `program.py` the process.
+at those that are set aside; `stream.py`, `answers.py` usage and errors read from what comes back; `wire.py` bytes of
+HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`, `snapshot.py`, `keeping.py` keys, routes, limits,
+budgets and prices, in memory and on disk for the next start; `segments.py`, `sync.py`, `spool.py`, `shipping.py` the
+spool from its records to the charge; `observing.py` who is told of requests: `metrics.py` over `cells.py`,
+`access.py`, `spans.py`; `health.py` what is wrong; `core.py` what all connections share; `program.py` the process.
 
 Composition, once per process under `uvloop.run`:
 
