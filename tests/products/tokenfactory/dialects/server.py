@@ -311,6 +311,8 @@ def _moderate(asked: Asked, writer: asyncio.StreamWriter) -> None:
 
 
 def _count(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    if asked.body["model"] == "waits":
+        return
     if asked.body["model"] == "elsewhere":
         whole(writer, b'{"error":{"message":"File Not Found"}}', "404 Not Found")
     else:
@@ -324,4 +326,16 @@ OTHERS = {
     "/v1/moderations": _moderate,
     "/v1/messages/count_tokens": _count,
 }
-SAYINGS = ("plain", "tools", "two-tools", "thinking", "cut", "no-usage", "error-in-stream", "dies", "html", "elsewhere")
+SAYINGS = (
+    "plain",
+    "tools",
+    "two-tools",
+    "thinking",
+    "cut",
+    "no-usage",
+    "error-in-stream",
+    "dies",
+    "html",
+    "elsewhere",
+    "waits",
+)
