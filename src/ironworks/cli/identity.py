@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from ironworks.cli.keys import issue_secret
 from ironworks.cli.output import show_data, show_table
 from ironworks.cli.session import fails_clearly, find_kind, open_client, split_name
 from ironworks.sdk import Client, load_profile, save_profile
@@ -74,10 +75,7 @@ def rotate_key(ctx: click.Context, name: str, scope: str | None, grace: int) -> 
     client = open_client(ctx)
     kind = find_kind(client, "api-keys")
     place, bare = split_name(name, scope)
-    answer = client.request(
-        "POST", f"/api/v1/scopes/{place}/{kind.plural}/{bare}:rotate", body={"grace_seconds": grace}
-    )
-    click.echo(answer["key"])
+    click.echo(issue_secret(client, kind, place, bare, grace))
 
 
 COMMANDS = (login, logout, whoami, rotate_key)

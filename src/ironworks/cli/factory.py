@@ -1,0 +1,231 @@
+"""What the gateway is told: limits, budgets, routes. Short ways to what `apply` and `get` do with files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ironworks.cli.output import (
+    full_name,
+    output_option,
+    resource_table,
+    show_data,
+    show_resources,
+    show_table,
+    text_of,
+)  # fmt: skip
+from ironworks.cli.resources import scope_option
+from ironworks.cli.session import fails_clearly, find_kind, open_client, split_name
+
+name_argument = click.argument("name", metavar="SCOPE/NAME")
+written_option = click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
+)
+
+
+def _list(ctx: click.Context, word: str, scope: str | None, output: str) -> None:
+    client = open_client(ctx)
+    kind = find_kind(client, word)
+    show_resources(list(client.list(kind, scope)), kind, output)
+
+
+def _show(ctx: click.Context, word: str, name: str, scope: str | None, output: str) -> None:
+    """One resource: what is set of its spec, and its status."""
+    client = open_client(ctx)
+    kind = find_kind(client, word)
+    found = client.get(kind, *split_name(name, scope))
+    if output != "table":
+        show_data(found, output)
+        return
+    rows = [[field, text_of(value)] for field, value in found["spec"].items() if value not in (None, [], {})]
+    status = {k: v for k, v in found["status"].items() if k not in ("conditions", "observed_generation")}
+    rows += [[field, text_of(value)] for field, value in status.items() if value not in (None, [], {})]
+    click.echo(full_name(kind, found))
+    show_table(["FIELD", "VALUE"], rows)
+
+
+def _set(ctx: click.Context, word: str, name: str, scope: str | None, spec: dict[str, Any], output: str) -> None:
+    """Make the resource what `spec` says; what it leaves out gets its default."""
+    client = open_client(ctx)
+    kind = find_kind(client, word)
+    place, bare = split_name(name, scope)
+    given = {field: value for field, value in spec.items() if value is not None}
+    document = {"kind": kind.name, "metadata": {"name": bare, "scope": place}, "spec": given}
+    answer = client.apply(document)
+    if output != "table":
+        show_data(answer, output)
+        return
+    click.echo(f"{full_name(kind, answer['resource'])} {answer['action']}")
+    show_table(*resource_table([answer["resource"]], kind, wide=False))
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def limits() -> None:
+    """How much may be called: rates, tokens, concurrency, models."""
+
+
+@limits.command("list")
+@scope_option
+@output_option
+@click.pass_context
+@fails_clearly
+def list_limits(ctx: click.Context, scope: str | None, output: str) -> None:
+    """List limits, those of a scope and below or all."""
+    _list(ctx, "limits", scope, output)
+
+
+@limits.command("show")
+@name_argument
+@scope_option
+@written_option
+@click.pass_context
+@fails_clearly
+def show_limit(ctx: click.Context, name: str, scope: str | None, output: str) -> None:
+    """Show what one limit says."""
+    _show(ctx, "limits", name, scope, output)
+
+
+@limits.command("set")
+@name_argument
+@scope_option
+@click.option("--for", "below", metavar="PATH", help="Only calls from this scope and below (default: the limit's own).")
+@click.option("--key", metavar="NAME", help="Only calls with this key, by its name or path/name.")
+@click.option("--route", metavar="MODEL", help="Only calls of this model, by its name or path/name.")
+@click.option(
+    "--per", multiple=True, type=click.Choice(["tenant", "key", "route", "end_user"]),
+    help="Each has a count of its own; all together when left out.",
+)  # fmt: skip
+@click.option("--rps", type=click.IntRange(1), help="Requests per second.")
+@click.option("--rpm", type=click.IntRange(1), help="Requests per minute.")
+@click.option("--tpm", type=click.IntRange(1), help="Tokens per minute, input and output.")
+@click.option("--burst", type=click.IntRange(1), help="Requests at once (default: a second's or a minute's worth).")
+@click.option("--token-burst", type=click.IntRange(1), help="Tokens at once (default: a minute's worth).")
+@click.option("--concurrency", type=click.IntRange(1), help="Requests in flight at once.")
+@click.option("--model", "models", multiple=True, help="A model that may be called, * for any text; repeat for more.")
+@click.option("--no-models", is_flag=True, help="No model may be called.")
+@written_option
+@click.pass_context
+@fails_clearly
+def set_limit(
+    ctx: click.Context, name: str, scope: str | None, below: str | None, key: str | None, route: str | None,
+    per: tuple[str, ...], rps: int | None, rpm: int | None, tpm: int | None, burst: int | None,
+    token_burst: int | None, concurrency: int | None, models: tuple[str, ...], no_models: bool, output: str,
+) -> None:  # fmt: skip
+    """Make a limit, or change it to exactly this.
+
+    For instance: ironworks limits set acme.shop.eu/app --key app --rpm 600 --tpm 100000
+    """
+    if models and no_models:
+        raise click.UsageError("--model and --no-models contradict each other")
+    spec = {
+        "scope": below, "key": key, "route": route, "per": list(per) or None, "requests_per_second": rps,
+        "requests_per_minute": rpm, "tokens_per_minute": tpm, "burst": burst, "token_burst": token_burst,
+        "concurrency": concurrency, "allowed_models": list(models) if models or no_models else None,
+    }  # fmt: skip
+    _set(ctx, "limits", name, scope, spec, output)
+
+
+# --- budgets ---------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def budgets() -> None:
+    """How much may be spent in a day, week, month or in all."""
+
+
+@budgets.command("list")
+@scope_option
+@output_option
+@click.pass_context
+@fails_clearly
+def list_budgets(ctx: click.Context, scope: str | None, output: str) -> None:
+    """List budgets and what is spent of them."""
+    _list(ctx, "budgets", scope, output)
+
+
+@budgets.command("show")
+@name_argument
+@scope_option
+@written_option
+@click.pass_context
+@fails_clearly
+def show_budget(ctx: click.Context, name: str, scope: str | None, output: str) -> None:
+    """Show one budget: what it says, what is spent and reserved."""
+    _show(ctx, "budgets", name, scope, output)
+
+
+@budgets.command("set")
+@name_argument
+@scope_option
+@click.option("--amount", required=True, metavar="DECIMAL", help="What may be spent in a period, for instance 250.")
+@click.option("--period", type=click.Choice(["day", "week", "month", "total"]), default="month", show_default=True)
+@click.option("--soft", is_flag=True, help="Only tell of thresholds; refuse nothing.")
+@click.option("--fail-open", is_flag=True, help="Serve without promise while the database cannot be asked.")
+@click.option("--threshold", "thresholds", multiple=True, type=int, help="A percent to be told of; repeat for more.")
+@click.option("--key", metavar="NAME", help="Only what this key spends, by its name or path/name.")
+@click.option("--route", metavar="NAME", help="Only calls of this Route, by its name or path/name.")
+@click.option("--endpoint", metavar="NAME", help="Only calls of this endpoint by its own name.")
+@written_option
+@click.pass_context
+@fails_clearly
+def set_budget(
+    ctx: click.Context, name: str, scope: str | None, amount: str, period: str, soft: bool, fail_open: bool,
+    thresholds: tuple[int, ...], key: str | None, route: str | None, endpoint: str | None, output: str,
+) -> None:  # fmt: skip
+    """Make a budget, or change it to exactly this.
+
+    For instance: ironworks budgets set acme.shop/eu --amount 250 --period month
+    """
+    spec = {
+        "amount": amount, "period": period, "mode": "soft" if soft else "hard",
+        "on_failure": "open" if fail_open else "closed", "thresholds": list(thresholds) or None,
+        "key": key, "route": route, "endpoint": endpoint,
+    }  # fmt: skip
+    _set(ctx, "budgets", name, scope, spec, output)
+
+
+# --- routes ----------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def routes() -> None:
+    """Model names that callers use, and what answers to them."""
+
+
+@routes.command("list")
+@scope_option
+@click.option("--inherited", is_flag=True, help="With -s: also what is above that scope and can be called from it.")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "yaml", "name"]), default="table", show_default=True
+)
+@click.pass_context
+@fails_clearly
+def list_routes(ctx: click.Context, scope: str | None, inherited: bool, output: str) -> None:
+    """List routes with their targets."""
+    client = open_client(ctx)
+    kind = find_kind(client, "routes")
+    query = {"inherited": True} if inherited and scope else {}
+    found = list(client.list(kind, scope, **query))
+    if output != "table" or not found:
+        show_resources(found, kind, output)
+        return
+    rows = [
+        [r["metadata"]["scope"], r["spec"].get("model") or r["metadata"]["name"], r["spec"]["strategy"],
+         ", ".join(map(_target, r["spec"]["targets"])), (r.get("status") or {}).get("phase", "")]
+        for r in found
+    ]  # fmt: skip
+    show_table(["SCOPE", "MODEL", "STRATEGY", "TARGETS", "PHASE"], rows)
+
+
+def _target(target: dict[str, Any]) -> str:
+    """`openai: gpt-4o x3`, `chat`, `backup: gpt-4o (reserve)`."""
+    name = target.get("endpoint") or f"{target.get('external')}: {target.get('model')}"
+    weight = target.get("weight", 1)
+    return name + (" (reserve)" if weight == 0 else f" x{weight}" if weight > 1 else "")
+
+
+COMMANDS = (limits, budgets, routes)

@@ -1,0 +1,123 @@
+"""Short ways to keys, limits, budgets and routes, against a served API."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from click.testing import CliRunner
+
+from ironworks.cli.main import main
+from ironworks.sdk import Client
+from ironworks.sdk.config import Profile
+from tests.support.api import ServedApi, bootstrapped_database, served_api
+from tests.support.postgres import Server
+
+Run: TypeAlias = Callable[..., str]
+SCOPE = "acme.shop"
+
+
+@pytest.fixture(scope="module")
+def api(postgres: Server, run_folder: Path) -> Iterator[ServedApi]:
+    place = bootstrapped_database(postgres, run_folder)
+    with served_api(place) as served:
+        with Client(Profile(served.url, place.operator_token)) as client:
+            client.apply({"kind": "Account", "metadata": {"name": "acme", "scope": "-"}})
+            client.apply({"kind": "Platform", "metadata": {"name": "shop", "scope": "acme"}})
+        yield served
+    postgres.drop_database(place)
+
+
+@pytest.fixture
+def run(api: ServedApi) -> Run:
+    """The command as the operator; its output, after checking its exit code."""
+
+    def invoke(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(main, ["--url", api.url, "--token", api.place.operator_token, *words])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return invoke
+
+
+def test_a_key_is_made_used_disabled_and_rotated(run: Run, api: ServedApi) -> None:
+    def works(secret: str) -> bool:
+        result = CliRunner().invoke(main, ["--url", api.url, "--token", secret, "whoami"])
+        return result.exit_code == 0
+
+    first = run("keys", "create", f"{SCOPE}/app", "--expires-in", "90d").strip()
+    assert first.startswith("iwk_")
+    assert works(first)
+    assert run("keys", "disable", "app", "-s", SCOPE) == f"apikey/{SCOPE}/app disabled\n"
+    assert not works(first)
+    assert json.loads(run("keys", "enable", f"{SCOPE}/app", "-o", "json"))["spec"]["disabled"] is False
+    second = run("keys", "rotate", f"{SCOPE}/app").strip()
+    assert works(second)
+    until = time.monotonic() + 10
+    while works(first):  # the API may know a key by heart for a moment
+        assert time.monotonic() < until
+    [listed] = json.loads(run("keys", "list", "-s", SCOPE, "-o", "json"))["items"]
+    expires = datetime.fromisoformat(listed["spec"]["expires_at"])
+    assert timedelta(days=89) < expires - datetime.now(UTC) <= timedelta(days=90)
+    assert "app" in run("keys", "list", "-s", SCOPE).splitlines()[1]
+    made = json.loads(run("keys", "create", f"{SCOPE}/narrow", "--permission", "endpoint:invoke", "-o", "json"))
+    assert made["resource"]["spec"]["permissions"] == ["endpoint:invoke"]
+    assert works(made["key"])
+    run("keys", "create", f"{SCOPE}/narrow", code=5)
+    run("keys", "disable", f"{SCOPE}/nothing", code=3)
+
+
+def test_a_limit_is_set_shown_and_set_to_something_else(run: Run) -> None:
+    words = ("limits", "set", f"{SCOPE}/fair", "--rpm", "60", "--per", "key", "--per", "route")
+    assert run(*words).startswith(f"limit/{SCOPE}/fair created\n")
+    assert run(*words).startswith(f"limit/{SCOPE}/fair unchanged\n")
+    again = json.loads(run("limits", "set", "fair", "-s", SCOPE, "--tpm", "1000", "--model", "gpt-*", "-o", "json"))
+    assert again["action"] == "updated"
+    spec: dict[str, Any] = json.loads(run("limits", "show", f"{SCOPE}/fair", "-o", "json"))["spec"]
+    set_to = {field: value for field, value in spec.items() if value not in (None, [])}
+    assert set_to == {"tokens_per_minute": 1000, "allowed_models": ["gpt-*"]}, "what is left out is not limited"
+    shown = run("limits", "show", f"{SCOPE}/fair")
+    assert "tokens_per_minute  1000" in shown
+    assert "requests_per_minute" not in shown
+    assert run("limits", "set", f"{SCOPE}/none", "--no-models").startswith(f"limit/{SCOPE}/none created\n")
+    assert json.loads(run("limits", "show", f"{SCOPE}/none", "-o", "json"))["spec"]["allowed_models"] == []
+    names = [item["metadata"]["name"] for item in json.loads(run("limits", "list", "-s", SCOPE, "-o", "json"))["items"]]
+    assert names == ["fair", "none"]
+    assert run("limits", "set", "-/all", "--concurrency", "9").startswith("limit/-/all created\n")
+    assert "limits nothing" in run("limits", "set", f"{SCOPE}/empty", code=2)
+    run("limits", "set", f"{SCOPE}/odd", "--model", "a", "--no-models", code=2)
+
+
+def test_a_budget_is_set_and_shown(run: Run) -> None:
+    words = ("budgets", "set", f"{SCOPE}/team", "--amount", "250", "--threshold", "50", "--threshold", "90")
+    assert run(*words).startswith(f"budget/{SCOPE}/team created\n")
+    spec: dict[str, Any] = json.loads(run("budgets", "show", f"{SCOPE}/team", "-o", "json"))["spec"]
+    assert (spec["amount"], spec["period"], spec["mode"], spec["on_failure"]) == ("250", "month", "hard", "closed")
+    assert spec["thresholds"] == [50, 90]
+    run("budgets", "set", f"{SCOPE}/team", "--amount", "1.5", "--period", "day", "--soft", "--fail-open")
+    assert "day" in run("budgets", "show", f"{SCOPE}/team")
+    assert "250" not in run("budgets", "list", "-s", SCOPE)
+    assert "spec.amount" in run("budgets", "set", f"{SCOPE}/odd", "--amount", "much", code=2)
+
+
+def test_routes_are_listed_with_their_targets(run: Run, api: ServedApi) -> None:
+    upstream = {"name": "main", "url": "https://api.example.com/v1", "model_mapping": {"gpt-4o": "gpt-4o"}}
+    targets = [{"external": "openai", "model": "gpt-4o", "weight": weight} for weight in (3, 1, 0)]
+    with Client(Profile(api.url, api.place.operator_token)) as client:
+        meta = {"scope": SCOPE}
+        client.apply(
+            {"kind": "ExternalEndpoint", "metadata": {**meta, "name": "openai"}, "spec": {"upstreams": [upstream]}}
+        )
+        client.apply(
+            {"kind": "Route", "metadata": {**meta, "name": "gpt"}, "spec": {"model": "gpt-4o", "targets": targets}}
+        )
+    [heads, row] = run("routes", "list", "-s", SCOPE).splitlines()
+    assert heads.split() == ["SCOPE", "MODEL", "STRATEGY", "TARGETS", "PHASE"]
+    assert "openai: gpt-4o x3, openai: gpt-4o, openai: gpt-4o (reserve)" in row
+    [route] = json.loads(run("routes", "list", "-s", SCOPE, "-o", "json"))["items"]
+    assert route["spec"]["model"] == "gpt-4o"
