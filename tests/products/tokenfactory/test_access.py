@@ -69,6 +69,7 @@ async def test_who_is_refused_has_a_line_too(upstream: Upstream, tmp_path: Path)
         unknown, model, path = await lines(file, 3)
     assert (unknown["status"], unknown["code"]) == (401, "invalid_api_key")
     assert "key" not in unknown
+    assert model["scope"] == SCOPE
     assert (model["status"], model["code"], model["model"]) == (404, "model_not_found", "unheard-of")
     assert (path["status"], path["url"]) == (404, "/nowhere")
 
@@ -97,10 +98,9 @@ async def test_rotation_moves_on_to_a_new_file(upstream: Upstream, tmp_path: Pat
 
 
 async def test_the_last_lines_are_written_at_the_end(upstream: Upstream, tmp_path: Path) -> None:
-    async with logged(upstream, tmp_path) as (world, file):
-        async with world.http() as http:
-            for _ in range(20):
-                await http.post(CHAT, json=chat())
+    async with logged(upstream, tmp_path) as (world, file), world.http() as http:
+        for _ in range(20):
+            await http.post(CHAT, json=chat())
     assert len(await lines(file, 20)) == 20
 
 
@@ -160,8 +160,8 @@ def test_a_disk_that_fails_is_told_of_and_recovers(tmp_path: Path) -> None:
 
 async def test_standard_output(upstream: Upstream, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     settings = ObservingSettings(access_log="-")
-    async with run_world(tmp_path / "spool", targets_for(upstream.address), observing=settings) as world:
-        async with world.http() as http:
-            await http.post(CHAT, json=chat())
+    targets = targets_for(upstream.address)
+    async with run_world(tmp_path / "spool", targets, observing=settings) as world, world.http() as http:
+        await http.post(CHAT, json=chat())
     [line] = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
     assert line["status"] == 200

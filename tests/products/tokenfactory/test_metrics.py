@@ -84,12 +84,12 @@ async def test_gauges_of_the_process(world: World) -> None:
 
 async def test_models_past_the_hundredth_are_other(upstream: Upstream, tmp_path: Path) -> None:
     names = [f"model-{number}" for number in range(MOST_MODELS + 30)]
-    async with run_world(tmp_path / "spool", [target(name, upstream.address) for name in names]) as world:
-        async with world.http() as http:
-            for name in names:
-                assert (await http.post("/v1/chat/completions", json=chat(name))).status_code == 200
-            await world.ledger.expect(len(names))
-            found = await scrape(http)
+    targets = [target(name, upstream.address) for name in names]
+    async with run_world(tmp_path / "spool", targets) as world, world.http() as http:
+        for name in names:
+            assert (await http.post("/v1/chat/completions", json=chat(name))).status_code == 200
+        await world.ledger.expect(len(names))
+        found = await scrape(http)
     counted = "gen_ai_server_request_duration_seconds_count"
     asked = {dict(labels)["gen_ai_request_model"] for name, labels in found if name == counted}
     assert len(asked) <= MOST_MODELS + 1

@@ -95,6 +95,7 @@ def _call(api: Api, core: Core, client: ClientConnection, request: Request) -> E
     """A model's work: check, admit, and send on its way."""
     snapshot = core.mirror.read()
     key = authenticate(snapshot, request.headers)
+    request.digest = key.digest
     call = api.read(bytes(request.body), request.headers)
     request.model = call.model
     route = find_route(snapshot, key, call.model)
