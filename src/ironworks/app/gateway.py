@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import uvloop
 
 from ironworks.app.charging import Charging
+from ironworks.app.gateway_budgets import PRICES, Budgets, Lending, PriceBook, hear_of_shortage
 from ironworks.app.gateway_keys import Keys
 from ironworks.app.gateway_limits import Limits
 from ironworks.app.gateway_observing import Reporting, TracePolicies, Tracing, observing_settings
@@ -25,6 +26,7 @@ from ironworks.shared.context import system_actor
 
 ACTOR = system_actor("gateway")
 KEY_EVENTS = ("platform.iam.", "platform.tenancy.", "platform.registry.")
+PRICE_EVENTS = "platform.pricing."
 REPORTED = (endpoints.ENDPOINT.name, traces.TRACE_POLICY.name)
 BEAT = 0.3
 """Seconds between two confirmations that what the gateway knows is what the log says."""
@@ -38,7 +40,7 @@ def main(settings: Settings, arguments: Sequence[str]) -> int | None:
 
 
 async def _serve(settings: Settings) -> None:
-    async with open_process(settings, "gateway", connections=4) as process:
+    async with open_process(settings, "gateway", connections=6) as process:
         limits = Limits(process.database)
         routes = _routes(process, settings)
         policies = TracePolicies(process.database, ACTOR)
@@ -46,18 +48,29 @@ async def _serve(settings: Settings) -> None:
         program = gateway.Gateway(
             gateway.GatewaySettings(spool=settings.spool, run=settings.run, observing=observing_settings(settings)),
             sources=gateway.Sources(
-                Keys(process.database), routes, limits=limits, traces=policies, seal=process.keyring
+                Keys(process.database),
+                routes,
+                limits=limits,
+                budgets=Budgets(process.database),
+                prices=PriceBook(process.database),
+                traces=policies,
+                seal=process.keyring,
             ),
             charge=uses,
             trace=Tracing(process.database, process.keyring, ACTOR),
         )
+        program.lend_by(Lending(process.database, process.notifier.poke))
         program.share_limits(limits.count_hosts)
         program.wake_by(Waking(process.database, process.changed))
         program.report_health(Reporting(process.database, ACTOR))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, program.reopen_logs)
         listener = settings.listener("gateway")
-        beside = (_feed(process.tail, program), uses.tell_forever(program.endpoints_in_use))
+        beside = (
+            hear_of_shortage(process.url, program.hear_of_shortage),
+            _feed(process.tail, program),
+            uses.tell_forever(program.endpoints_in_use),
+        )
         await run_together(program.serve([listener]), *beside, *process.background())
 
 
@@ -88,4 +101,7 @@ def _kind_of(notice: Notice) -> str:
     """
     if notice.kind is not None:
         return notice.kind if notice.op != "status" or notice.kind in REPORTED else ""
-    return tenancy.PLATFORM.name if (notice.event_type or "").startswith(KEY_EVENTS) else ""
+    event = notice.event_type or ""
+    if event.startswith(PRICE_EVENTS):
+        return PRICES
+    return tenancy.PLATFORM.name if event.startswith(KEY_EVENTS) else ""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ironworks.platform import metering, pricing
 from ironworks.platform.pricing.model import Measured
-from ironworks.products.tokenfactory.gateway.costs import LAG, Prices, priced_at, quantities_of
+from ironworks.products.tokenfactory.gateway.costs import LAG, Prices, lag_of, quantities_of
 from ironworks.products.tokenfactory.gateway.model import Usage
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -110,5 +110,5 @@ def test_a_version_counts_from_its_moment_on() -> None:
 
 
 def test_requests_are_priced_at_a_moment_of_which_all_is_known() -> None:
-    assert priced_at(1000.0, 0.1) == 1000.0 - LAG
-    assert priced_at(1000.0, 60.0) == 939.0
+    assert lag_of(0.1) == LAG
+    assert lag_of(60.0) == 61.0

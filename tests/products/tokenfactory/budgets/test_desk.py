@@ -80,7 +80,7 @@ class Office:
     def charge(self, holds: tuple[tuple[str, int], ...], cost: int) -> None:
         for lease, _ in holds:
             self.lender.charge(lease, cost)
-            self.desk.charged(lease, cost, cost)
+            self.desk.charged(lease)
 
     async def until(self, what: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):

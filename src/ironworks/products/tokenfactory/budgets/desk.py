@@ -305,13 +305,11 @@ class Desk:
 
     # charging
 
-    def charged(self, lease: str, quoted_nano: int, cost_nano: int) -> None:
-        """A request that `lease` paid for is charged: it was settled at `quoted_nano` and cost `cost_nano`."""
+    def charged(self, lease: str) -> None:
+        """A request that `lease` paid for is charged, at the cost that it was settled at."""
         held = self._talks.by_lease.get(lease)
         if held is not None:
             held.uncharged = max(0, held.uncharged - 1)
-            held.settled += cost_nano - quoted_nano
-            held.free -= cost_nano - quoted_nano
             if held.retired and held.quiet:
                 self._take_note(held)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from ironworks.products.tokenfactory.budgets import Lender
 from ironworks.products.tokenfactory.gateway import wire
 from ironworks.products.tokenfactory.gateway.admission import Admission
 from ironworks.products.tokenfactory.gateway.cache import AnswerCache
@@ -19,6 +21,7 @@ from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.metrics import Metrics
 from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, Refusal
 from ironworks.products.tokenfactory.gateway.observing import Observers
+from ironworks.products.tokenfactory.gateway.paying import Payments
 from ironworks.products.tokenfactory.gateway.shipping import Shipper
 from ironworks.products.tokenfactory.gateway.snapshot import Mirror, Snapshot
 from ironworks.products.tokenfactory.gateway.sources import Sources
@@ -52,6 +55,7 @@ class Core:
         charge: Charge,
         trace: KeepTraces | None = None,
         waker: Waker | None = None,
+        lender: Lender | None = None,
     ) -> None:
         self.loop = loop
         self.now = loop.time
@@ -69,7 +73,16 @@ class Core:
         self.spool = Spool(
             settings.spool, loop, slots=settings.max_in_flight, segment=settings.segment, sync=settings.sync
         )
-        self.shipper = Shipper(self.spool, settings.spool, charge, every=settings.ship_every, batch=settings.ship_batch)
+        self.payments = Payments(lender, self.spool.directory.name, socket.gethostname())
+        self.shipper = Shipper(
+            self.spool,
+            settings.spool,
+            charge,
+            every=settings.ship_every,
+            batch=settings.ship_batch,
+            charged=self.payments.charged,
+            close_leases=lender.close_leases if lender is not None else None,
+        )
         self.metrics = Metrics(self._gauges, settings.observing.counts)
         self.observers = Observers(settings.observing, self.metrics, trace)
         self.trace_feed = feed_of("traces", sources.traces, self._trace_by)
@@ -102,6 +115,7 @@ class Core:
             exchange.on_deadline()
         self.waits.tick(now)
         self.upstreams.sweep(now)
+        self.payments.tick(self.mirror.ages["prices"])
         if not self.spool.backlog:
             self._caught_up = now
         self.health.look()
@@ -129,6 +143,10 @@ class Core:
     def _adopt(self, snapshot: Snapshot, parts: frozenset[str]) -> None:
         if "limits" in parts or "routes" in parts:
             self.limiter.replace(snapshot.limits if "limits" in parts else None)
+        if "budgets" in parts or "routes" in parts:
+            self.payments.replace(snapshot.budgets if "budgets" in parts else None)
+        if "prices" in parts:
+            self.payments.reprice(snapshot.prices)
         if "routes" in parts:
             self.balancer.replace(snapshot.routes.routes)
             self.gates.replace(snapshot.routes.routes)
@@ -157,6 +175,7 @@ class Core:
             "health": ("0 while all is well, 1 degraded, 2 unavailable", _HEALTH[self.health.status]),
             "snapshot_age_seconds": ("Since keys and routes were last confirmed", self.mirror.age),
             **self.limiter.gauges(),
+            **self.payments.gauges(),
         }
 
 

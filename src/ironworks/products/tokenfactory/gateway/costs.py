@@ -1,7 +1,7 @@
 """What a request costs and could cost, in whole nano-units, as pricing will rate it: same book, same rounding.
 
 A price in force now may be one that was added a moment ago and is not known here yet. So a request is priced at a
-moment of which all is known: `LAG` before now or, when the control plane is out of reach, before the book was last confirmed.
+moment of which all is known: `LAG` before now or, with the control plane out of reach, before it was last confirmed.
 Its usage record says which (`priced_at`), and rating prices it there too: what was quoted is what is charged.
 """
 
@@ -147,6 +147,6 @@ class Prices:
 MAX_QUOTES: Final = 10_000
 
 
-def priced_at(now: float, age: float) -> float:
-    """The moment whose prices count for a request at `now`; `age`: seconds since the book was last confirmed."""
-    return now - max(LAG, age + 1.0)
+def lag_of(age: float) -> float:
+    """How many seconds ago the prices were in force that count now; the book was last confirmed `age` seconds ago."""
+    return max(LAG, age + 1.0)

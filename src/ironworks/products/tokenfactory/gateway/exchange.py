@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ironworks.products.tokenfactory.budgets import Refused, Reservation
 from ironworks.products.tokenfactory.gateway.admission import Hold, find_again, settle
 from ironworks.products.tokenfactory.gateway.answers import guess_tokens, parse_answer, refusal_of
 from ironworks.products.tokenfactory.gateway.cache import Kept, cache_key
@@ -18,6 +19,7 @@ from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.counting import generated_text
 from ironworks.products.tokenfactory.gateway.dialects import Adapter, Answer, Api, Reader, affinity_of
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, Usage, unavailable, upstream_failed
+from ironworks.products.tokenfactory.gateway.paying import SPLIT, UNBOUND, Bill, refused_by_budget
 from ironworks.products.tokenfactory.gateway.spool import SpoolFull
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
 from ironworks.products.tokenfactory.gateway.waiting import busy, waited_in_vain
@@ -48,7 +50,7 @@ class Exchange:
     """One admitted request. Made by `operations.py`, driven by its two connections.
 
     Attributes:
-        request, call, api, hold: what was asked, and under which terms.
+        request, call, api, hold, bill: what was asked, and under which terms.
         pick: the upstream that it is at, or was at last.
         tries: upstreams that it was sent to. cost_nano: what it costs at list price, -1 while nobody can say.
         began, sent_at, first_byte_at, ended_at: by `time.perf_counter`, 0 where never; from sending to the end of the
@@ -68,6 +70,8 @@ class Exchange:
         "_content_type",
         "_core",
         "_head",
+        "_longest",
+        "_opened",
         "_over",
         "_place",
         "_reader",
@@ -80,6 +84,7 @@ class Exchange:
         "_waits_on",
         "api",
         "began",
+        "bill",
         "bytes_out",
         "call",
         "cost_nano",
@@ -104,6 +109,7 @@ class Exchange:
         self.api = api
         self.call = call
         self.hold = hold
+        self.bill: Bill
         self.pick: Pick | None = None
         self.tries = 0
         self.bytes_out = 0
@@ -123,6 +129,8 @@ class Exchange:
         self._content_type = b""
         self._status = 0
         self._over = False
+        self._opened = False
+        self._longest = UNBOUND
         self._streaming = False
         self._place: Place | None = None
         self._cache_key: bytes | None = None
@@ -130,10 +138,47 @@ class Exchange:
         self._shown: list[bytes] = []
 
     def begin(self) -> None:
-        """Open it in the spool and ask an upstream; raises Refusal where that cannot be, with nothing left behind.
+        """Hold what it may cost, open it in the spool and ask an upstream.
 
-        A request whose answer is kept is given that; one whose upstream is full, or whose endpoint sleeps, waits.
+        Raises Refusal where that cannot be, with nothing left behind. A request whose answer is kept is given that; one
+        for which budgets have no money yet, whose upstream is full, or whose endpoint sleeps, waits.
         """
+        payments, hold = self._core.payments, self.hold
+        self.bill = payments.bill(hold.key, hold.route, self.call, free=self.api.free)
+        if payments.reserve(self.bill, hold.route, self.on_money):
+            self._start()
+        else:
+            self._core.exchanges.add(self)
+
+    def on_money(self, found: Reservation | Refused) -> None:
+        """Budgets have what it may cost, or they have not. Called later than `begin`."""
+        try:
+            if isinstance(found, Refused):
+                raise refused_by_budget(found)
+            self.bill.reservation = found
+            self._start()
+        except Refusal as refusal:
+            self._give_up(refusal)
+
+    def _give_up(self, refusal: Refusal | None) -> None:
+        """It ends before it was opened: nothing was used, and nothing is written down."""
+        self._over = True
+        core = self._core
+        core.exchanges.discard(self)
+        settle(core.admission, self.hold, NOTHING)
+        if refusal is not None:
+            core.observers.refused(self.request, self._client.address, self.api.path, core.now(), refusal, None)
+            self._client.refuse(self.request, refusal)
+
+    def _start(self) -> None:
+        """Raises Refusal, with nothing left behind."""
+        try:
+            self._go()
+        except Refusal:
+            self.bill.release()
+            raise
+
+    def _go(self) -> None:
         waits = self._core.waits
         kept = self._find_kept() if self.hold.route.cache is not None else None
         pick, leg = (kept.pick, kept.pick.leg) if kept is not None else self._choose_or_sleep()
@@ -159,6 +204,7 @@ class Exchange:
             raise unavailable("overloaded", "the gateway is serving as many requests as it may") from None
         except OSError:
             raise unavailable("spool_unavailable", "usage cannot be recorded now, so nothing is served", 5) from None
+        self._opened = True
         self._core.exchanges.add(self)
         self.watch = self._core.observers.begin(self)
 
@@ -166,7 +212,6 @@ class Exchange:
         """The first fields of the UsageRecord."""
         request, call, key, route = self.request, self.call, self.hold.key, self.hold.route
         target = leg.target
-        now = time.time()
         return (
             request.id,
             request.client_id,
@@ -182,9 +227,9 @@ class Exchange:
             call.stream,
             call.user,
             call.metadata,
-            (),
-            now,
-            now,
+            self.bill.holds,
+            self.bill.at,
+            time.time(),
         )
 
     # towards the upstream
@@ -217,7 +262,7 @@ class Exchange:
         target = pick.leg.target
         # Anthropic demands a limit; where a dialect does not, the upstream's own stands
         unlimited = self.call.max_output is None and target.dialect == "anthropic"
-        limit = target.max_output_tokens if unlimited else None
+        limit = self.bill.limit(pick.leg) or (target.max_output_tokens if unlimited else None)
         body, content_type = adapter.request(self.call, pick.leg.served_as, limit)
         self._body = body
         self._head = self._core.request_head(pick.state, adapter.path, self.call.stream, content_type)
@@ -393,6 +438,8 @@ class Exchange:
         self._touch()
         if status == 200 and self.call.stream and content_type.startswith(b"text/event-stream"):
             self._reader = self._adapter.reader(self.call)
+            assert self.pick is not None
+            self._longest = self.bill.longest(self.pick.leg)
             if not self._streaming:
                 self._start_stream(self._about())
         elif status in _ASKS_FOR_REST and self._connection is not None and self._connection.retry_after:
@@ -416,7 +463,7 @@ class Exchange:
         before = reader.tokens
         shown = reader.feed(pieces)
         if reader.tokens != before:
-            self._core.spool.count(self._ticket, reader.tokens)
+            self._core.spool.count(self._ticket, min(reader.tokens, self._longest))
             if self.hold.grant is not None:
                 self.hold.grant.spend(reader.tokens - before)
             if not before:
@@ -427,6 +474,8 @@ class Exchange:
             self._fail(reader.fault)
         elif reader.done:
             self._finish_stream(reader)
+        elif reader.tokens > self._longest + SPLIT:
+            self._fail(upstream_failed("the model server went on past the limit that it was given"))
 
     def _show(self, events: bytes) -> None:
         self.bytes_out += len(events)
@@ -616,6 +665,10 @@ class Exchange:
         """Nobody reads any more: stop the replica, bill what was produced."""
         if self._over:
             return
+        if not self._opened:
+            self._core.payments.cancel(self.on_money)
+            self._give_up(None)
+            return
         self._drop_upstream()
         told = self._reader.usage if self._reader else None
         self._close(status, told or self._counted(), lambda: None)
@@ -660,6 +713,10 @@ class Exchange:
             self._write_closing(status, usage, tell)
 
     def _write_closing(self, status: int, usage: Usage, tell: Callable[[], None]) -> None:
+        if self.pick is not None:
+            usage = self.bill.cut(self.pick.leg, usage)
+            self.cost_nano = self.bill.cost(self.pick.leg, usage)
+        self.bill.settle(self.cost_nano)
         if self._reader is not None and self._reader.usage is None:
             self._reader.usage = usage  # what closing events tell is what is billed
         settle(self._core.admission, self.hold, usage)

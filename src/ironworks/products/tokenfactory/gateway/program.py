@@ -7,6 +7,7 @@ import socket
 from collections.abc import Coroutine, Sequence
 from uuid import UUID
 
+from ironworks.products.tokenfactory.budgets import Lender
 from ironworks.products.tokenfactory.gateway.checks import check_forever
 from ironworks.products.tokenfactory.gateway.client import ClientConnection
 from ironworks.products.tokenfactory.gateway.core import Core
@@ -44,6 +45,7 @@ class Gateway:
         self._core: Core | None = None
         self._count_hosts: CountHosts | None = None
         self._waker: Waker | None = None
+        self._lender: Lender | None = None
         self._report: ReportHealth | None = None
         self._stopping = asyncio.Event()
 
@@ -51,6 +53,15 @@ class Gateway:
         """The resource `uid` of `kind` changed (empty: anything may have): what depends on it is loaded at once."""
         if self._core is not None:
             self._core.notice(kind, uid)
+
+    def lend_by(self, lender: Lender) -> None:
+        """Call before `serve`: the ledger of leases, from which budgets are reserved; without it there are none."""
+        self._lender = lender
+
+    def hear_of_shortage(self) -> None:
+        """Somebody waits for a budget's money, or some came free; call it in the event loop."""
+        if self._core is not None:
+            self._core.payments.wake()
 
     def wake_by(self, waker: Waker) -> None:
         """Call before `serve`: hold requests for endpoints that are scaled to zero and start those, not refuse them."""
@@ -89,13 +100,16 @@ class Gateway:
         Raises OSError when the spool cannot be made.
         """
         loop = asyncio.get_running_loop()
-        core = self._core = Core(loop, self._settings, self._sources, self._charge, self._trace, self._waker)
+        core = self._core = Core(
+            loop, self._settings, self._sources, self._charge, self._trace, self._waker, self._lender
+        )
         tasks = [
             loop.create_task(work)
             for work in (
                 core.mirror.run(),
                 core.shipper.run(),
                 core.shipper.recover_forever(),
+                core.payments.run(),
                 core.trace_feed.run(lambda: core.mirror.is_fed),
                 core.observers.run(),
                 check_forever(core.balancer, core.settings, upstream_tls()),
@@ -136,7 +150,7 @@ class Gateway:
         core.upstreams.close()
         if not await core.shipper.ship_all(SHIP_AT_STOP):
             log.warning("some usage is not charged yet; another gateway process will charge it")
-        core.spool.release()
+        core.spool.release(keep=not await core.payments.close())
         core.limiter.close()
         if self._report is not None:
             await report_end(core.health, self._report)

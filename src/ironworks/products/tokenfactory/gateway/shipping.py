@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,25 @@ LOST = 499
 class Shipper:
     """Charges what the spool holds, for as long as the process lives, and what is left of others."""
 
-    def __init__(self, spool: Spool, root: Path, charge: Charge, *, every: float, batch: int) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        root: Path,
+        charge: Charge,
+        *,
+        every: float,
+        batch: int,
+        charged: Callable[[Sequence[UsageRecord]], None] = lambda records: None,
+        close_leases: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        """`charged` is told what is charged of our own; `close_leases` gives back what a dead process had leased."""
         self._spool = spool
         self._root = root
         self._charge = charge
         self._every = every
         self._batch = batch
+        self._charged = charged
+        self._close_leases = close_leases
         self._cursor = Cursor()
         self.charged = 0
         self.recovered = 0
@@ -71,6 +84,7 @@ class Shipper:
         if records:
             await self._charge(records)
             self.charged += len(records)
+            self._charged(records)
         self._cursor = cursor
         self._spool.acknowledge(cursor)
         return len(records) == self._batch
@@ -118,6 +132,8 @@ class Shipper:
                 while batch := list(islice(records, self._batch)):
                     await self._charge(batch)
                     total += len(batch)
+                if self._close_leases is not None:  # all it spent is charged: the rest of what it held is free
+                    await self._close_leases(directory.name)
                 log.info("settled the spool of a process that is gone", directory=directory.name, records=total)
             shutil.rmtree(directory, ignore_errors=True)
             return total

@@ -160,15 +160,18 @@ class Spool:
             else:
                 oldest.remove()
 
-    def release(self) -> None:
-        """Leave the directory to whoever takes the lock next; nothing is left of it if all in it is charged."""
+    def release(self, *, keep: bool = False) -> None:
+        """Leave the directory to whoever takes the lock next; nothing is left of it if all in it is charged.
+
+        `keep`: leave it all the same, for what is still to be done in its name.
+        """
         if self._sync is not None:
             self._sync.close()
         finished = not self._late and all(self._is_charged(s) and not s.opened for s in self._segments)
         for segment in (*self._segments, *self._spares):
             segment.close()
         self._slots.close()
-        if finished:
+        if finished and not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
         os.close(self._lock)
 
