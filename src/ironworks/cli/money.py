@@ -1,4 +1,4 @@
-"""Usage, what it cost, and who did what: usage, billing, prices, audit."""
+"""What things cost, and who did what: billing, prices, audit."""
 
 from __future__ import annotations
 
@@ -14,30 +14,6 @@ data_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
 )
 scope_option = click.option("-s", "--scope", metavar="PATH", help="That scope and all below it (default: your own).")
-
-
-@click.command()
-@scope_option
-@click.option("--by", type=click.Choice(["model", "key", "tenant", "day"]), default="model", show_default=True)
-@click.option("--from", "since", help="First moment, ISO 8601 with a time zone (default: 30 days ago).")
-@click.option("--to", "until", help="First moment after it, likewise (default: now).")
-@data_option
-@click.pass_context
-@fails_clearly
-def usage(ctx: click.Context, scope: str | None, by: str, since: str | None, until: str | None, output: str) -> None:
-    """Sum up what a scope and all below it used."""
-    query = {"group_by": by, "from": since, "to": until}
-    client = open_client(ctx)
-    answer = client.request("GET", f"/api/v1/scopes/{own_scope(client, scope)}/usage", query=query)
-    if output != "table":
-        show_data(answer, output)
-        return
-    meters = sorted({m for item in answer["items"] for m in item["quantities"]})
-    heads = [by.upper(), "REQUESTS", *(m.upper() for m in meters)]
-    rows = [
-        [i["group"], str(i["requests"]), *(str(i["quantities"].get(m, 0)) for m in meters)] for i in answer["items"]
-    ]
-    show_table(heads, rows)
 
 
 @click.group()
@@ -189,4 +165,4 @@ def mails(ctx: click.Context, show: int | None, output: str) -> None:
         show_table(["#", "SENT", "TO", "SUBJECT"], rows)
 
 
-COMMANDS = (usage, billing, audit, mails)
+COMMANDS = (billing, audit, mails)
