@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ def record(request_id: str = "req_1", **changes: Any) -> UsageRecord:
         started_at=BEGAN + 1, finished_at=BEGAN + 2, status=200, input_tokens=120, cached_tokens=20, output_tokens=30,
         counted=False, first_byte_ms=250,
     )  # fmt: skip
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -45,7 +44,7 @@ class FileLedger:
     async def charge(self, batch: Sequence[UsageRecord]) -> None:
         with closing(self._connect()) as db, db:
             for record in batch:
-                text = json.dumps(asdict(record), sort_keys=True)
+                text = json.dumps(record._asdict(), sort_keys=True)
                 db.execute("insert or ignore into charge values (?, ?)", (record.request_id, text))
                 db.execute(
                     "insert into conflict select ?, ? from charge where id = ? and record <> ?",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = telemetry.logger(__name__)
 
 TIDY: Final = 10.0
-RECORD: Final = {name: place for place, name in enumerate(UsageRecord.__slots__)}
+RECORD: Final = {name: place for place, name in enumerate(UsageRecord._fields)}
 """Where each field of a UsageRecord is in the tuple that the spool keeps."""
 
 
