@@ -2,8 +2,6 @@
 grant select on inference_endpoints.endpoint to ironworks_gateway;
 drop policy if exists gateway on inference_endpoints.endpoint;
 create policy gateway on inference_endpoints.endpoint for select to ironworks_gateway using (true);
-drop policy if exists system on inference_endpoints.endpoint;
-create policy system on inference_endpoints.endpoint for select to ironworks_system using (true);
 drop policy if exists system on inference_endpoints.activity;
 create policy system on inference_endpoints.activity to ironworks_system using (true) with check (true);
 drop policy if exists worker on inference_endpoints.activity;
