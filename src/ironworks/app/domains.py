@@ -41,6 +41,7 @@ DOMAINS = (
     "products.tokenfactory.routing",
     "products.tokenfactory.analytics",
     "products.tokenfactory.traces",
+    "products.tokenfactory.responses",
     "products.tokenfactory.gateway",
 )
 """Every domain, lower ones first."""
