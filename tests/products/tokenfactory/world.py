@@ -22,6 +22,7 @@ from ironworks.products.tokenfactory.gateway import (
     ReportHealth,
     Sources,
     UsageRecord,
+    Waker,
 )
 from ironworks.products.tokenfactory.limits import LimitView
 from ironworks.products.tokenfactory.routing import Replica, Route, Target, route_to
@@ -70,7 +71,7 @@ def targets_for(*addresses: str) -> list[Target]:
 
 @dataclass
 class Fixed:
-    """A KeySource and RouteSource that answer what the test put in, or fail: each target by its own name, and routes."""
+    """A KeySource and RouteSource that answer what the test put in, or fail: each target by its name, and routes."""
 
     keys: list[KeyView] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
@@ -179,16 +180,20 @@ async def run_world(
     trace: KeepTraces | None = None,
     policies: Sequence[PolicyView] = (),
     report: ReportHealth | None = None,
+    routes: Sequence[Route] = (),
+    waker: Waker | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A gateway in this process, ready to serve, stopped at the end of the block."""
-    source = Fixed([key_view(), *keys], list(targets), limits=list(limits))
+    source = Fixed([key_view(), *keys], list(targets), routes=list(routes), limits=list(limits))
     ledger = Ledger()
     settings = {"ship_every": 0.02, "drain": 2.0, **settings}
     sources = Sources(source, source, limits=source, traces=Policies(list(policies)))
     gateway = Gateway(GatewaySettings(spool=spool, **settings), sources=sources, charge=ledger.charge, trace=trace)
     if report is not None:
         gateway.report_health(report)
+    if waker is not None:
+        gateway.wake_by(waker)
     sock = listener()
     serving = asyncio.create_task(gateway.serve([sock]))
     world = World(gateway, sock.getsockname()[1], source, ledger, spool)
