@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shlex
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from ironworks.app import programs
 from ironworks.app.settings import Settings
@@ -40,11 +41,22 @@ async def read_status(settings: Settings) -> list[PartStatus]:
     expected = [name for name in programs.PARTS if name != "postgres" or settings.embedded]
     stopped = {name: _stopped(settings, name) for name in expected if name not in found}
     others = sorted(set(found) - set(expected))
+    found = {name: _with_health(settings, part) for name, part in found.items()}
     return [supervisor, *(found.get(name) or stopped[name] for name in expected), *(found[name] for name in others)]
 
 
 def _stopped(settings: Settings, name: str) -> PartStatus:
     return PartStatus(name, "stopped", "", None, None, 0, str(settings.logs / f"{name}.log"), "")
+
+
+def _with_health(settings: Settings, part: PartStatus) -> PartStatus:
+    """A gateway process that runs says itself what is wrong; others have no such file."""
+    try:
+        health = json.loads((settings.run / "gateway" / f"{part.pid}.health").read_bytes())
+        wrong = "; ".join(f"{check['component']}: {check['message']}" for check in health["checks"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return part
+    return replace(part, message=part.message or f"{health['status']}: {wrong}") if wrong else part
 
 
 def _left_behind(entry: Entry) -> PartStatus:

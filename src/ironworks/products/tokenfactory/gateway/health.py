@@ -34,6 +34,8 @@ State: TypeAlias = Literal["degraded", "failing"]
 Status: TypeAlias = Literal["ok", "degraded", "unavailable"]
 MOST_INCIDENTS: Final = 50
 REPORT_EVERY: Final = 10.0
+_ORDINARY: Final = frozenset({"Starting", "Draining"})
+"""No incident: every process begins and ends."""
 LOST_AFTER: Final = 5.0
 """Seconds without a confirmation after which it is told that the control plane is out of touch."""
 
@@ -127,7 +129,7 @@ class Health:
 
     def _note(self, found: list[Trouble]) -> None:
         now = time.time()
-        current = {(trouble.component, trouble.reason): trouble for trouble in found}
+        current = {(trouble.component, trouble.reason): trouble for trouble in found if trouble.reason not in _ORDINARY}
         for name in [name for name in self._open if name not in current]:
             incident = self._open.pop(name)
             incident.until = now
