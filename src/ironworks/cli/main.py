@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ironworks.cli import dev, factory, identity, keys, local, models, money, platforms, resources, top, traces, usage
+from ironworks.cli import (
+    dev, factory, identity, importing, keys, local, models, money, platforms, resources, top, traces, usage,
+)  # fmt: skip
 from ironworks.cli.session import EXIT_CODES
 
 
@@ -55,7 +57,7 @@ def completion(shell: str) -> None:
     click.echo(found(main, {}, "ironworks", "_IRONWORKS_COMPLETE").source())
 
 
-for module in (local, identity, keys, resources, platforms, factory, models, usage, top, money, traces, dev):
+for module in (local, identity, keys, resources, platforms, factory, models, usage, top, money, traces, importing, dev):
     for command in module.COMMANDS:
         main.add_command(command)
 main.add_command(completion)
