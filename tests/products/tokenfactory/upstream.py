@@ -88,6 +88,9 @@ async def _connection(upstream: Upstream, reader: asyncio.StreamReader, writer: 
         line, *rest = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (item.partition(":") for item in rest if item)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
+        if line.startswith("GET "):  # somebody looks whether it is there
+            whole(writer, json.dumps({"object": "list", "data": [{"id": "plain", "object": "model"}]}).encode())
+            continue
         received = Received(line.split()[1], headers, json.loads(body), reader)
         if received.path in ("/apply-template", "/tokenize"):
             _tokenize(upstream, received, writer)
