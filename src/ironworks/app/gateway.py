@@ -46,7 +46,14 @@ async def _serve(settings: Settings) -> None:
         policies = TracePolicies(process.database, ACTOR)
         uses = Uses(process.database, Charging(process.database))
         program = gateway.Gateway(
-            gateway.GatewaySettings(spool=settings.spool, run=settings.run, observing=observing_settings(settings)),
+            gateway.GatewaySettings(
+                spool=settings.spool,
+                run=settings.run,
+                observing=observing_settings(settings),
+                upstream_addresses=routes.policy,
+                tls_certificate=settings.gateway_tls[0] if settings.gateway_tls else None,
+                tls_key=settings.gateway_tls[1] if settings.gateway_tls else None,
+            ),
             sources=gateway.Sources(
                 Keys(process.database),
                 routes,
@@ -64,7 +71,7 @@ async def _serve(settings: Settings) -> None:
         program.wake_by(Waking(process.database, process.changed))
         program.report_health(Reporting(process.database, ACTOR))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, program.reopen_logs)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, program.reopen)
         listener = settings.listener("gateway")
         beside = (
             hear_of_shortage(process.url, program.hear_of_shortage),

@@ -66,7 +66,9 @@ def worker_program(settings: Settings) -> ProgramSpec:
 def gateway_programs(settings: Settings) -> list[ProgramSpec]:
     """The gateway's processes, which accept on one socket."""
     names = ["gateway", *(f"gateway-{number}" for number in range(2, settings.gateways + 1))]
-    return [_serving(settings, name, "gateway", settings.ports["gateway"], settings.gateway_url) for name in names]
+    port = settings.ports["gateway"]
+    probed = settings.local_url(port, settings.gateway_scheme)
+    return [_serving(settings, name, "gateway", port, settings.gateway_url, probed) for name in names]
 
 
 def code_fingerprint(files: Iterable[Path] | None = None) -> str:
@@ -79,14 +81,14 @@ def code_fingerprint(files: Iterable[Path] | None = None) -> str:
     return digest.hexdigest()[:16]
 
 
-def _serving(settings: Settings, name: str, command: str, port: int, address: str) -> ProgramSpec:
+def _serving(settings: Settings, name: str, command: str, port: int, address: str, probed: str = "") -> ProgramSpec:
     return _part(
         settings,
         name,
         command,
         address,
         listen=(Listen(command, settings.host, port),),
-        health=HealthCheck(target=f"{settings.local_url(port)}/healthz"),
+        health=HealthCheck(target=f"{probed or settings.local_url(port)}/healthz"),
     )
 
 

@@ -32,6 +32,8 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_GATEWAYS": "number of gateway processes that share the gateway's port (1)",
     "IRONWORKS_API_URL": "how clients reach the API, where that is not http://HOST:API_PORT",
     "IRONWORKS_GATEWAY_URL": "how clients reach the gateway, where that is not http://HOST:GATEWAY_PORT",
+    "IRONWORKS_GATEWAY_TLS_CERT": "PEM file of the certificate that the gateway shows callers; without it TLS is off",
+    "IRONWORKS_GATEWAY_TLS_KEY": "PEM file of its key, not encrypted",
     "IRONWORKS_DATABASE_URL": "a Postgres of your own, not the embedded one; as its administrator, for migrations",
     "IRONWORKS_API_DATABASE_URL": "the database as the role ironworks_api (default: made from the above)",
     "IRONWORKS_WORKER_DATABASE_URL": "the database as the role ironworks_worker",
@@ -43,7 +45,7 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_MAIL_FROM": "sender of our mails (ironworks@localhost)",
     "IRONWORKS_NATS_URL": "a NATS server to relay events to; off without it",
     "IRONWORKS_PRIVATE_UPSTREAMS": "networks that are not public and may be called as external endpoints: CIDRs or all",
-    "IRONWORKS_GATEWAY_ACCESS_LOG": "one JSON line for each request: a file's path, - for standard output, or off (off)",
+    "IRONWORKS_GATEWAY_ACCESS_LOG": "one JSON line for each request: a file's path, - for standard output, or off",
     "IRONWORKS_OTLP_ENDPOINT": "an OpenTelemetry collector's base URL (OTLP over HTTP) for the gateway's traces; off",
     "IRONWORKS_OTLP_HEADERS": "headers for the collector: name=value,name=value",
     "IRONWORKS_OTLP_SAMPLE": "percent of the traces that begin at the gateway which are exported (10)",
@@ -88,6 +90,8 @@ class Settings:
     nats_url: str | None = None
     private_upstreams: tuple[str, ...] = ()
     """Networks in CIDR notation, or the word `all`."""
+    gateway_tls: tuple[Path, Path] | None = None
+    """Certificate and key by which the gateway's callers are spoken to over TLS."""
     access_log: str = "off"
     otlp_endpoint: str | None = None
     otlp_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -111,11 +115,15 @@ class Settings:
 
     @property
     def gateway_url(self) -> str:
-        return self.gateway_address or self.local_url(self.ports["gateway"])
+        return self.gateway_address or self.local_url(self.ports["gateway"], self.gateway_scheme)
 
-    def local_url(self, port: int) -> str:
+    @property
+    def gateway_scheme(self) -> str:
+        return "https" if self.gateway_tls else "http"
+
+    def local_url(self, port: int, scheme: str = "http") -> str:
         """How a client on this machine reaches a part of ours."""
-        return f"http://{_url_host(self.host)}:{port}"
+        return f"{scheme}://{_url_host(self.host)}:{port}"
 
     @property
     def instance(self) -> str:
@@ -243,6 +251,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         mail_from=ours.get("IRONWORKS_MAIL_FROM", "ironworks@localhost"),
         nats_url=_url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
         private_upstreams=_networks("IRONWORKS_PRIVATE_UPSTREAMS", ours, problems),
+        gateway_tls=_certificate("IRONWORKS_GATEWAY_TLS_CERT", "IRONWORKS_GATEWAY_TLS_KEY", ours, problems),
         access_log=ours.get("IRONWORKS_GATEWAY_ACCESS_LOG", "off"),
         otlp_endpoint=_url("IRONWORKS_OTLP_ENDPOINT", ours, ("http", "https"), problems),
         otlp_headers=_headers("IRONWORKS_OTLP_HEADERS", ours, problems),
@@ -293,6 +302,12 @@ def _role_urls(ours: Mapping[str, str], problems: list[str]) -> dict[str, str]:
         for role in ("api", "worker", "gateway")
     }
     return {role: url for role, url in urls.items() if url is not None}
+
+
+def _certificate(name: str, key: str, ours: Mapping[str, str], problems: list[str]) -> tuple[Path, Path] | None:
+    if (name in ours) != (key in ours):
+        problems.append(f"{name} and {key} belong together: set both or none")
+    return (Path(ours[name]).absolute(), Path(ours[key]).absolute()) if name in ours and key in ours else None
 
 
 def _number(name: str, text: str, low: int, high: int, problems: list[str]) -> int:

@@ -92,7 +92,7 @@ async def test_rotation_moves_on_to_a_new_file(upstream: Upstream, tmp_path: Pat
         await http.post(CHAT, json=chat())
         await lines(file, 1)
         await lines(file.with_suffix(".1"), 1)
-        world.gateway.reopen_logs()
+        world.gateway.reopen()
         await http.post(CHAT, json=chat())
         await lines(file, 2)
 

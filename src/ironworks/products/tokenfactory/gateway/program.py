@@ -16,7 +16,9 @@ from ironworks.products.tokenfactory.gateway.health import ReportHealth, report_
 from ironworks.products.tokenfactory.gateway.limiting import CountHosts
 from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings
 from ironworks.products.tokenfactory.gateway.sources import Sources
+from ironworks.products.tokenfactory.gateway.tls import ServingCertificate
 from ironworks.products.tokenfactory.gateway.waiting import Waker
+from ironworks.products.tokenfactory.responses import KeepResponses
 from ironworks.products.tokenfactory.traces import KeepTraces
 from ironworks.shared import telemetry
 
@@ -45,8 +47,10 @@ class Gateway:
         self._core: Core | None = None
         self._count_hosts: CountHosts | None = None
         self._waker: Waker | None = None
+        self._keep: KeepResponses | None = None
         self._lender: Lender | None = None
         self._report: ReportHealth | None = None
+        self._certificate: ServingCertificate | None = None
         self._stopping = asyncio.Event()
 
     def notice(self, kind: str, uid: UUID | None = None) -> None:
@@ -67,6 +71,10 @@ class Gateway:
         """Call before `serve`: hold requests for endpoints that are scaled to zero and start those, not refuse them."""
         self._waker = waker
 
+    def keep_responses(self, keep: KeepResponses) -> None:
+        """Call before `serve`: keep answers that callers ask to store; without it, none are."""
+        self._keep = keep
+
     def share_limits(self, count_hosts: CountHosts) -> None:
         """Call before `serve`: enforce a part of every limit, as other hosts do; without it, the whole of each."""
         self._count_hosts = count_hosts
@@ -85,10 +93,12 @@ class Gateway:
         exchanges = self._core.exchanges if self._core is not None else ()
         return {exchange.pick.leg.target.uid for exchange in exchanges if exchange.pick is not None}
 
-    def reopen_logs(self) -> None:
-        """The access log's file was moved away: open it anew. A signal handler."""
+    def reopen(self) -> None:
+        """Files were replaced: open the access log anew, serve the new certificate. A signal handler."""
         if self._core is not None:
             self._core.observers.reopen()
+            if self._certificate is not None:
+                self._certificate.look(self._core.now(), anyway=True)
 
     def stop(self) -> None:
         """Stop accepting, finish what is in flight, charge what is spooled; `serve` then returns. A signal handler."""
@@ -97,11 +107,12 @@ class Gateway:
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Serve on listening `sockets`, which several processes may share, until `stop` or cancellation.
 
-        Raises OSError when the spool cannot be made.
+        Raises OSError when the spool cannot be made, and OSError or ValueError when the certificate cannot be used.
         """
         loop = asyncio.get_running_loop()
+        tls = self._certificate = _certificate_of(self._settings)
         core = self._core = Core(
-            loop, self._settings, self._sources, self._charge, self._trace, self._waker, self._lender
+            loop, self._settings, self._sources, self._charge, self._trace, self._waker, self._lender, self._keep
         )
         tasks = [
             loop.create_task(work)
@@ -113,21 +124,34 @@ class Gateway:
                 core.trace_feed.run(lambda: core.mirror.is_fed),
                 core.observers.run(),
                 check_forever(core.balancer, core.settings, upstream_tls()),
-                _tick(core),
+                _tick(core, tls),
             )
         ]
         if self._count_hosts is not None:
             tasks.append(loop.create_task(core.limiter.share(self._count_hosts)))
         if self._report is not None:
             tasks.append(loop.create_task(report_forever(core.health, self._report)))
+        if tls is not None:
+            core.health.checks.append(tls.check)
+            core.metrics.gauges.append(tls.gauges)
         servers: list[asyncio.Server] = []
         try:
             await self._first_of(core.mirror.wait_loaded(), within=self._settings.first_load)
-            for sock in sockets:
-                servers.append(await loop.create_server(lambda: ClientConnection(core), sock=sock, backlog=BACKLOG))
+            servers += await self._listen(core, sockets, tls)
             await self._stopping.wait()
         finally:
             await self._end(core, servers, tasks)
+
+    async def _listen(
+        self, core: Core, sockets: Sequence[socket.socket], tls: ServingCertificate | None
+    ) -> list[asyncio.Server]:
+        context, limit = (tls.context, self._settings.head_timeout) if tls is not None else (None, None)
+        return [
+            await core.loop.create_server(
+                lambda: ClientConnection(core), sock=sock, backlog=BACKLOG, ssl=context, ssl_handshake_timeout=limit
+            )
+            for sock in sockets
+        ]
 
     async def _first_of(self, work: Coroutine[None, None, None], within: float) -> None:
         """Wait for `work`, for a stop, or for so many seconds."""
@@ -147,6 +171,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         core.waits.close()
+        core.shelf.close()
         core.upstreams.close()
         if not await core.shipper.ship_all(SHIP_AT_STOP):
             log.warning("some usage is not charged yet; another gateway process will charge it")
@@ -172,10 +197,18 @@ async def _drain(core: Core, limit: float) -> None:
     await asyncio.sleep(0.1)  # the sync of the last closing records
 
 
-async def _tick(core: Core) -> None:
+def _certificate_of(settings: GatewaySettings) -> ServingCertificate | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return ServingCertificate(settings.tls_certificate, settings.tls_key)
+
+
+async def _tick(core: Core, tls: ServingCertificate | None) -> None:
     while True:
         try:
             core.tick()
+            if tls is not None:
+                tls.look(core.now())
         except Exception:
             log.exception("a deadline could not be kept")
         await asyncio.sleep(TICK)
