@@ -65,8 +65,7 @@ async def test_callers_are_spoken_to_over_tls_1_2_or_later(
         assert tls.selected_alpn_protocol() == "http/1.1"
         writer.close()
         old = authority.client()
-        with pytest.warns(DeprecationWarning):
-            old.minimum_version = ssl.TLSVersion.TLSv1
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await connect(world, old)
