@@ -5,7 +5,19 @@ from __future__ import annotations
 import click
 
 from ironworks.cli import (
-    dev, factory, identity, importing, keys, local, models, money, platforms, resources, top, traces, usage,
+    dev,
+    factory,
+    identity,
+    importing,
+    keys,
+    local,
+    models,
+    money,
+    platforms,
+    resources,
+    top,
+    traces,
+    usage,
 )  # fmt: skip
 from ironworks.cli.session import EXIT_CODES
 

@@ -73,15 +73,15 @@ class Deployment:
 
 
 def read_deployment(config: Config, path: Path, entry: Any) -> Deployment | None:
-    """The entry at `path`, or None with the reasons in `config.problems`."""
-    before = len(config.problems)
+    """The entry at `path`, or None with the reasons in `config.problems`; some reasons are about a part of it alone."""
     params = entry.get("litellm_params") if isinstance(entry, dict) else None
     if not isinstance(params, dict) or not isinstance(entry.get("model_name"), str):
         config.refuse(path, "needs model_name and litellm_params")
         return None
     inner = (*path, "litellm_params")
-    _check_name(config, path, entry["model_name"])
     _check_rest(config, path, entry, params)
+    before = len(config.problems)
+    _check_name(config, path, entry["model_name"])
     try:
         name, kind, model = provider_of(params)
     except Unknown as problem:

@@ -61,7 +61,7 @@ def _leads_to(document: dict[str, Any], external: str, models: set[str]) -> bool
 def convert(config: Config, scope: str) -> Converted:
     """Everything that can be taken over, for `scope`; what cannot is in `config.problems`, what differs in `notes`."""
     settings = read_settings(config)
-    listed = entries(config, ("model_list",), config.values.get("model_list") or [])
+    listed = entries(config, ("model_list",), config.values["model_list"])
     deployments = [found for path, entry in listed if (found := read_deployment(config, path, entry)) is not None]
     deployments = [replace(each, max_parallel=each.max_parallel or settings.max_parallel) for each in deployments]
     made = Converted()
@@ -159,6 +159,8 @@ def _routes(
         elif alias in groups:
             config.refuse(path, f"{alias!r} is also the name of a model")
         else:
+            if any(each.rpm or each.tpm for each in groups[target]):
+                config.note(path, f"calls by this name are not counted by the limit of {target!r}")
             others = [groups[name] for name in fallbacks.get(alias, fallbacks.get(target, []))]
             yield _route(config, settings, alias, groups[target], others, places)
 

@@ -87,7 +87,7 @@ def provider_of(params: dict[str, Any]) -> tuple[str, Provider, str]:
     given = params.get("custom_llm_provider")
     if isinstance(given, str) and given:
         name, rest = given, model.removeprefix(f"{given}/")
-    elif not slash or (name not in PROVIDERS and name not in REFUSED):
+    elif not slash:
         name, rest = _by_prefix(model), model
     if name in REFUSED:
         raise Unknown(f"provider {name!r}: {REFUSED[name]}")
