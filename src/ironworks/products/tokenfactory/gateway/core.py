@@ -26,8 +26,10 @@ from ironworks.products.tokenfactory.gateway.shipping import Shipper
 from ironworks.products.tokenfactory.gateway.snapshot import Mirror, Snapshot
 from ironworks.products.tokenfactory.gateway.sources import Sources
 from ironworks.products.tokenfactory.gateway.spool import Spool
+from ironworks.products.tokenfactory.gateway.stored import Shelf
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool
 from ironworks.products.tokenfactory.gateway.waiting import Waits, Waker
+from ironworks.products.tokenfactory.responses import KeepResponses
 from ironworks.products.tokenfactory.routing import Balancer, Gates, Replica, ReplicaState, RouteTable
 from ironworks.products.tokenfactory.traces import KeepTraces, PolicyView
 
@@ -56,6 +58,7 @@ class Core:
         trace: KeepTraces | None = None,
         waker: Waker | None = None,
         lender: Lender | None = None,
+        keep: KeepResponses | None = None,
     ) -> None:
         self.loop = loop
         self.now = loop.time
@@ -64,6 +67,7 @@ class Core:
         self.gates = Gates()
         self.balancer = Balancer(full=self.gates.full)
         self.waits = Waits(loop, settings, self.gates, waker)
+        self.shelf = Shelf(self, keep)
         self.cache = AnswerCache(settings.cache_bytes)
         self.upstreams = UpstreamPool(loop, settings)
         self.tokenizers = Tokenizers(self.upstreams)
@@ -74,6 +78,7 @@ class Core:
             settings.spool, loop, slots=settings.max_in_flight, segment=settings.segment, sync=settings.sync
         )
         self.payments = Payments(lender, self.spool.directory.name, socket.gethostname())
+        self.balancer.cost = self.payments.typical_cost
         self.shipper = Shipper(
             self.spool,
             settings.spool,
@@ -118,6 +123,7 @@ class Core:
         self.payments.tick(self.mirror.ages["prices"])
         if not self.spool.backlog:
             self._caught_up = now
+        self.spool.heal()
         self.health.look()
         self.health.tell_host()
         self.observers.tick()

@@ -10,6 +10,7 @@ its open ones are closed; the openings of long requests are written anew at the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import secrets
@@ -91,8 +92,9 @@ class Spool:
         ticket = Ticket(*taken, opening)
         try:
             segment = self._append(OPENED, ticket.opening())
-        except OSError:
+        except OSError as problem:
             self._slots.give(ticket.slot)
+            self.healthy = problem.errno is None  # the record's own fault, not the disk's
             raise
         ticket.segment = segment
         segment.opened[ticket.slot] = ticket
@@ -206,6 +208,15 @@ class Spool:
     def _sync_failed(self) -> None:
         """What of it reached the disk is unknown, so go on in a new file."""
         self.healthy = False
+
+    def heal(self) -> None:
+        """Try whether what could not be written can be now; twice a second while it is not healthy.
+
+        Requests alone would not do: who sees in `/health` that nothing is served sends none.
+        """
+        if not self.healthy:
+            with contextlib.suppress(OSError):
+                self._mend()
 
     def _mend(self) -> None:
         """Go on in a new segment. What older ones hold is charged from memory, which makes it safe in another way."""
