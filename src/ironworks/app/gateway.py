@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Sequence
+from datetime import timedelta
 
 import uvloop
 
@@ -13,6 +14,7 @@ from ironworks.app.gateway_budgets import PRICES, Budgets, Lending, PriceBook, h
 from ironworks.app.gateway_keys import Keys
 from ironworks.app.gateway_limits import Limits
 from ironworks.app.gateway_observing import Reporting, TracePolicies, Tracing, observing_settings
+from ironworks.app.gateway_responses import Responses
 from ironworks.app.gateway_routes import Routes
 from ironworks.app.gateway_waking import Uses, Waking
 from ironworks.app.settings import Settings
@@ -68,6 +70,7 @@ async def _serve(settings: Settings) -> None:
         )
         program.lend_by(Lending(process.database, process.notifier.poke))
         program.share_limits(limits.count_hosts)
+        program.keep_responses(Responses(process.database, process.keyring, timedelta(days=settings.response_days)))
         program.wake_by(Waking(process.database, process.changed))
         program.report_health(Reporting(process.database, ACTOR))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)

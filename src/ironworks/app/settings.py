@@ -30,6 +30,7 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_POSTGRES_PORT": "port of the embedded Postgres (7054, or the next free one)",
     "IRONWORKS_REPLICA_PORT": "first port for local model replicas (7100)",
     "IRONWORKS_GATEWAYS": "number of gateway processes that share the gateway's port (1)",
+    "IRONWORKS_RESPONSE_DAYS": "days for which a stored response is kept (30)",
     "IRONWORKS_API_URL": "how clients reach the API, where that is not http://HOST:API_PORT",
     "IRONWORKS_GATEWAY_URL": "how clients reach the gateway, where that is not http://HOST:GATEWAY_PORT",
     "IRONWORKS_GATEWAY_TLS_CERT": "PEM file of the certificate that the gateway shows callers; without it TLS is off",
@@ -92,6 +93,8 @@ class Settings:
     """Networks in CIDR notation, or the word `all`."""
     gateway_tls: tuple[Path, Path] | None = None
     """Certificate and key by which the gateway's callers are spoken to over TLS."""
+    response_days: int = 30
+    """How long a response is kept that its caller asked to store."""
     access_log: str = "off"
     otlp_endpoint: str | None = None
     otlp_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -252,6 +255,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         nats_url=_url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
         private_upstreams=_networks("IRONWORKS_PRIVATE_UPSTREAMS", ours, problems),
         gateway_tls=_certificate("IRONWORKS_GATEWAY_TLS_CERT", "IRONWORKS_GATEWAY_TLS_KEY", ours, problems),
+        response_days=_number("IRONWORKS_RESPONSE_DAYS", ours.get("IRONWORKS_RESPONSE_DAYS", "30"), 1, 3650, problems),
         access_log=ours.get("IRONWORKS_GATEWAY_ACCESS_LOG", "off"),
         otlp_endpoint=_url("IRONWORKS_OTLP_ENDPOINT", ours, ("http", "https"), problems),
         otlp_headers=_headers("IRONWORKS_OTLP_HEADERS", ours, problems),

@@ -25,6 +25,7 @@ from ironworks.products.tokenfactory.gateway import (
     Waker,
 )
 from ironworks.products.tokenfactory.limits import LimitView
+from ironworks.products.tokenfactory.responses import KeepResponses
 from ironworks.products.tokenfactory.routing import Replica, Route, Target, route_to
 from ironworks.products.tokenfactory.traces import KeepTraces, PolicyView
 from tests.products.tokenfactory.upstream import BEHAVIOURS
@@ -182,6 +183,7 @@ async def run_world(
     report: ReportHealth | None = None,
     routes: Sequence[Route] = (),
     waker: Waker | None = None,
+    keep: KeepResponses | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A gateway in this process, ready to serve, stopped at the end of the block."""
@@ -194,6 +196,8 @@ async def run_world(
         gateway.report_health(report)
     if waker is not None:
         gateway.wake_by(waker)
+    if keep is not None:
+        gateway.keep_responses(keep)
     sock = listener()
     serving = asyncio.create_task(gateway.serve([sock]))
     world = World(gateway, sock.getsockname()[1], source, ledger, spool)

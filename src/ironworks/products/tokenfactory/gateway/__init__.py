@@ -11,7 +11,7 @@ Besides the usual files, from the socket inward:
 `client.py` one caller's connection; `operations.py` what each path does; `dialects/` the APIs, and the way of each to
 upstreams that speak the same or another; `admission.py` the one place where a request is let in and settled,
 `limiting.py` its limits; `exchange.py` one request on its way through; `waiting.py` those that wait for a turn or for
-an endpoint to wake; `cache.py` answers that are given again; `upstream.py` connections to replicas; `checks.py` looks
+an endpoint to wake; `stored.py` stored responses; `cache.py` answers that are given again; `upstream.py` connections to replicas; `checks.py` looks
 at those that are set aside; `stream.py`, `answers.py` usage and errors read from what comes back; `wire.py` bytes of
 HTTP; `identifiers.py` request ids; `sources.py`, `feeds.py`, `snapshot.py`, `keeping.py` keys, routes, limits,
 budgets and prices, in memory and on disk for the next start; `segments.py`, `sync.py`, `spool.py`, `shipping.py` the

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -258,6 +259,21 @@ class ClientConnection(asyncio.Protocol):
             self.refuse(
                 request, Refusal(500, "internal_error", "this is our fault; it has been logged", kind="server_error")
             )
+
+    def go_on(self, request: Request, serve: Callable[[], Exchange]) -> None:
+        """What a request had to wait for, before it could be admitted, is there."""
+        if self._closed:
+            return
+        try:
+            self._exchange = serve()
+        except Refusal as refusal:
+            self.refuse_later(request, refusal)
+
+    def refuse_later(self, request: Request, refusal: Refusal) -> None:
+        """It was waited for in vain."""
+        if not self._closed:
+            self.refuse(request, refusal)
+            operations.note_refusal(self._core, self, request, refusal)
 
     def _next(self, keep_alive: bool) -> None:
         """The answer is written: close, or go on to what is waiting."""

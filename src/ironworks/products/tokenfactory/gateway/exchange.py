@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ironworks.platform import metering
 from ironworks.products.tokenfactory.budgets import Refused, Reservation
 from ironworks.products.tokenfactory.gateway.admission import Hold, find_again, settle
 from ironworks.products.tokenfactory.gateway.answers import guess_tokens, parse_answer, refusal_of
@@ -41,7 +42,6 @@ _ELSEWHERE = frozenset({429, 502, 503, 529})
 """Statuses by which an upstream says that it did not do the work: another may."""
 _ASKS_FOR_REST = frozenset({429, 503})
 """Statuses whose Retry-After is kept to."""
-CACHED_RESPONSES = "cached_responses"
 _NO_SUCH_PATH = frozenset({404, 405, 501})
 """Statuses by which an upstream says that it does not offer the operation."""
 
@@ -144,6 +144,8 @@ class Exchange:
         for which budgets have no money yet, whose upstream is full, or whose endpoint sleeps, waits.
         """
         payments, hold = self._core.payments, self.hold
+        if not hold.route.legs:  # whatever it led to is halted, or being deleted
+            raise not_ready()
         self.bill = payments.bill(hold.key, hold.route, self.call, free=self.api.free)
         if payments.reserve(self.bill, hold.route, self.on_money):
             self._start()
@@ -544,6 +546,12 @@ class Exchange:
         last = reader.last()
         if reader.done and self._cache_key is not None:
             self._keep(b"", b"".join(self._shown), last)
+        if self.call.stored:
+            self._core.shelf.keep_stream(self.call, self.hold.key, last, self._end_told)
+        else:
+            self._end_told(last)
+
+    def _end_told(self, last: bytes) -> None:
         self._client.end_stream(self._closing_comment() + last)
 
     def _finish_body(self) -> None:
@@ -587,7 +595,7 @@ class Exchange:
         """A kept answer: no tokens, one cached response."""
         self.pick = kept.pick
         self._cached = True
-        usage = Usage(extra=((CACHED_RESPONSES, 1),))
+        usage = Usage(extra=((metering.CACHED_RESPONSES, 1),))
         if self.call.stream:
             self._start_stream(self._about())
             self._client.write_stream(kept.body)
@@ -610,6 +618,13 @@ class Exchange:
             self._close(200, NOTHING, lambda: self._respond(answer))
 
     def _respond(self, answer: Answer) -> None:
+        if self.call.stored:
+            then: Callable[[bytes], None] = lambda body: self._tell(answer._replace(body=body))  # noqa: E731
+            self._core.shelf.keep_answer(self.call, self.hold.key, answer.body, then)
+        else:
+            self._tell(answer)
+
+    def _tell(self, answer: Answer) -> None:
         self.bytes_out = len(answer.body)
         if self.watch is not None:
             self.watch.shown(answer.body)

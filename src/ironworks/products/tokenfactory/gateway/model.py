@@ -234,6 +234,7 @@ class Call:
         affinity: bytes that the same conversation begins with, for routes that keep it at one replica.
         stored: the answer is to be kept for `previous_response_id`. response_id: the id it will have, which only the
             Responses API gives its answers. previous_id: of the stored response that this one goes on from.
+        earlier: how many items of the input came from there.
     """
 
     model: str
@@ -251,6 +252,7 @@ class Call:
     stored: bool = False
     response_id: str = ""
     previous_id: str | None = None
+    earlier: int = 0
 
 
 Charge: TypeAlias = Callable[[Sequence[UsageRecord]], Awaitable[None]]

@@ -12,12 +12,13 @@ from urllib.parse import unquote
 
 import orjson
 
-from ironworks.products.tokenfactory.gateway import wire
+from ironworks.products.tokenfactory.gateway import stored, wire
 from ironworks.products.tokenfactory.gateway.admission import admit, authenticate, find_route, may_call, settle
 from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.dialects import APIS, Api
 from ironworks.products.tokenfactory.gateway.exchange import Exchange
-from ironworks.products.tokenfactory.gateway.model import NOTHING, Refusal, malformed
+from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, KeyView, Refusal, malformed
+from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
 from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared import telemetry
 from ironworks.shared.path import show_path
@@ -68,7 +69,7 @@ def note_refusal(core: Core, client: ClientConnection, request: Request, refusal
 
 
 def _find(request: Request) -> Operation:
-    operation = _OPERATIONS.get(request.url) or _operation_at(_path_of(request.url))
+    operation = _OPERATIONS.get(request.url) or _operation_at(_path_of(request.url), request.method)
     if operation is None:
         shown = _path_of(request.url)[:100].decode("latin-1")
         raise Refusal(404, "unknown_url", f"unknown path {shown!r}; the API is below /v1")
@@ -79,8 +80,14 @@ def _find(request: Request) -> Operation:
     return operation
 
 
-def _operation_at(path: bytes) -> Operation | None:
-    return _ONE_MODEL if path.startswith(_BELOW_MODELS) else _OPERATIONS.get(path)
+def _operation_at(path: bytes, method: bytes) -> Operation | None:
+    if path.startswith(_BELOW_MODELS):
+        return _ONE_MODEL
+    if path.startswith(stored.BELOW):
+        if path.endswith(_INPUT_ITEMS):
+            return _RESPONSE_ITEMS
+        return _NO_RESPONSE if method == b"DELETE" else _ONE_RESPONSE
+    return _OPERATIONS.get(path)
 
 
 def _path_of(url: bytes) -> bytes:
@@ -91,13 +98,36 @@ def _path_of(url: bytes) -> bytes:
     return url.partition(b"?")[0]
 
 
-def _call(api: Api, core: Core, client: ClientConnection, request: Request) -> Exchange:
-    """A model's work: check, admit, and send on its way."""
+def _call(api: Api, core: Core, client: ClientConnection, request: Request) -> Exchange | None:
+    """A model's work: check, admit, and send on its way; what goes on from a stored response waits for that first."""
     snapshot = core.mirror.read()
     key = authenticate(snapshot, request.headers)
     request.digest = key.digest
     call = api.read(bytes(request.body), request.headers)
     request.model = call.model
+    request.body = b""
+    if call.stored or call.previous_id is not None:
+        return _call_stored(api, core, client, request, key, call)
+    return _send(api, core, client, request, snapshot, key, call)
+
+
+def _call_stored(
+    api: Api, core: Core, client: ClientConnection, request: Request, key: KeyView, call: Call
+) -> Exchange | None:
+    def send(call: Call) -> Exchange:
+        snapshot = core.mirror.read()  # the key may be gone by now
+        return _send(api, core, client, request, snapshot, authenticate(snapshot, request.headers), call)
+
+    call = core.shelf.permits(call)
+    if call.previous_id is None:
+        return send(call)
+    core.shelf.go_on(client, request, key, call, send)
+    return None
+
+
+def _send(
+    api: Api, core: Core, client: ClientConnection, request: Request, snapshot: Snapshot, key: KeyView, call: Call
+) -> Exchange:
     route = find_route(snapshot, key, call.model)
     _check_task(api, route, call.model)
     hold = admit(core.admission, key, route, call, free=api.free)
@@ -107,7 +137,6 @@ def _call(api: Api, core: Core, client: ClientConnection, request: Request) -> E
     except BaseException:
         settle(core.admission, hold, NOTHING)
         raise
-    request.body = b""
     return exchange
 
 
@@ -149,6 +178,33 @@ def _show_model(name: str, route: Route) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": route.created_at, "owned_by": show_path(route.scope)}
 
 
+def _get_response(core: Core, client: ClientConnection, request: Request) -> None:
+    core.shelf.show(client, request, _reader_of(core, request), _response_id(request))
+
+
+def _get_response_items(core: Core, client: ClientConnection, request: Request) -> None:
+    query = request.url.partition(b"?")[2].decode("latin-1")
+    core.shelf.show_items(client, request, _reader_of(core, request), _response_id(request), query)
+
+
+def _delete_response(core: Core, client: ClientConnection, request: Request) -> None:
+    core.shelf.delete(client, request, _reader_of(core, request), _response_id(request))
+
+
+def _reader_of(core: Core, request: Request) -> KeyView:
+    """The key of a caller who may have to do with its scope's stored responses. Raises Refusal."""
+    key = authenticate(core.mirror.read(), request.headers)
+    request.digest = key.digest
+    if not key.invoke_scopes:
+        raise Refusal(403, "permission_denied", "this key may not call models", kind="permission_error")
+    return key
+
+
+def _response_id(request: Request) -> str:
+    path = _path_of(request.url).removeprefix(stored.BELOW).removesuffix(_INPUT_ITEMS)
+    return unquote(path.decode("latin-1"))
+
+
 def _show_health(core: Core, client: ClientConnection, request: Request) -> None:
     """200 while requests can be served. `draining` is told so that a balancer looks elsewhere in time."""
     problems = core.problems()
@@ -173,6 +229,10 @@ def _show_metrics(core: Core, client: ClientConnection, request: Request) -> Non
 MODELS = "/v1/models"
 _BELOW_MODELS = f"{MODELS}/".encode()
 _ONE_MODEL = Operation(MODELS, b"GET", _get_model)
+_INPUT_ITEMS = b"/input_items"
+_ONE_RESPONSE = Operation(stored.RESPONSE, b"GET", _get_response)
+_RESPONSE_ITEMS = Operation(stored.RESPONSE, b"GET", _get_response_items)
+_NO_RESPONSE = Operation(stored.RESPONSE, b"DELETE", _delete_response)
 
 
 def _check_task(api: Api, route: Route, model: str) -> None:

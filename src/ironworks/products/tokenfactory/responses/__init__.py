@@ -12,6 +12,7 @@ Invariants:
 
 from ironworks.products.tokenfactory.responses.model import (
     MAX_BYTES,
+    Item,
     KeepResponses,
     NewResponse,
     ResponseNotFound,
@@ -27,6 +28,7 @@ from ironworks.products.tokenfactory.responses.service import (
 
 __all__ = [
     "MAX_BYTES",
+    "Item",
     "KeepResponses",
     "NewResponse",
     "ResponseNotFound",
