@@ -45,8 +45,10 @@ FILE: Final = "limits-1.cells"
 """Another arrangement gets another name: two versions of the program may run side by side for a while."""
 _LOCKED: Final = 1 << 40
 """Where the locks of processes begin; no byte of the file is there."""
-PATIENCE: Final = 0.02
-"""Seconds to wait for the lock: 5,000 times as long as it is held."""
+PATIENCE: Final = 0.25
+"""Seconds to wait for the lock. It is held for some microseconds, unless the machine gives its holder no time."""
+IMPATIENCE: Final = 1.0
+"""Seconds after that for which nobody waits, so that a process that was stopped does not stop the others."""
 
 
 class Stuck(Exception):
@@ -93,6 +95,7 @@ class Table:
         """
         self.clock = clock
         self.evicted = self.unplaced = 0
+        self._impatient_until = 0.0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.fd = os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -171,16 +174,22 @@ class Table:
 
     def wait(self) -> None:
         """Take the lock from whoever has it, as soon as he lets go. Raises Stuck."""
-        until = time.monotonic() + PATIENCE
+        began = time.monotonic()
+        if began < self._impatient_until:
+            raise Stuck
         tries = 0
-        while time.monotonic() < until:
-            time.sleep(0 if tries < 100 else 0.00005)
+        while time.monotonic() < began + PATIENCE:
+            if tries < 50:
+                os.sched_yield()
+            else:
+                time.sleep(0.00005)
             tries += 1
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
             return
+        self._impatient_until = time.monotonic() + IMPATIENCE
         raise Stuck
 
     def unlock(self) -> None:
