@@ -170,6 +170,11 @@ class Payments:
         """Twice a second: `age` seconds ago the price book was last known to be current."""
         self._lag = lag_of(age + TICK) if math.isfinite(age) else LAG
 
+    def typical_cost(self, model: str) -> float:
+        """What a thousand tokens each way cost at most now, in nano-units; infinite where a price is missing."""
+        quote = self.prices.quote(model, time.time() - self._lag)
+        return quote.worst(1000, 1000) if quote.complete else math.inf
+
     def bill(self, key: KeyView, route: Route, call: Call, *, free: bool = False) -> Bill:
         """For a request of `key`. Raises Refusal where a budget would have to pay what has no price."""
         plan = None if free or self.desk is None else self._plan(key, route)
