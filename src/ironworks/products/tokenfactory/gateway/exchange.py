@@ -55,6 +55,7 @@ class Exchange:
         tries: upstreams that it was sent to. cost_nano: what it costs at list price, -1 while nobody can say.
         began, sent_at, first_byte_at, ended_at: by `time.perf_counter`, 0 where never; from sending to the end of the
             upstream's answer it was not ours to be quick.
+        started_at: seconds since the epoch.
         deadline: when its upstream's silence has lasted too long, on the loop's clock.
     """
 
@@ -96,6 +97,7 @@ class Exchange:
         "refusal",
         "request",
         "sent_at",
+        "started_at",
         "tries",
         "watch",
     )
@@ -117,6 +119,7 @@ class Exchange:
         self.watch: Watch | None = None
         self.cost_nano = -1
         self.began = time.perf_counter()
+        self.started_at = time.time()
         self.sent_at = self.first_byte_at = self.ended_at = 0.0
         self.deadline = NEVER
         self._waits_on = False
@@ -231,7 +234,7 @@ class Exchange:
             call.metadata,
             self.bill.holds,
             self.bill.at,
-            time.time(),
+            self.started_at,
         )
 
     # towards the upstream
@@ -736,7 +739,8 @@ class Exchange:
             self._reader.usage = usage  # what closing events tell is what is billed
         settle(self._core.admission, self.hold, usage)
         first = int((self.first_byte_at - self.began) * 1000) if self.first_byte_at else -1
-        fields = (*self._record, time.time(), status, *usage, self.cost_nano, first, self._cached, self.tries)
+        finished_at = self.started_at + (time.perf_counter() - self.began)  # the wall clock may be set meanwhile
+        fields = (*self._record, finished_at, status, *usage, self.cost_nano, first, self._cached, self.tries)
         self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, fields, usage, tell))
 
     def _closed(
