@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from typing import Any
 
+import httpx
 import pytest
 
+from ironworks.products.tokenfactory import routing
+from ironworks.products.tokenfactory.routing import service
 from ironworks.products.tokenfactory.routing.model import Finding
 from tests.products.tokenfactory.routing.conftest import ENDPOINT, HIDDEN, PLACE, Routing, external, named, upstream
 from tests.support.api import envelope
@@ -274,3 +279,99 @@ async def test_phases_tell_how_upstreams_and_targets_stand(here: Routing) -> Non
     running = (await operator.get(f"{EXTERNALS}/openai"))["status"]
     assert running["phase"] == "Running"
     assert running["upstream_status"][1]["error_message"] == "it does not list gpt-4o-2024-08-06"
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+def serve_with(here: Routing, **injected: Any) -> None:
+    """The API with another prober and policy."""
+    given = {routing.Prober: here.prober, routing.AddressPolicy: routing.AddressPolicy(), **injected}
+    api = dataclasses.replace(here.world.api, injected={**here.world.api.injected, **given})
+    here.world.client._transport = httpx.ASGITransport(api)  # type: ignore[arg-type]
+
+
+async def test_a_spec_is_checked_before_it_is_stored(here: Routing) -> None:
+    serve_with(here)
+    here.prober.findings["https://us.example/v1"] = Finding(problem="it refuses the credential (status 401)")
+    spec = external(upstream("eu"), upstream("us", url="https://us.example/v1"))
+    counted = await here.world.counts()
+    report = await here.world.operator.expect(200, "POST", f"{EXTERNALS}:test", {"spec": spec})
+    assert [(u["name"], u["phase"]) for u in report["upstream_status"]] == [("eu", "Ready"), ("us", "Failed")]
+    assert [probe.credential for probe in here.prober.seen] == [f"{HIDDEN}eu", f"{HIDDEN}us"]
+    assert HIDDEN not in str(report)
+    assert await here.world.counts() == counted, "nothing is stored"
+    for bad, field in (
+        (upstream(url="http://127.0.0.1/v1"), "spec.upstreams[0].url"),
+        (upstream(auth={"credential": "***"}), "spec.upstreams[0].auth.credential"),
+        (upstream(url="nonsense"), "spec.upstreams[0].url"),
+    ):
+        answer = await here.world.operator.call("POST", f"{EXTERNALS}:test", {"spec": external(bad)})
+        assert field in fields(answer)[0]
+    assert len(here.prober.seen) == 2
+    viewer = await here.world.subject(TENANT, "viewer", "-/viewer")
+    answer = await viewer.call("POST", f"scopes/{TENANT}/external-endpoints:test", {"spec": spec})
+    assert answer.status_code == 403
+    assert (await viewer.call("POST", f"{EXTERNALS}:test", {"spec": spec})).status_code == 403
+
+
+async def test_a_stored_one_is_checked_by_who_may_open_its_credentials(here: Routing) -> None:
+    await made(here)
+    await here.reconcile()
+    here.prober.findings["https://api.provider.example/v1"] = Finding(problem="it answers with status 500")
+
+    async def work() -> None:
+        while True:
+            await here.runtime.run_until_idle()
+            await asyncio.sleep(0.05)
+
+    working = asyncio.create_task(work())
+    try:
+        report = await here.world.operator.expect(200, "POST", f"{EXTERNALS}/openai:test")
+    finally:
+        working.cancel()
+    assert report["upstream_status"][0]["phase"] == "Failed"
+    assert here.prober.seen[-1].credential == f"{HIDDEN}eu"
+    assert (await here.world.operator.call("POST", f"{EXTERNALS}/nope:test")).status_code == 404
+    below = await here.world.subject(TENANT, "below", "-/tenant-admin")
+    assert (await below.get(f"{EXTERNALS}/openai"))["status"]["phase"] == "Failed", "inherited"
+    assert (await below.call("POST", f"{EXTERNALS}/openai:test")).status_code in (403, 404)
+
+
+async def test_a_check_says_when_no_worker_comes(here: Routing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "CHECK_WITHIN", 0.6)
+    await made(here)
+    answer = await here.world.operator.call("POST", f"{EXTERNALS}/openai:test")
+    assert answer.status_code == 503
+    assert "no worker" in answer.text
+
+
+# --- references in lists, at once ---------------------------------------------------------------------------------
+
+
+async def test_a_target_that_is_deleted_while_a_route_is_made(here: Routing) -> None:
+    """Whoever comes first, no route is left that refers to something on its way out."""
+    operator = here.world.operator
+    for number in range(8):
+        name = f"e{number}"
+        await operator.create("endpoints", TENANT, name, ENDPOINT)
+        making = operator.call("POST", ROUTES, named(name, route({"endpoint": name}, {"endpoint": name})))
+        deleting = operator.call("DELETE", f"scopes/{TENANT}/endpoints/{name}")
+        made_, deleted = await asyncio.gather(making, deleting)
+        assert (made_.status_code, deleted.status_code) in ((201, 409), (422, 200)), (made_.text, deleted.text)
+
+
+async def test_who_may_change_a_route_may_leave_in_it_what_he_may_not_read(here: Routing) -> None:
+    world = here.world
+    await with_targets(here)
+    await world.scope(f"{PLACE}.us")
+    await world.operator.create("endpoints", f"{PLACE}.us", "hidden", ENDPOINT)
+    targets = [{"endpoint": f"{PLACE}.us/hidden"}, {"endpoint": "chat"}]
+    await world.operator.create("routes", TENANT, "mixed", route(*targets))
+    eve = await world.subject(TENANT, "eve", "-/tenant-admin")
+    targets[1]["weight"] = 5  # type: ignore[assignment]
+    await eve.expect(200, "PUT", f"{ROUTES}/mixed", named("mixed", route(*targets)))
+    answer = await world.operator.call("DELETE", f"scopes/{PLACE}.us/endpoints/hidden")
+    assert answer.status_code == 409, "still referred to"
+    mine = await eve.call("POST", ROUTES, named("mine", route({"endpoint": f"{PLACE}.us/hidden"})))
+    assert fields(mine) == ["spec.targets[0].endpoint"]
