@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -199,7 +200,7 @@ async def test_limits_of_size(upstream: Upstream, tmp_path: Path) -> None:
 
 
 async def test_limits_of_time(upstream: Upstream, tmp_path: Path) -> None:
-    limits = {"head_timeout": 0.3, "body_timeout": 0.3, "idle_timeout": 0.3, "first_byte_timeout": 0.3}
+    limits: dict[str, Any] = {"head_timeout": 0.3, "body_timeout": 0.3, "idle_timeout": 0.3, "first_byte_timeout": 0.3}
     async with run_world(tmp_path, targets_for(upstream.address), **limits) as world:
         slow_head, slow_body, silent, answered, late = await asyncio.gather(
             world.raw(HEAD),

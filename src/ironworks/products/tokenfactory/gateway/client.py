@@ -159,6 +159,7 @@ class ClientConnection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         assert self._incoming is not None
         self._incoming.url += url
+        self._head_size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         request = self._incoming
@@ -184,6 +185,8 @@ class ClientConnection(asyncio.Protocol):
         request.http10 = version == "1.0"
         if version not in ("1.1", "1.0"):
             request.refusal = Refusal(505, "http_version_not_supported", "speak HTTP/1.1")
+        elif self._head_size > self._core.settings.max_head:
+            request.refusal = _head_too_large()
         elif b"host" not in request.headers and not request.http10:
             request.refusal = request.refusal or malformed("the Host header is missing")
         self._check_before_body(request)
@@ -201,11 +204,13 @@ class ClientConnection(asyncio.Protocol):
                     raise _body_too_large(self._core.settings.max_body)
             except Refusal as refusal:
                 request.refusal = refusal
-        if request.refusal is not None and (length or b"transfer-encoding" in headers):
+        if request.refusal is None and expects is not None and expects.lower() != b"100-continue":
+            request.refusal = Refusal(417, "expectation_failed", "expect nothing but 100-continue")
+        if request.refusal is not None:
             self._reject(request.refusal)
         elif (length or b"transfer-encoding" in headers) and not self._busy:
             self.deadline = self._core.now() + self._core.settings.body_timeout
-            if expects is not None and expects.lower() == b"100-continue":
+            if expects is not None:
                 self._transport.write(wire.CONTINUE)
 
     def on_body(self, data: bytes) -> None:

@@ -179,6 +179,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._begun = True
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._lose("the model server changed the protocol without being asked")
+            return
         except httptools.HttpParserError as problem:
             self._deliver()
             self._lose(f"the model server's answer is not HTTP: {problem}")
