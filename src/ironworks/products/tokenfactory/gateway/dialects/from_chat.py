@@ -97,6 +97,9 @@ class _Calls:
 
     def read(self, message: dict[str, Any]) -> Iterator[Piece]:
         """The pieces of a message, or of a delta, in the order in which models make them."""
+        if len(message) == 1 and isinstance(message.get("content"), str):  # nearly every delta of nearly every stream
+            yield Text(message["content"])
+            return
         yield from _thoughts(message)
         if text := _text(message, "content"):
             yield Text(text)

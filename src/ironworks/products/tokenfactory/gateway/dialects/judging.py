@@ -1,4 +1,4 @@
-"""`/v1/rerank`, in the shape that Jina, Cohere, llama.cpp and vLLM share, and OpenAI's `/v1/moderations`: both just pass.
+"""`/v1/rerank`, in the shape that Jina, Cohere, llama.cpp and vLLM share, and OpenAI's `/v1/moderations`: both pass.
 
 Reranking is metered by input tokens, or by documents where the upstream tells no tokens.
 """

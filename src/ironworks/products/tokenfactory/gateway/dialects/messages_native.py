@@ -18,8 +18,8 @@ from ironworks.products.tokenfactory.gateway.model import Call, Refusal, Usage, 
 _STOP = named_event({"type": "message_stop"})
 _DELTA = b'"content_block_delta"'
 _SIGNATURE = b'"signature_delta"'
-_SPECIAL = (b"message_", b'"error"', b"\r")
-"""What is in an event that must be looked at; in a text it costs a look, no more."""
+_TEXT = b'"type":"text_delta","text":"'
+_TAIL = b'"}}\n\n'
 _FRAME = len(
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta"}}'
 )
@@ -61,11 +61,10 @@ class MessagesReader:
     word on the input counts from the beginning.
     """
 
-    __slots__ = ("_begun", "_ended", "_first", "_model", "_splitter", "_whole", "done", "fault", "tokens", "usage")
+    __slots__ = ("_begun", "_first", "_head", "_model", "_splitter", "_usage", "_whole", "done", "fault", "tokens")
 
     def __init__(self, model: str) -> None:
         self.tokens = 0
-        self.usage: Usage | None = None
         self.done = False
         self.fault: Refusal | None = None
         self._model = model
@@ -74,30 +73,55 @@ class MessagesReader:
         """No event is half here."""
         self._first: dict[str, Any] = {}
         self._begun: Usage | None = None
-        self._ended = False
-        """The upstream's last figure has come."""
+        self._usage: Usage | None = None
+        self._head = b"\0"
+        """How the last event of text began, up to the text: what begins and ends like it holds nothing but text."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The upstream's last figure; until that comes, its word on the input with our count."""
+        if self._usage is None and self._begun is not None and self.tokens:
+            return self._begun._replace(output_tokens=self.tokens, counted=True)
+        return self._usage
+
+    @usage.setter
+    def usage(self, usage: Usage | None) -> None:
+        self._usage = usage
 
     def feed(self, pieces: Sequence[bytes]) -> bytes:
         out: list[bytes] = []
         for piece in pieces:
-            # nearly every piece of nearly every stream: whole events of text and nothing else
-            if self._whole and piece.endswith(b"\n\n") and not any(word in piece for word in _SPECIAL):
-                self._count(piece)
-                out.append(piece)
-                continue
-            events = self._splitter.feed([piece])
-            self._whole = self._splitter.whole
-            self.fault = self._splitter.fault
-            out += [self._event(event) for event in events if not (self.done or self.fault)]
+            # the hot loop: nearly every piece of nearly every stream ends at the first `continue`
+            if self._whole and piece.startswith(self._head) and piece.endswith(_TAIL):
+                text = piece[len(self._head) : -len(_TAIL)]
+                if b'"' not in text and b"\\" not in text and b"\n" not in text:
+                    self.tokens += len(text) // BYTES_PER_TOKEN or 1
+                    out.append(piece)
+                    continue
+            out.append(self._feed_any(piece))
             if self.done or self.fault:
                 break
-        self._tell()
         return b"".join(out) if len(out) != 1 else out[0]
+
+    def _feed_any(self, piece: bytes) -> bytes:
+        if self._whole and piece.endswith(b"\n\n") and not _is_special(piece):
+            self._count(piece)
+            self._learn(piece)
+            return piece
+        events = self._splitter.feed([piece])
+        self._whole = self._splitter.whole
+        self.fault = self._splitter.fault
+        return b"".join([self._event(event) for event in events if not (self.done or self.fault)])
+
+    def _learn(self, piece: bytes) -> None:
+        """Remember how `piece` begins, if it is one event of text."""
+        at = piece.find(_TEXT)
+        if at >= 0 and piece.count(b"\n\n") == 1 and piece.endswith(_TAIL):
+            self._head = piece[: at + len(_TEXT)]
 
     def finish(self) -> bytes:
         """A message without its `message_stop` is cut off, whatever HTTP says."""
         shown = b"".join([self._event(event) for event in self._splitter.finish()])
-        self._tell()
         if not self.done and self.fault is None:
             self.fault = upstream_failed("the model server's stream ended before its message did")
         return shown
@@ -110,14 +134,9 @@ class MessagesReader:
         if made and _SIGNATURE not in data:
             self.tokens += max(made, (len(data) - made * _FRAME) // BYTES_PER_TOKEN)
 
-    def _tell(self) -> None:
-        """Until the upstream tells its last figure: its word on the input, and our count."""
-        if not self._ended and self.tokens and self._begun is not None:
-            self.usage = self._begun._replace(output_tokens=self.tokens, counted=True)
-
     def _event(self, event: bytes) -> bytes:
         """The event as the caller is to see it; empty where it is not to."""
-        if not any(word in event for word in _SPECIAL):
+        if not _is_special(event):
             self._count(event)
             return event + b"\n\n"
         data = data_of(event)
@@ -139,7 +158,7 @@ class MessagesReader:
             case "message_delta":
                 usage = read_messages_usage(merge_messages_usage(self._first, told.get("usage")))
                 if usage is not None:
-                    self.usage, self._ended = usage, True
+                    self.usage = usage
             case "message_stop":
                 self.done = True
                 return b""
@@ -160,6 +179,11 @@ class MessagesReader:
             self._first = usage
             self._begun = read_messages_usage(usage)
         return named_event({**told, "message": {**message, "model": self._model}})
+
+
+def _is_special(data: bytes) -> bool:
+    """Whether there may be something in it that must be looked at; in a text that costs a look, no more."""
+    return b"message_" in data or b'"error"' in data or b"\r" in data
 
 
 ADAPTER = MessagesAdapter()

@@ -28,7 +28,7 @@ class Splitter:
 
     def feed(self, pieces: Sequence[bytes]) -> list[bytes]:
         """The events that have become whole, each without its blank line."""
-        data = self._pending + b"".join(pieces)
+        data = pieces[0] if len(pieces) == 1 and not self._pending else self._pending + b"".join(pieces)
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
         end = data.rfind(b"\n\n")

@@ -49,6 +49,7 @@ class MessagesSink:
         self._content: list[dict[str, Any]] = []
         self._open = False
         self._field = ""
+        self._frame = b""
         self._text: list[str] = []
         """Of the open block, to go into its `_field` when it closes."""
         self._places: dict[int, int] = {}
@@ -140,8 +141,11 @@ class MessagesSink:
         if not self._open or self._content[-1]["type"] != kind:
             started = self._start({"type": kind, field: ""})
             self._field = field
+            # every delta of a block begins alike
+            frame = self._delta(len(self._content) - 1, {"type": f"{kind}_delta", field: ""})
+            self._frame = frame.removesuffix(b'""}}\n\n')
         self._text.append(text)
-        return started + self._delta(len(self._content) - 1, {"type": f"{kind}_delta", field: text})
+        return b"%b%b%b}}\n\n" % (started, self._frame, orjson.dumps(text))
 
     def _sign(self, signature: str) -> bytes:
         """The signature ends a stretch of thoughts, which may be all that is shown of it."""

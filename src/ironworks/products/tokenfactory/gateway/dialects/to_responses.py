@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from ironworks.products.tokenfactory.gateway.dialects.pieces import (
     Arguments,
     Piece,
@@ -66,6 +68,8 @@ class ResponsesSink:
         self._open = False
         self._text: list[str] = []
         """Of the open content part, or of the open call's arguments."""
+        self._delta = b""
+        """How every delta of the open content part begins."""
         self._places: dict[int, int] = {}
         """Of each tool call, its item."""
         self._thinking: list[dict[str, Any]] = []
@@ -150,6 +154,9 @@ class ResponsesSink:
             started = self._start("msg_", {"type": "message", "role": "assistant", "content": []})
         part = _part(kind, "")
         self._parts().append(part)
+        more: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
+        frame = named_event({"type": f"response.{kind}.delta", **self._where(), **more})
+        self._delta = frame.removesuffix(b"}\n\n")
         return started + self._event("response.content_part.added", **self._where(), part=part)
 
     def _parts(self) -> list[dict[str, Any]]:
@@ -165,8 +172,13 @@ class ResponsesSink:
             return b""
         started = self._begin_part(kind)
         self._text.append(text)
-        more: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
-        return started + self._event(f"response.{kind}.delta", **self._where(), delta=text, **more)
+        self._number += 1
+        return b'%b%b,"sequence_number":%d,"delta":%b}\n\n' % (
+            started,
+            self._delta,
+            self._number - 1,
+            orjson.dumps(text),
+        )
 
     def _close_part(self) -> bytes:
         kind = self._parts()[-1]["type"]

@@ -72,11 +72,11 @@ class Sink(Protocol):
 class TranslatingReader:
     """A stream from source to sink. See `base.Reader` for its attributes."""
 
-    __slots__ = ("_begun", "_sink", "_size", "_source", "_splitter", "done", "fault", "tokens", "usage")
+    __slots__ = ("_begun", "_sink", "_size", "_source", "_splitter", "_usage", "done", "fault", "tokens")
 
     def __init__(self, source: Source, sink: Sink, request_size: int) -> None:
         self.tokens = 0
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None
         self.done = False
         self.fault: Refusal | None = None
         self._source = source
@@ -84,6 +84,17 @@ class TranslatingReader:
         self._size = request_size
         self._splitter = Splitter()
         self._begun = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """The upstream's last figure; until that comes, its word on the input with our count."""
+        if self._usage is None and self._source.usage is None and self._source.begun is not None and self.tokens:
+            return self._source.begun._replace(output_tokens=self.tokens, counted=True)
+        return self._usage or self._source.usage
+
+    @usage.setter
+    def usage(self, usage: Usage | None) -> None:
+        self._usage = usage
 
     def feed(self, pieces: Sequence[bytes]) -> bytes:
         return self._take(self._splitter.feed(pieces))
@@ -108,7 +119,6 @@ class TranslatingReader:
                 break
         self.done = source.done
         self.fault = source.fault or self._splitter.fault
-        self.usage = source.usage or self._so_far()
         return b"".join(out)
 
     def _write(self, pieces: Iterable[Piece]) -> bytes:
@@ -120,11 +130,6 @@ class TranslatingReader:
             self.tokens += is_token(piece)
             out.append(self._sink.write(piece))
         return b"".join(out)
-
-    def _so_far(self) -> Usage | None:
-        """The upstream's word on the input with our count of the output, for a stream that is cut off now."""
-        begun = self._source.begun
-        return None if begun is None or not self.tokens else begun._replace(output_tokens=self.tokens, counted=True)
 
 
 class TranslatingAdapter:
