@@ -58,6 +58,11 @@ class Limiter:
         plan = self._plan(key, route)
         return plan is None or self.desk.permits(plan)
 
+    def require_permitted(self, key: KeyView, route: Route, model: str) -> None:
+        """Raises Refusal 403 where it is not."""
+        if not self.permits(key, route):
+            raise _refusal(limits.not_permitted(model))
+
     def _plan(self, key: KeyView, route: Route) -> limits.Plan | None:
         """By the key's digest, whose hash is kept, and the route itself, which lives as long as its table."""
         plans = self._plans.get(route)

@@ -170,6 +170,7 @@ def _get_model(core: Core, client: ClientConnection, request: Request) -> None:
     key = authenticate(snapshot, request.headers)
     name = unquote(_path_of(request.url)[len(_BELOW_MODELS) :].decode("latin-1"))
     route = find_route(snapshot, key, name)
+    core.limiter.require_permitted(key, route, name)
     core.metrics.refused(MODELS, 200)
     client.respond(request, 200, orjson.dumps(_show_model(name, route)))
 
