@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 
 import orjson
@@ -15,13 +15,12 @@ import orjson
 from ironworks.products.tokenfactory.gateway import stored, wire
 from ironworks.products.tokenfactory.gateway.admission import admit, authenticate, find_route, may_call, settle
 from ironworks.products.tokenfactory.gateway.core import Core
-from ironworks.products.tokenfactory.gateway.dialects import APIS, Api
+from ironworks.products.tokenfactory.gateway.dialects import APIS, Api, show_model, show_models
 from ironworks.products.tokenfactory.gateway.exchange import Exchange
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, KeyView, Refusal, malformed
 from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
 from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared import telemetry
-from ironworks.shared.path import show_path
 
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
@@ -157,12 +156,12 @@ def _list_models(core: Core, client: ClientConnection, request: Request) -> None
     key = authenticate(snapshot, request.headers)
     permits = core.limiter.permits
     models = [
-        _show_model(name, route)
+        (name, route)
         for name, route in snapshot.routes.names(key.scope)
         if may_call(key, route) and permits(key, route)
     ]
     core.metrics.refused(MODELS, 200)
-    client.respond(request, 200, orjson.dumps({"object": "list", "data": models}))
+    client.respond(request, 200, show_models(models, request.headers))
 
 
 def _get_model(core: Core, client: ClientConnection, request: Request) -> None:
@@ -172,11 +171,7 @@ def _get_model(core: Core, client: ClientConnection, request: Request) -> None:
     route = find_route(snapshot, key, name)
     core.limiter.require_permitted(key, route, name)
     core.metrics.refused(MODELS, 200)
-    client.respond(request, 200, orjson.dumps(_show_model(name, route)))
-
-
-def _show_model(name: str, route: Route) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": route.created_at, "owned_by": show_path(route.scope)}
+    client.respond(request, 200, show_model(name, route, request.headers))
 
 
 def _get_response(core: Core, client: ClientConnection, request: Request) -> None:
