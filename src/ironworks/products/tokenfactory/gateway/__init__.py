@@ -10,16 +10,16 @@ once under an id that makes it count once; a request is sent to another replica 
 Besides the usual files, from the socket inward:
 
 - a caller: `client.py` the connection, `heads.py` heads read before, `tls.py` certificates, `wire.py` bytes of HTTP;
-- what is asked: `operations.py` what each path does, `dialects/` the APIs and the way of each to upstreams that speak the
-  same or another, `stored.py` responses that are kept;
+- what is asked: `operations.py` what each path does, `dialects/` the APIs and the way of each to upstreams that speak
+  the same or another, `stored.py` responses that are kept;
 - whether: `admission.py` the one place where a request is let in and settled, `limiting.py` its limits, `paying.py` its
   budgets, `costs.py` what it costs;
 - on its way: `exchange.py` one request, `waiting.py` those that wait for a turn or for an endpoint to wake, `cache.py`
   answers that are given again, `identifiers.py` request ids;
 - an upstream: `upstream.py` connections, `dialing.py` how they are made, `checks.py` looks at those that are set aside,
   `stream.py` and `answers.py` what comes back, `counting.py` what nobody told;
-- what is known: `sources.py`, `feeds.py`, `snapshot.py` keys, routes, limits, budgets and prices in memory, `keeping.py`
-  on disk for the next start;
+- what is known: `sources.py`, `feeds.py`, `snapshot.py` keys, routes, limits, budgets and prices in memory,
+  `keeping.py` on disk for the next start;
 - what is owed: `segments.py`, `sync.py`, `spool.py`, `shipping.py` from a record to its charge;
 - what is told: `observing.py` to whom, `metrics.py` over `cells.py`, `access.py`, `spans.py`, `health.py`;
 - `core.py` what all connections share, `program.py` the process.
