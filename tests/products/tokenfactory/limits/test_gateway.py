@@ -11,11 +11,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from ironworks.products.tokenfactory.gateway.limiting import Limiter
+from ironworks.products.tokenfactory.gateway.model import Call, Refusal
 from ironworks.products.tokenfactory.limits import LimitView
+from ironworks.products.tokenfactory.routing import route_to
 from tests.products.tokenfactory.limits.views import limit
 from tests.products.tokenfactory.upstream import Upstream, run_upstream
 from tests.products.tokenfactory.world import (
@@ -111,7 +115,33 @@ async def test_only_permitted_models_are_listed_and_called(upstream: Upstream, t
         refused = await http.post(CHAT, json=chat("renamed"))
         error = refused.json()["error"]
         assert (refused.status_code, error["code"], error["param"]) == (403, "model_not_permitted", "model")
+        assert (await http.get("/v1/models/plain")).status_code == 200
+        assert (await http.get("/v1/models/renamed")).json()["error"] == error
         assert (await http.post(CHAT, json=chat("missing"))).status_code == 404
+
+
+async def test_two_hosts_enforce_a_half_each(upstream: Upstream, tmp_path: Path) -> None:
+    limiter = Limiter(tmp_path / "run", asyncio.get_running_loop().call_later)
+    limiter.replace([limit(SCOPE, requests_per_minute=100)])
+    answers: list[int | Exception] = [2, ConnectionError("the database is away")]
+
+    async def count(host: UUID) -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    sharing = asyncio.create_task(limiter.share(count))
+    await until(lambda: len(answers) == 1)
+    key, route = key_view(), route_to(targets_for(upstream.address)[0])
+    call = Call("plain", {}, b"")
+    passed = 0
+    with suppress(Refusal):
+        while passed < 1_000:
+            limiter.admit(key, route, call, free=False)
+            passed += 1
+    assert passed == 50
+    sharing.cancel()
 
 
 async def test_end_users_have_counts_of_their_own(upstream: Upstream, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pydantic import TypeAdapter
 
+from ironworks.app.gateway_limits import Limits
 from ironworks.app.wiring import open_process
 from ironworks.products.tokenfactory import limits
 from ironworks.shared.context import system_actor
@@ -130,3 +132,17 @@ async def test_hosts_are_counted_while_they_are_seen(place: BootstrappedPlace) -
             "update tokenfactory_limits.host set seen_at = seen_at - interval '20 seconds' where uid = $1", two
         )
         assert await seen(one) == 1
+
+
+async def test_the_gateways_source_answers_and_its_rows_survive_a_disk(place: BootstrappedPlace) -> None:
+    async with api_world(place) as world, open_process(place.settings, "gateway", connections=1) as process:
+        await tenants(world)
+        await world.key(EU, "app")
+        spec = {"key": "app", "per": ["end_user"], "requests_per_minute": 3, "allowed_models": ["a"]}
+        await world.operator.create("limits", EU, "one", spec)
+        source = Limits(process.database)
+        rows = list(await source.load())
+        assert source.kinds == {"Limit"}
+        shape = TypeAdapter(list[source.row])  # type: ignore[name-defined]
+        assert shape.validate_json(shape.dump_json(rows)) == rows
+        assert await source.count_hosts(uuid4()) == 1
