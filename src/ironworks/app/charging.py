@@ -29,7 +29,7 @@ MISMATCHES: Final = telemetry.counter(
 
 NOBODY: Final = UUID(int=0)
 
-New: TypeAlias = tuple[gateway.UsageRecord, metering.UsageEvent, billing.Charged]
+New: TypeAlias = tuple[gateway.UsageRecord, billing.Charged]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +40,17 @@ class Charging:
 
     async def __call__(self, records: Sequence[gateway.UsageRecord]) -> None:
         events = [usage_event(record) for record in records]
+        given = {id(event): record for event, record in zip(events, records, strict=True)}
         async with self.database.transaction(ACTOR) as ctx:
-            new = _pair(records, events, await billing.charge_usage(ctx, events))
+            new = [(given[id(one.event)], one) for one in await billing.charge_usage(ctx, events)]
             await budgets.settle_usage(ctx, [spent(*one) for one in new])
             await analytics.add_usage(ctx, [answered(*one) for one in new])
         _compare(new)
 
 
-def _pair(
-    records: Sequence[gateway.UsageRecord],
-    events: Sequence[metering.UsageEvent],
-    charged: Sequence[billing.Charged],
-) -> list[New]:
-    """What was charged now with where it came from; of several records with one id the first one counts."""
-    given = {record.request_id: (record, event) for record, event in zip(records[::-1], events[::-1], strict=True)}
-    return [(*given[one.event_id], one) for one in charged]
-
-
 def _compare(new: Sequence[New]) -> None:
     """Tell of every request whose caller was told another cost; it has been charged what the price book says."""
-    for record, _, one in new:
+    for record, one in new:
         if record.cost_nano < 0 or one.waiting or record.cost_nano == one.cost_nano:
             continue
         MISMATCHES.labels().inc()
@@ -119,8 +110,9 @@ def quantities(record: gateway.UsageRecord) -> Mapping[str, int]:
     }
 
 
-def spent(record: gateway.UsageRecord, event: metering.UsageEvent, charged: billing.Charged) -> budgets.Charge:
+def spent(record: gateway.UsageRecord, charged: billing.Charged) -> budgets.Charge:
     """A charged request as budgets count it, against the leases that its money was held under."""
+    event = charged.event
     return budgets.Charge(
         key_uid=event.key_uid or NOBODY,
         key_scope=record.key_scope,
@@ -131,10 +123,10 @@ def spent(record: gateway.UsageRecord, event: metering.UsageEvent, charged: bill
     )
 
 
-def answered(record: gateway.UsageRecord, event: metering.UsageEvent, charged: billing.Charged) -> analytics.Answered:
+def answered(record: gateway.UsageRecord, charged: billing.Charged) -> analytics.Answered:
     """A charged request as analytics counts it."""
     return analytics.answered_of(
-        event,
+        charged.event,
         charged.cost_nano,
         latency_ms=max(0.0, record.finished_at - record.started_at) * 1000,
         first_token_ms=float(record.first_byte_ms) if record.stream and record.first_byte_ms >= 0 else None,

@@ -81,7 +81,7 @@ def headline(answer: dict[str, Any], seconds: float) -> str:
     median = duration(total["latency_ms"] and total["latency_ms"]["p50"])
     return (
         f"{answer['scope']}  {until:%H:%M:%S} UTC, last {seconds / 60:.0f} min: {requests} requests/s,"
-        f" {tokens} tokens/s, {errors} errors, {cost} {answer['currency']}/h, p50 {median}"
+        f" {tokens} tokens/s, errors {errors}, {cost} {answer['currency']}/h, p50 {median}"
     )
 
 

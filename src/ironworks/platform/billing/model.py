@@ -46,14 +46,19 @@ class Charged:
     """What one usage event, recorded by this call, cost.
 
     Args:
+        event: the very one that was handed in.
         cost_nano: in nano-units of `currency`; the sum of its rated lines.
         waiting: some quantity of it has no amount yet, and will be charged when it has a price.
     """
 
-    event_id: str
+    event: UsageInput
     cost_nano: int
     currency: str = pricing.CURRENCY
     waiting: bool = False
+
+    @property
+    def event_id(self) -> str:
+        return self.event.id
 
 
 def charges_of(events: Sequence[UsageInput], rating: pricing.Rating) -> list[Charged]:
@@ -62,7 +67,7 @@ def charges_of(events: Sequence[UsageInput], rating: pricing.Rating) -> list[Cha
     for line in rating.lines:
         costs[line.usage_event_id] += line.amount_nano
     waiting = {line.measured.usage_event_id for line in rating.unrated}
-    return [Charged(event.id, costs.get(event.id, 0), waiting=event.id in waiting) for event in events]
+    return [Charged(event, costs.get(event.id, 0), waiting=event.id in waiting) for event in events]
 
 
 def transfers_for(lines: Sequence[pricing.RatedLine], correlation: str) -> dict[tuple[str, str], ledger.NewTransfer]:

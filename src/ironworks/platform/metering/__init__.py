@@ -38,6 +38,7 @@ from ironworks.platform.metering.service import (
     list_set_aside,
     list_usage,
     list_usage_at,
+    next_span,
     record_usage,
     summarize_usage,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "list_set_aside",
     "list_usage",
     "list_usage_at",
+    "next_span",
     "record_usage",
     "summarize_usage",
 ]

@@ -73,6 +73,14 @@ async def find_usages(ctx: Context, event_ids: Sequence[str]) -> list[RecordedUs
     return await store.find_usages(ctx, event_ids)
 
 
+async def next_span(ctx: Context, after: str | None = None) -> tuple[str, datetime, datetime] | None:
+    """(path, first moment, last moment) of the events of the next scope past `after`, in the order of paths.
+
+    To go through all usage scope by scope, as the worker; None after the last one.
+    """
+    return await store.next_span(ctx, after)
+
+
 async def list_usage_at(
     ctx: Context,
     path: str,

@@ -139,6 +139,20 @@ async def find_usages(ctx: Context, ids: Sequence[str]) -> list[RecordedUsage]:
     return [_recorded(row) for row in rows]
 
 
+async def next_span(ctx: Context, after: str | None) -> tuple[str, datetime, datetime] | None:
+    """The first path past `after`, in their order, that has events; and when the first and the last one occurred."""
+    row = await ctx.db.fetchrow(
+        """
+        with next as (
+          select path from platform_metering.usage_event where $1::text is null or path > $1 order by path limit 1)
+        select path, min(e.occurred_at) as first, max(e.occurred_at) as last
+        from next join platform_metering.usage_event e using (path) group by path
+        """,
+        after,
+    )
+    return (row["path"], row["first"], row["last"]) if row else None
+
+
 async def list_usage_at(
     ctx: Context, path: str, since: datetime, until: datetime, limit: int, before: tuple[datetime, str]
 ) -> list[RecordedUsage]:

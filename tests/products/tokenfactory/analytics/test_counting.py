@@ -11,13 +11,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ironworks.platform import billing, metering, pricing
 from ironworks.platform.billing.controller import charge_waiting_usage
 from ironworks.products.tokenfactory import analytics
-from ironworks.products.tokenfactory.analytics.controller import count_late_charges, forget_old_rows
+from ironworks.products.tokenfactory.analytics.controller import count_history, count_late_charges, forget_old_rows
 from ironworks.products.tokenfactory.analytics.model import METERS
 from ironworks.shared.changelog import LoggedEvent
 from ironworks.shared.context import Actor
@@ -46,12 +46,9 @@ async def count(
     world: LowerWorld, *batch: metering.UsageEvent, latency: float | None = 200.0, first: float | None = 50.0
 ) -> None:
     """Charge and count as the gateway does."""
-    events = {event.id: event for event in reversed(batch)}
     async with world.system("gateway") as ctx:
         charged = await billing.charge_usage(ctx, batch)
-        await analytics.add_usage(
-            ctx, [analytics.answered_of(events[c.event_id], c.cost_nano, latency, first) for c in charged]
-        )
+        await analytics.add_usage(ctx, [analytics.answered_of(c.event, c.cost_nano, latency, first) for c in charged])
 
 
 async def ask(world: LowerWorld, actor: Actor, path: str = "acme", **changes: Any) -> analytics.Report:
@@ -247,6 +244,27 @@ async def test_hours_are_made_anew_from_metering_while_others_count(world: Lower
     assert report.total.latency_ms is not None
 
 
+async def test_what_was_charged_before_an_upgrade_is_counted_once(world: LowerWorld) -> None:
+    events = [told(f"r{n}", scope=f"acme.shop.t{n % 3}", occurred_at=NOON - n * 20 * HOUR) for n in range(12)]
+    ancient = told("ancient", occurred_at=NOON - timedelta(days=500))
+    async with world.system("gateway") as ctx:
+        await billing.charge_usage(ctx, [*events, told("root", scope=""), ancient])
+    worker = await world.database("worker")
+    [history] = await world.query("select before from tokenfactory_analytics.history")
+    world.clock = lambda: history["before"] - HOUR / 2
+    await count_history(worker)
+    assert await world.query("select 1 from tokenfactory_analytics.hourly") == []
+    world.clock = lambda: history["before"]
+    await count_history(worker)
+    counted = await world.query(
+        "select path, sum(requests)::int as n from tokenfactory_analytics.hourly group by 1 order by 1"
+    )
+    assert [tuple(row) for row in counted] == [("", 1), *((f"acme.shop.t{n}", 4) for n in range(3))]
+    before = await world.query("select * from tokenfactory_analytics.hourly order by series, bucket")
+    await count_history(worker)
+    assert await world.query("select * from tokenfactory_analytics.hourly order by series, bucket") == before
+
+
 batches = st.lists(
     st.lists(
         st.builds(
@@ -265,7 +283,12 @@ batches = st.lists(
 
 
 def test_totals_are_those_of_metering_after_any_order_and_repetition(postgres: Server) -> None:
-    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=8,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate],  # each story takes a database: shrinking one would take all day
+    )
     @given(batches, st.integers(0, 2**16))
     def story(given: Sequence[Sequence[metering.UsageEvent]], seed: int) -> None:
         database = postgres.create_database()

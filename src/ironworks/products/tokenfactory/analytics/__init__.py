@@ -9,10 +9,16 @@ What a caller may not see (scopes by `usage:read`, money by `billing:read`) is i
 and metadata are not kept here: a question by them is answered from metering, which reads every event of the period.
 """
 
-from ironworks.products.tokenfactory.analytics.model import Answered, Interval, Sort, cell_of, quantile
-from ironworks.products.tokenfactory.analytics.service import (
+from ironworks.products.tokenfactory.analytics.model import (
+    Answered,
+    Interval,
     Question,
     Report,
+    Sort,
+    cell_of,
+    quantile,
+)
+from ironworks.products.tokenfactory.analytics.service import (
     add_usage,
     answered_of,
     rebuild_hours,

@@ -1,4 +1,4 @@
-"""What analytics does without a caller: count late charges, and forget what is old."""
+"""What analytics does without a caller: count late charges and what came before it, and forget what is old."""
 
 from __future__ import annotations
 
@@ -29,3 +29,18 @@ async def forget_old_rows(db: Database) -> None:
         async with db.transaction(_ACTOR) as ctx:
             if await service.forget_rows(ctx) == 0:
                 return
+
+
+@schedules(every=600, timeout=86_400)
+async def count_history(db: Database) -> None:
+    """Count what was charged before analytics was there, once: a day of a scope per transaction."""
+    while True:
+        async with db.transaction(_ACTOR) as ctx:
+            history = await service.next_history(ctx)
+        if history is None:
+            return
+        for since, until in history.days:
+            async with db.transaction(_ACTOR) as ctx:
+                await service.rebuild_hours(ctx, history.path, since, until)
+        async with db.transaction(_ACTOR) as ctx:
+            await service.end_history(ctx, history)

@@ -1,11 +1,11 @@
-"""Rows of sums, and histograms from which quantiles can be read after any merging. Pure."""
+"""Rows of sums, histograms from which quantiles can be read after any merging, and what can be asked of them. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -175,3 +175,79 @@ def begin_of(at: datetime, interval: Interval) -> datetime:
     if interval != "minute":
         whole = whole.replace(minute=0)
     return whole.replace(hour=0) if interval == "day" else whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of a scope and all below it, for since <= time < until.
+
+    Args:
+        by: tenant, key, route, model, endpoint, minute, hour or day; or user or `metadata:<name>`, which are answered
+            from metering: slower, without errors and durations.
+        interval: also how each group went over time.
+        filters: key (uid), route, model or endpoint (`path/name`) → the one that counts.
+        limit: the groups that are told, the first ones in the order of `sort`, largest first; times in their own.
+    """
+
+    path: str
+    since: datetime
+    until: datetime
+    by: str = "model"
+    interval: Interval | None = None
+    filters: Mapping[str, str] = field(default_factory=dict)
+    sort: Sort = "requests"
+    limit: int = 100
+
+    @property
+    def from_usage(self) -> bool:
+        """Whether metering has to answer."""
+        return self.by == "user" or self.by.startswith(metering.METADATA)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums. None: unknown, or not for this caller.
+
+    `numbers` are those of `NUMBERS`; the durations are p50, p90 and p99 in milliseconds.
+    """
+
+    numbers: Mapping[str, int | None]
+    latency_ms: tuple[float, ...] | None = None
+    first_token_ms: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group's sums, and over time where that was asked for."""
+
+    name: str
+    figures: Figures
+    series: Sequence[tuple[datetime, Figures]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer. `since` is the beginning of the first minute or hour that is in it."""
+
+    since: datetime
+    until: datetime
+    source: Literal["analytics", "usage"]
+    total: Figures
+    groups: Sequence[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Usage of one scope, in [since, until), that may not be counted yet."""
+
+    path: str
+    since: datetime
+    until: datetime
+
+    @property
+    def days(self) -> Iterator[tuple[datetime, datetime]]:
+        """The period in parts that one transaction each can take."""
+        at = self.since
+        while at < self.until:
+            yield at, min(at + timedelta(days=1), self.until)
+            at += timedelta(days=1)

@@ -9,7 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ironworks.platform import metering, pricing
 from ironworks.products.tokenfactory.analytics import service
-from ironworks.products.tokenfactory.analytics.model import METERS, Interval, Sort
+from ironworks.products.tokenfactory.analytics.model import METERS, Group, Interval, Question, Sort
+from ironworks.products.tokenfactory.analytics.model import Figures as Sums
 from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
@@ -43,7 +44,7 @@ class AnalyticsQuery(BaseModel):
     model: str | None = Field(None, max_length=512)
     endpoint: str | None = Field(None, max_length=1024, description="`path/name`.")
 
-    def question(self, path: str, now: datetime) -> service.Question:
+    def question(self, path: str, now: datetime) -> Question:
         """Raises Invalid for a period that ends before it begins."""
         until = self.until or now
         since = self.since or until - DEFAULT_PERIOD
@@ -51,7 +52,7 @@ class AnalyticsQuery(BaseModel):
             raise invalid("since", "is after 'until'", "swap them")
         given = {"key": self.key, "route": self.route, "model": self.model, "endpoint": self.endpoint}
         filters = {name: value for name, value in given.items() if value is not None}
-        return service.Question(
+        return Question(
             path=path, since=since, until=until, by=self.by, interval=self.interval, filters=filters,
             sort=self.sort, limit=self.limit,
         )  # fmt: skip
@@ -115,12 +116,12 @@ async def report_usage(ctx: Context, path: str, query: AnalyticsQuery) -> Analyt
     )
 
 
-def _group(group: service.Group, *, series: bool) -> GroupView:
+def _group(group: Group, *, series: bool) -> GroupView:
     points = [Point(at=at, **_shown(figures)) for at, figures in group.series] if series else None
     return GroupView(group=group.name, series=points, **_shown(group.figures))
 
 
-def _shown(figures: service.Figures) -> dict[str, object]:
+def _shown(figures: Sums) -> dict[str, object]:
     numbers = figures.numbers
     cost = numbers["cost_nano"]
     return {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
 from ironworks.platform import metering, pricing, tenancy
@@ -16,7 +15,11 @@ from ironworks.products.tokenfactory.analytics.model import (
     NUMBERS,
     TOKENS,
     Answered,
-    Interval,
+    Figures,
+    Group,
+    History,
+    Question,
+    Report,
     Rows,
     Sort,
     add_up,
@@ -33,65 +36,6 @@ MAX_POINTS: Final = 2000
 PAGE: Final = 5000
 MAX_EVENTS: Final = 200_000
 """So many usage events are read for the costs of one question; more is a question for a shorter period."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of a scope and all below it, for since <= time < until.
-
-    Args:
-        by: tenant, key, route, model, endpoint, minute, hour or day; or user or `metadata:<name>`, which are answered
-            from metering: slower, without errors and durations.
-        interval: also how each group went over time.
-        filters: key (uid), route, model or endpoint (`path/name`) → the one that counts.
-        limit: the groups that are told, the first ones in the order of `sort`, largest first; times in their own.
-    """
-
-    path: str
-    since: datetime
-    until: datetime
-    by: str = "model"
-    interval: Interval | None = None
-    filters: Mapping[str, str] = field(default_factory=dict)
-    sort: Sort = "requests"
-    limit: int = 100
-
-    @property
-    def from_usage(self) -> bool:
-        """Whether metering has to answer."""
-        return self.by == "user" or self.by.startswith(metering.METADATA)
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Sums. None: unknown, or not for this caller.
-
-    `numbers` are those of `model.NUMBERS`; the durations are p50, p90 and p99 in milliseconds.
-    """
-
-    numbers: Mapping[str, int | None]
-    latency_ms: tuple[float, ...] | None = None
-    first_token_ms: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """One group's sums, and over time where that was asked for."""
-
-    name: str
-    figures: Figures
-    series: Sequence[tuple[datetime, Figures]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The answer. `since` is the beginning of the first minute or hour that is in it."""
-
-    since: datetime
-    until: datetime
-    source: Literal["analytics", "usage"]
-    total: Figures
-    groups: Sequence[Group]
 
 
 async def add_usage(ctx: Context, batch: Sequence[Answered]) -> None:
@@ -240,6 +184,26 @@ async def rebuild_hours(ctx: Context, path: str, since: datetime, until: datetim
     if rows:
         await store.set_rows(ctx, "hourly", rows)
     return count
+
+
+async def next_history(ctx: Context) -> History | None:
+    """The next scope whose usage was charged before analytics counted any; None when that is all, or not time yet."""
+    now = ctx.now()
+    state = await store.open_history(ctx, now)
+    if state is None:
+        return None
+    before, reached = state
+    span = await metering.next_span(ctx, reached)
+    if span is None:
+        await store.keep_history(ctx, None)
+        return None
+    path, first, last = span
+    return History(path, begin_of(max(first, now - HOURS_KEPT), "day"), min(last + timedelta(hours=1), before))
+
+
+async def end_history(ctx: Context, history: History) -> None:
+    """The scope's history is counted."""
+    await store.keep_history(ctx, history.path)
 
 
 async def recount_events(ctx: Context, event_ids: Sequence[str]) -> None:

@@ -172,3 +172,18 @@ async def remove_old(ctx: Context, table: Table, before: datetime, limit: int) -
         limit,
     )
     return int(done.rpartition(" ")[2])
+
+
+async def open_history(ctx: Context, now: datetime) -> tuple[datetime, str | None] | None:
+    """(end of what was charged before anything was counted, last scope that is done); None: all, or not time yet."""
+    row = await ctx.db.fetchrow(
+        "select before, reached from tokenfactory_analytics.history where not done and before <= $1", now
+    )
+    return (row["before"], row["reached"]) if row else None
+
+
+async def keep_history(ctx: Context, reached: str | None) -> None:
+    """Remember that the history of all scopes up to `reached` is counted; None: of all."""
+    await ctx.db.execute(
+        "update tokenfactory_analytics.history set reached = coalesce($1::text, reached), done = $1 is null", reached
+    )

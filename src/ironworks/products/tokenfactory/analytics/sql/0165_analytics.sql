@@ -42,6 +42,18 @@ create table tokenfactory_analytics.minutely (
 create index on tokenfactory_analytics.minutely (path, bucket);
 create index on tokenfactory_analytics.minutely (bucket);
 
+-- What was charged before this table was there is counted once, scope by scope, by the worker. `before`: gateways of the
+-- release before may go on for a while after the migration. `reached`: the last scope that is done.
+create table tokenfactory_analytics.history (
+  one boolean primary key default true check (one),
+  before timestamptz not null default now() + interval '1 hour',
+  reached text collate "C",
+  done boolean not null default false
+);
+insert into tokenfactory_analytics.history default values;
+
+alter table tokenfactory_analytics.history enable row level security;
+alter table tokenfactory_analytics.history force row level security;
 alter table tokenfactory_analytics.hourly enable row level security;
 alter table tokenfactory_analytics.hourly force row level security;
 alter table tokenfactory_analytics.minutely enable row level security;
@@ -52,3 +64,4 @@ grant select, insert, update on tokenfactory_analytics.hourly, tokenfactory_anal
 grant select, insert, update, delete on tokenfactory_analytics.hourly, tokenfactory_analytics.minutely
   to ironworks_worker;
 grant select on tokenfactory_analytics.hourly, tokenfactory_analytics.minutely to ironworks_api;
+grant select, update (reached, done) on tokenfactory_analytics.history to ironworks_worker;

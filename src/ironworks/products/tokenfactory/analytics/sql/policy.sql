@@ -1,3 +1,6 @@
+drop policy if exists worker on tokenfactory_analytics.history;
+create policy worker on tokenfactory_analytics.history to ironworks_worker using (true) with check (true);
+
 drop policy if exists gateway on tokenfactory_analytics.hourly;
 create policy gateway on tokenfactory_analytics.hourly to ironworks_gateway using (true) with check (true);
 drop policy if exists worker on tokenfactory_analytics.hourly;

@@ -1,0 +1,139 @@
+"""`ironworks usage` and `top` as people and scripts see them, against a served API with charged requests behind it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from click.testing import CliRunner
+
+from ironworks.app.charging import Charging
+from ironworks.app.wiring import open_process
+from ironworks.cli.main import main
+from ironworks.cli.usage import bars_of, duration, money, sparkline
+from ironworks.products.tokenfactory.gateway import UsageRecord
+from ironworks.sdk import Client
+from ironworks.sdk.config import Profile
+from tests.support.api import ServedApi, bootstrapped_database, served_api
+from tests.support.postgres import Server, run_apart
+
+Run: TypeAlias = Callable[..., str]
+TENANT = "acme.shop.eu"
+ENDPOINT = "00000000-0000-4000-8000-000000000002"
+
+
+def record(number: int, key: str, **changes: Any) -> UsageRecord:
+    """A request that ended `number` minutes ago, of a model and a user of its own every three minutes."""
+    ended = time.time() - 60 * number
+    fields: dict[str, Any] = {
+        "request_id": f"req_{number}", "client_request_id": None, "key_uid": key, "key_scope": TENANT,
+        "route_uid": ENDPOINT, "endpoint_uid": ENDPOINT, "endpoint_scope": TENANT, "endpoint_name": "chat",
+        "model": f"model-{number // 3}", "route": "chat", "operation": "/v1/chat/completions", "stream": True,
+        "user": f"user-{number // 3}", "metadata": {"team": "red"}, "holds": (), "priced_at": ended,
+        "started_at": ended - 2, "finished_at": ended, "status": 200, "input_tokens": 1000, "cached_tokens": 0,
+        "output_tokens": 10, "counted": False, "first_byte_ms": 300,
+    }  # fmt: skip
+    return UsageRecord(**fields | changes)
+
+
+@pytest.fixture(scope="module")
+def api(postgres: Server, run_folder: Path) -> Iterator[ServedApi]:
+    place = bootstrapped_database(postgres, run_folder)
+
+    async def charge(key: str) -> None:
+        async with open_process(place.settings, "gateway", connections=1) as process:
+            records = [record(n, key) for n in range(6)] + [record(7, key, status=503, output_tokens=0)]
+            await Charging(process.database)(records)
+
+    with served_api(place) as served:
+        with Client(Profile(served.url, place.operator_token)) as client:
+            client.apply({"kind": "Account", "metadata": {"name": "acme", "scope": "-"}})
+            client.apply({"kind": "Platform", "metadata": {"name": "shop", "scope": "acme"}})
+            client.apply({"kind": "Tenant", "metadata": {"name": "eu", "scope": "acme.shop"}})
+            made = client.apply({"kind": "ApiKey", "metadata": {"name": "app", "scope": TENANT}, "spec": {}})
+        run_apart(lambda: charge(made["resource"]["metadata"]["uid"]))
+        yield served
+    postgres.drop_database(place)
+
+
+@pytest.fixture
+def run(api: ServedApi) -> Run:
+    """The command as the operator; its output, after checking its exit code."""
+
+    def invoke(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(main, ["--url", api.url, "--token", api.place.operator_token, *words])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return invoke
+
+
+def test_models_in_the_order_of_what_they_did(run: Run) -> None:
+    heads, *rows = run("usage", "-s", "acme", "--since", "7d").splitlines()
+    assert heads == "MODEL    REQUESTS  ERRORS  INPUT  OUTPUT  COST USD  P50   P99   TTFT P50  TTFT P99"
+    assert [row.split()[:6] for row in rows] == [
+        ["model-0", "3", "0", "3000", "30", "0.000312"],
+        ["model-1", "3", "0", "3000", "30", "0.000312"],
+        ["model-2", "1", "1", "1000", "0", "0.0001"],
+        ["all", "7", "1", "7000", "60", "0.000724"],
+    ]
+    assert rows[2].split()[6:] == ["-", "-", "-", "-"]
+
+
+def test_as_data_for_programs(run: Run) -> None:
+    answer = json.loads(
+        run("usage", "-s", TENANT, "--by", "endpoint", "--interval", "minute", "--since", "1h", "-o", "json")
+    )
+    [item] = answer["items"]
+    assert (item["group"], item["requests"], item["server_errors"]) == (f"{TENANT}/chat", 7, 1)
+    assert 280 < item["first_token_ms"]["p50"] < 320
+    assert sum(point["requests"] for point in item["series"]) == 7
+    assert answer["source"] == "analytics"
+
+
+def test_by_key_user_and_metadata(run: Run) -> None:
+    assert f"{TENANT}/app  7" in run("usage", "-s", "acme", "--by", "key")
+    assert run("usage", "-s", "acme", "--by", "user").splitlines()[1].split()[:5] == ["user-0", "3", "-", "3000", "30"]
+    assert run("usage", "-s", "acme", "--by", "metadata:team").splitlines()[1].split()[:2] == ["red", "7"]
+
+
+def test_over_time(run: Run) -> None:
+    heads, *rows = run("usage", "-s", "acme", "--interval", "minute", "--since", "20m", "--by", "tenant").splitlines()
+    assert heads.endswith("PER MINUTE")
+    assert rows[0].count("█") == 7
+    assert run("usage", "-s", "acme", "--from", "2026-01-01", "--to", "2026-01-02T00:00:00Z").count("\n") == 2
+
+
+def test_what_is_busy_now(run: Run) -> None:
+    first, heads, *rows = run("top", "-s", "acme", "--minutes", "30").splitlines()
+    assert first.startswith("acme  ")
+    assert ", errors 1, " in first
+    assert heads.split()[0] == "MODEL"
+    assert [row.split()[0] for row in rows] == ["model-0", "model-1", "model-2"]
+    assert json.loads(run("top", "-s", "acme", "--once", "-o", "json"))["interval"] == "minute"
+    assert run("top", "-s", "-", "--by", "key", "--once").count(f"{TENANT}/app") == 1
+
+
+def test_what_is_wrong_is_told(run: Run) -> None:
+    assert "no scope 'no.where'" in run("usage", "-s", "no.where", code=3)
+    assert "is no moment" in run("usage", "--since", "yesterday", code=2)
+    assert "is none of tenant" in run("usage", "--by", "colour", code=2)
+    assert "3 hours" in run("usage", "-s", "acme", "--since", "4h", "--interval", "minute", code=2)
+
+
+def test_what_people_look_at() -> None:
+    assert [duration(ms) for ms in (None, 0.4, 12.4, 999.4, 3400, 125_000)] == [
+        "-",
+        "0ms",
+        "12ms",
+        "999ms",
+        "3.4s",
+        "2m05s",
+    ]
+    assert [money(text) for text in (None, "0.000001200", "5.000000000", "0.000000000")] == ["-", "0.0000012", "5", "0"]
+    assert sparkline([0, 1, 50, 100]) == " ▁▅█"
+    assert [len(bar) for bar in bars_of([0, 1, 50, 100])] == [0, 1, 8, 16]
