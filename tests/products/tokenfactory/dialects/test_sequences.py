@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+import anthropic.types
+import openai.types.chat
+import openai.types.responses
+import orjson
 import pytest
+from pydantic import TypeAdapter
 
 from tests.products.tokenfactory.dialects.accumulating import events_of
 from tests.products.tokenfactory.dialects.server import ARGUMENTS, REDACTED, SIGNATURE, TEXT, THOUGHTS
-from tests.products.tokenfactory.dialects.test_streams import PAIRS, call_for, read, stream_of
+from tests.products.tokenfactory.dialects.test_streams import PAIRS, call_for, read, stream_of, whole_of
 
 START, STOP, DELTA = "content_block_start", "content_block_stop", "content_block_delta"
 ADDED, DONE = "response.output_item.added", "response.output_item.done"
 PART, PART_DONE = "response.content_part.added", "response.content_part.done"
 CALL = "response.function_call_arguments"
+
+EVENTS: dict[str, Any] = {
+    "chat": openai.types.chat.ChatCompletionChunk,
+    "messages": anthropic.types.RawMessageStreamEvent,
+    "responses": openai.types.responses.ResponseStreamEvent,
+}
+ANSWERS: dict[str, Any] = {
+    "chat": openai.types.chat.ChatCompletion,
+    "messages": anthropic.types.Message,
+    "responses": openai.types.responses.Response,
+}
+"""The clients' own types; the clients themselves build what they get without a check."""
 
 
 def through(pair: str, said: str) -> list[Any]:
@@ -121,3 +138,14 @@ def test_a_native_message_passes_unchanged_but_for_its_model() -> None:
     out = read(PAIRS["messages over anthropic"].reader(call_for("")), pieces)
     assert out.split(b"\n\n")[1:] == b"".join(pieces).split(b"\n\n")[1:]
     assert events_of(out)[0]["message"]["model"] == "public"
+
+
+@pytest.mark.parametrize("pair", sorted(PAIRS))
+@pytest.mark.parametrize("said", ["plain", "tools", "two-tools", "thinking", "cut"])
+def test_every_event_and_answer_is_of_its_clients_type(pair: str, said: str) -> None:
+    api = pair.split()[0]
+    for event in through(pair, said):
+        if event not in ("[DONE]", {"type": "ping"}):
+            TypeAdapter(EVENTS[api]).validate_python(event)
+    answer = PAIRS[pair].answer(call_for(pair), b"application/json", whole_of(pair, said))
+    TypeAdapter(ANSWERS[api]).validate_python(orjson.loads(answer.body))
