@@ -199,14 +199,14 @@ def test_what_is_in_flight_is_never_given_away(folder: Path, clock: Clock) -> No
     table = Table(folder, clock)
     for number in range(1, WAYS + 1):
         at = placed(table, FLIGHTS, number, 1, clock.now)
-        table.words[at + tables.RATE + table.slot] = 1
+        table.words[tables.counts_of(at)] = 1
     assert placed(table, FLIGHTS, 100, 1, clock.now) == -1
     assert table.unplaced == 1
 
 
 def test_a_count_without_room_lets_requests_pass(folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = desk_with(folder, clock, limit(concurrency=1), limit(requests_per_minute=3))
-    monkeypatch.setattr(desk.table, "_is_idle", lambda area, at, now: area.size == tables.RATE)
+    monkeypatch.setattr(desk.table, "_is_idle", lambda area, at, now: area is not FLIGHTS)
     of = plan(desk)
     assert [bool(desk.admit(of, "chat", 1)) for _ in range(3)] == [True] * 3
     with pytest.raises(Exceeded, match="per minute"):
@@ -217,7 +217,7 @@ def test_a_count_without_room_lets_requests_pass(folder: Path, clock: Clock, mon
 def test_made_up_end_users_refuse_nobody_and_harm_no_other_tenant(
     folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desks, "USERS", Area(USERS.first, 2, USERS.size))
+    monkeypatch.setattr(desks, "USERS", Area(USERS.first, 2))
     view = limit("acme", requests_per_minute=2, per=("end_user",))
     desk = desk_with(folder, clock, view)
     victim, flooder = plan(desk, key_scope="acme.shop.us"), plan(desk)

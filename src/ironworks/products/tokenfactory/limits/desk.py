@@ -31,16 +31,16 @@ from ironworks.products.tokenfactory.limits.plans import (
 )
 from ironworks.products.tokenfactory.limits.refusals import exceeded, not_permitted, uncountable
 from ironworks.products.tokenfactory.limits.table import (
+    COLUMN,
     FLIGHTS,
-    LIVE,
     LOW,
-    RATE,
     RATES,
     TIME,
     USERS,
     Area,
     Stuck,
     Table,
+    counts_of,
 )  # fmt: skip
 
 POSTED_AFTER: Final = 0.05
@@ -49,7 +49,6 @@ PEOPLE: Final = 4096
 """End users whose counts a plan remembers the places of."""
 _TAKE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
 _GIVE: Final = fcntl.LOCK_UN
-_COUNTS: Final = RATE
 
 Later = Callable[[float, Callable[[], None]], Any]
 """(seconds, what to call then): an event loop's `call_later`."""
@@ -77,7 +76,7 @@ class Desk:
         self._clock = clock
         self._words = self.table.words
         self._fd = self.table.fd
-        self._mine = _COUNTS + self.table.slot
+        self._mine = self.table.slot * COLUMN
         self._dirty: list[Grant] = []
         self.hosts = 1
         self._book = Book()
@@ -185,21 +184,18 @@ class Desk:
             at = gate.at
             if words[at] != gate.high or words[at + LOW] != gate.low:
                 return self._pass(plan, self._placed(gates, now), input_tokens)
-            if sum(words[at + _COUNTS : at + _COUNTS + words[LIVE]]) >= gate.limit and not self._room_after_all(gate):
+            if self.table.in_flight(at) >= gate.limit and not self._room_after_all(gate):
                 raise self._refuse(plan, gates, now)
         for gate in flights:
-            words[gate.at + self._mine] += 1
+            words[counts_of(gate.at) + self._mine] += 1
         for gate, after in zip(rates, times, strict=True):
             words[gate.at + TIME] = after
         return Grant(self, plan, gates, times, now, input_tokens)
 
-    def _in_flight(self, gate: Gate) -> int:
-        return sum(self._words[gate.at + _COUNTS : gate.at + _COUNTS + self._words[LIVE]])
-
     def _room_after_all(self, gate: Gate) -> bool:
         """Whether the requests of processes that are gone were all that was in the way."""
         self.table.reap()
-        return self._in_flight(gate) < gate.limit
+        return self.table.in_flight(gate.at) < gate.limit
 
     def _placed(self, gates: Gates, now: int) -> Gates:
         """The gates with their cells in the table; one for which there is no room lets everything pass."""
@@ -237,7 +233,7 @@ class Desk:
         if late:  # one that the request alone is too large for is the one to tell of
             wait, gate = max(late, key=lambda each: (each[1].step > each[1].span, each[0]))
         else:
-            wait, gate = 0, next(each for each in gates.flights if self._in_flight(each) >= each.limit)
+            wait, gate = 0, next(each for each in gates.flights if self.table.in_flight(each.at) >= each.limit)
         return self._count(exceeded(gate, wait, limit_lines(plan, gates, times, now)))
 
     def _count(self, refusal: Exceeded) -> Exceeded:
@@ -301,7 +297,7 @@ class Desk:
 
     def leave(self, gate: Gate) -> None:
         """A request is over: our own count alone changes, which needs no lock."""
-        self._words[gate.at + self._mine] -= 1
+        self._words[counts_of(gate.at) + self._mine] -= 1
 
     def close(self) -> None:
         """Count what is left, and let go of the table."""

@@ -7,8 +7,9 @@ debit for a request that was never served, which drains away like any other.
 - A rate's cell is `high | low | time | owner`: its key (128 bits of a keyed hash), and the theoretical arrival time of
   the generic cell rate algorithm (ITU-T I.371), in nanoseconds of the clock that counts from the host's start. One
   whose time has passed is as good as none, so it may be given to another key without anybody noticing.
-- A concurrency's cell is `high | low | - | owner` and one count per process. Each process writes its own count alone,
-  and only the counts of processes that live are worth anything: which, their locks tell.
+- A concurrency's cell is `high | low | - | owner`, and for each process there is a column of counts, one for each such
+  cell. Each process writes its own column alone, and only those of processes that live are worth anything: which, their
+  locks tell.
 
 A key's cell is one of 16 in its window. Where all 16 are in use, the owner with most of them loses the one that is
 nearest to idle: who floods the table with made-up end users forgives his own. Two keys never share a cell.
@@ -29,17 +30,16 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-RATE: Final = 4
-"""Words of a rate's cell, and of a concurrency's before its counts."""
+CELL: Final = 4
+"""Words of a cell."""
 HIGH, LOW, TIME, OWNER = range(4)
 SLOTS: Final = 256
 """Gateway processes of one host."""
-FLIGHT: Final = RATE + SLOTS
 WAYS: Final = 16
 HEADER: Final = 512
 LIVE: Final = 4
 """The header's word for one more than the highest slot in use."""
-_MAGIC, _BOOT, _HOST = 0, 1, 2
+_HOST: Final = 2
 _MARK: Final = 0x49574C31
 FILE: Final = "limits-1.cells"
 """Another arrangement gets another name: two versions of the program may run side by side for a while."""
@@ -56,27 +56,33 @@ class Stuck(Exception):
 
 
 class Area:
-    """A part of the file: `sets` windows of cells, `size` words each, from word `first` on."""
+    """A part of the file: `sets` windows of cells, from word `first` on."""
 
-    __slots__ = ("end", "first", "sets", "size")
+    __slots__ = ("end", "first", "sets")
 
-    def __init__(self, first: int, sets: int, size: int) -> None:
+    def __init__(self, first: int, sets: int) -> None:
         self.first = first
         self.sets = sets
-        self.size = size
-        self.end = first + sets * WAYS * size
+        self.end = first + sets * WAYS * CELL
 
     def window(self, low: int) -> range:
         """Where the cell of a key may be."""
-        first = self.first + low % self.sets * WAYS * self.size
-        return range(first, first + WAYS * self.size, self.size)
+        first = self.first + low % self.sets * WAYS * CELL
+        return range(first, first + WAYS * CELL, CELL)
 
 
-RATES: Final = Area(HEADER, 4_096, RATE)
-USERS: Final = Area(RATES.end, 16_384, RATE)
+RATES: Final = Area(HEADER, 4_096)
+USERS: Final = Area(RATES.end, 16_384)
 """End users have an area of their own: their names are whatever callers write."""
-FLIGHTS: Final = Area(USERS.end, 512, FLIGHT)
-SIZE: Final = FLIGHTS.end * 8
+FLIGHTS: Final = Area(USERS.end, 512)
+COLUMN: Final = FLIGHTS.sets * WAYS
+"""Words from one process's count of a concurrency to the next process's."""
+SIZE: Final = (FLIGHTS.end + SLOTS * COLUMN) * 8
+
+
+def counts_of(at: int) -> int:
+    """Where the first process's count is, of the concurrency whose cell is at `at`."""
+    return FLIGHTS.end + (at - FLIGHTS.first) // CELL
 
 
 class Table:
@@ -101,9 +107,6 @@ class Table:
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX)
             try:
-                os.posix_fallocate(self.fd, 0, SIZE)
-                self._map = mmap.mmap(self.fd, SIZE)
-                self.words = memoryview(self._map).cast("q")
                 self._begin()
                 self.slot = self._take_slot()
             finally:
@@ -115,15 +118,20 @@ class Table:
         self.host = UUID(bytes=self._salt)
 
     def _begin(self) -> None:
-        """Void what is from before the host's last start, or was cut off in the making. A table in use is neither."""
-        words, boot = self.words, _boot_mark()
-        if words[_MAGIC] == _MARK and words[_BOOT] == boot:
-            return
-        words[_MAGIC] = 0
-        self._map[:] = bytes(SIZE)
-        words[_HOST], words[_HOST + 1] = struct.unpack("<qq", secrets.token_bytes(16))
-        words[_BOOT] = boot
-        words[_MAGIC] = _MARK
+        """Map the file, after voiding one from before the host's last start, or that was cut off in the making.
+
+        A file in use is neither, so nobody loses what he has mapped.
+        """
+        head = struct.pack("<qq", _MARK, _boot_mark())
+        fresh = os.pread(self.fd, len(head), 0) != head
+        if fresh:
+            os.ftruncate(self.fd, 0)
+        os.posix_fallocate(self.fd, 0, SIZE)
+        self._map = mmap.mmap(self.fd, SIZE)
+        self.words = memoryview(self._map).cast("q")
+        if fresh:
+            self._map[_HOST * 8 : _HOST * 8 + 16] = secrets.token_bytes(16)
+            self._map[: len(head)] = head
 
     # processes
 
@@ -145,10 +153,8 @@ class Table:
         return True
 
     def _clear(self, slot: int) -> None:
-        words = self.words
-        for at in range(FLIGHTS.first + RATE + slot, FLIGHTS.end, FLIGHT):
-            if words[at]:
-                words[at] = 0
+        first = FLIGHTS.end + slot * COLUMN
+        self._map[first * 8 : (first + COLUMN) * 8] = bytes(COLUMN * 8)
 
     def reap(self) -> None:
         """Take back the counts of processes that are gone. Only under the lock."""
@@ -225,13 +231,16 @@ class Table:
         return idle
 
     def _is_idle(self, area: Area, at: int, now: int) -> bool:
-        if area.size == RATE:
-            return self.words[at + TIME] <= now
-        return not any(self.words[at + RATE : at + RATE + self.words[LIVE]])
+        return self.words[at + TIME] <= now if area is not FLIGHTS else not self.in_flight(at)
+
+    def in_flight(self, at: int) -> int:
+        """Requests in flight of all processes, by the concurrency's cell at `at`."""
+        first = counts_of(at)
+        return sum(self.words[first : first + self.words[LIVE] * COLUMN : COLUMN])
 
     def _give_up(self, area: Area, low: int, keep: Collection[int]) -> int:
         """The cell that its owner must do without. A count of requests in flight is never given up."""
-        if area.size != RATE:
+        if area is FLIGHTS:
             return -1
         words = self.words
         there = [at for at in area.window(low) if at not in keep]
