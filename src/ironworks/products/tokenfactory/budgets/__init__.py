@@ -32,6 +32,7 @@ from ironworks.products.tokenfactory.budgets.service import (
     close_leases,
     list_views,
     recalled_leases,
+    release_lost,
     settle_usage,
 )
 from ironworks.products.tokenfactory.budgets.slices import Plan, Reservation
@@ -56,6 +57,7 @@ __all__ = [
     "list_views",
     "period_of",
     "recalled_leases",
+    "release_lost",
     "settle_usage",
     "show_amount",
 ]
