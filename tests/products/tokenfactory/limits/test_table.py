@@ -20,7 +20,7 @@ from ironworks.products.tokenfactory.limits.table import FLIGHTS, RATES, SIZE, U
 from tests.products.tokenfactory.limits.views import SECOND, Clock, admitted, desk_with, limit, plan
 
 PROCESS = """
-import sys, time
+import os, sys
 from pathlib import Path
 from tests.products.tokenfactory.limits.views import Clock, admitted, desk_with, limit, plan
 folder, what = Path(sys.argv[1]), sys.argv[2]
@@ -30,6 +30,12 @@ print("ready", flush=True)
 sys.stdin.readline()
 if what == "hammer":
     print(admitted(desk, of, int(sys.argv[3])), flush=True)
+elif what == "report":
+    desk.replace([limit(name="many", requests_per_second=1_000_000)])
+    log = os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    while True:
+        desk.admit(of, "chat", 1)
+        os.write(log, b"1")
 elif what == "hold":
     desk.admit(of, "chat", 1)
     print("held", flush=True)
@@ -85,6 +91,23 @@ def test_several_processes_together_pass_exactly_the_limit(folder: Path) -> None
             begin(child)
         counts = [int(line(child)) for child in (one, two, three)]
     assert sum(counts) == 500, counts
+
+
+def test_processes_that_are_killed_at_any_moment_corrupt_nothing(folder: Path, tmp_path: Path) -> None:
+    """Each is killed in the middle of counting; one request may have been debited that it had not written down."""
+    kills, log = 6, tmp_path / "log"
+    for number in range(kills):
+        with process(folder, "report", str(log)) as child:
+            begin(child)
+            while not log.exists() or log.stat().st_size < 1_000 * (number + 1):
+                time.sleep(0.001)
+            child.kill()
+    desk = desk_with(folder, Clock(), limit(name="many", requests_per_second=1_000_000))
+    lines = desk.admit(plan(desk), "chat", 1).headers()
+    debited = 1_000_000 - int(lines.partition(b"x-ratelimit-remaining-requests: ")[2].partition(b"\r\n")[0]) - 1
+    written = log.stat().st_size
+    assert written <= debited <= written + kills
+    assert desk.table.evicted == desk.stuck == 0
 
 
 def test_a_process_that_is_killed_gives_back_what_it_had_in_flight(folder: Path) -> None:

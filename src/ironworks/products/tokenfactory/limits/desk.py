@@ -45,8 +45,8 @@ from ironworks.products.tokenfactory.limits.table import (
 
 POSTED_AFTER: Final = 0.05
 """Seconds for which a stream's tokens may wait to be counted."""
-PEOPLE: Final = 4096
-"""End users whose counts a plan remembers the places of."""
+PEOPLE: Final = 65_536
+"""End users whose counts a process remembers the places of; their names are whatever callers write."""
 _TAKE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
 _GIVE: Final = fcntl.LOCK_UN
 
@@ -81,6 +81,7 @@ class Desk:
         self.hosts = 1
         self._book = Book()
         self._generation = 0
+        self._people: dict[tuple[Plan, str | None], Gates] = {}
 
     @property
     def host(self) -> UUID:
@@ -92,13 +93,17 @@ class Desk:
     def replace(self, views: Sequence[LimitView]) -> None:
         """These are the limits from now on. A count goes on where its limit is still there."""
         self._book = Book(views)
-        self._generation += 1
+        self._begin_anew()
 
     def share(self, hosts: int) -> None:
         """So many hosts enforce the limits together, each an equal part."""
         if hosts != self.hosts and hosts > 0:
             self.hosts = hosts
-            self._generation += 1
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._generation += 1
+        self._people = {}
 
     def plan(self, key_uid: UUID, key_scope: str, route_uid: UUID, route_scope: str, route_name: str) -> Plan | None:
         """What calls with this key of this route must pass; None where no limit applies. Keep it until `replace`."""
@@ -119,7 +124,6 @@ class Desk:
         plan.denied = not all(view.permits(caller) for view in views)
         plan.personal = tuple(each for each in ruled if "end_user" in each[0].per)
         plan.gates = sort_gates([self._gate(plan, *each, None) for each in ruled if "end_user" not in each[0].per])
-        plan.people = {}
         plan.forms = {}
         plan.policy = policy_line(rule for _, rule in ruled)
         plan.generation = self._generation
@@ -132,12 +136,12 @@ class Desk:
         return Gate(key, owner, rule, view.subject(caller), "end_user" in view.per)
 
     def _gates_of(self, plan: Plan, end_user: str | None) -> Gates:
-        found = plan.people.get(end_user)
+        found = self._people.get((plan, end_user))
         if found is None:
-            if len(plan.people) >= PEOPLE:
-                plan.people.clear()
+            if len(self._people) >= PEOPLE:
+                self._people.clear()
             own = [self._gate(plan, view, rule, end_user) for view, rule in plan.personal]
-            found = plan.people[end_user] = sort_gates([*plan.gates.rates, *plan.gates.flights, *own])
+            found = self._people[plan, end_user] = sort_gates([*plan.gates.rates, *plan.gates.flights, *own])
         return found
 
     # requests

@@ -99,14 +99,14 @@ def sort_gates(gates: Sequence[Gate]) -> Gates:
     return Gates((*requests, *tokens), tokens, tuple(gate for gate in gates if not gate.window))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Plan:
     """The limits between a key and a route. Opaque to callers; made anew by itself when limits change.
 
     Attributes:
         denied: the model is not among those that may be called.
         gates: those that every request meets, whoever the end user is.
-        personal: what depends on the end user. people: all gates by end user, where there is such.
+        personal: what depends on the end user.
         policy: the header `RateLimit-Policy`. forms: the headers with blanks, by their gates.
     """
 
@@ -115,7 +115,6 @@ class Plan:
     denied: bool = False
     gates: Gates = field(default_factory=Gates)
     personal: tuple[tuple[LimitView, Rule], ...] = ()
-    people: dict[str | None, Gates] = field(default_factory=dict)
     policy: bytes = b""
     forms: dict[tuple[Gate | None, Gate | None], bytes] = field(default_factory=dict)
 

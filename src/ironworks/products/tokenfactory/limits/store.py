@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -10,6 +11,8 @@ from ironworks.products.tokenfactory.limits.model import LIMIT, LimitSpec, Limit
 from ironworks.shared.context import Context
 from ironworks.shared.path import parse_path
 
+STRIDE: Final = 100
+"""Rows read before the event loop gets its turn."""
 SILENT: Final = timedelta(seconds=15)
 """A host that was not seen for so long runs no gateway."""
 
@@ -20,7 +23,12 @@ async def live_limits(ctx: Context) -> list[LimitView]:
         f"select uid, path, ref_key, spec::text as spec from {LIMIT.table}"
         " where deletion_timestamp is null order by path, name"
     )
-    return [_view(row["uid"], row["path"], row["ref_key"], row["spec"]) for row in rows]
+    found = []
+    for number, row in enumerate(rows, 1):
+        found.append(_view(row["uid"], row["path"], row["ref_key"], row["spec"]))
+        if number % STRIDE == 0:
+            await asyncio.sleep(0)  # requests go on meanwhile
+    return found
 
 
 def _view(uid: UUID, home: str, key: UUID | None, text: str) -> LimitView:
