@@ -74,16 +74,19 @@ async def test_who_asks_to_be_left_alone_is(
     monkeypatch.setitem(BEHAVIOURS, "rests", unavailable)
     tired, well = at(upstream, "rests"), at(second)
     routes = [route(tired, well, strategy="ordered_fallback"), route(tired, name="alone")]
-    async with run_world(tmp_path, [], routes=routes) as world:
+    async with run_world(tmp_path, [target("rests", upstream.address)], routes=routes) as world:
         assert (await ask(world)).status_code == 200
         assert (await ask(world)).status_code == 200
         assert len(upstream.received) == 1, "left alone for as long as it asked"
         async with world.http() as http:
             answer = await http.post("/v1/chat/completions", json=chat("alone"))
-        assert answer.status_code == 429
-        assert answer.json()["error"]["code"] == "model_overloaded"
-        assert 25 <= int(answer.headers["retry-after"]) <= 30
-        assert len(upstream.received) == 1
+            assert answer.status_code == 429
+            assert answer.json()["error"]["code"] == "model_overloaded"
+            assert 25 <= int(answer.headers["retry-after"]) <= 30
+            assert len(upstream.received) == 1
+            first = await http.post("/v1/chat/completions", json=chat("rests"))
+            assert first.status_code == 503
+            assert 25 <= int(first.headers["retry-after"]) <= 30, "as the upstream said"
 
 
 async def test_nobody_is_asked_twice_who_may_charge_for_it(

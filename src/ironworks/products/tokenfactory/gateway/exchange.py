@@ -320,7 +320,9 @@ class Exchange:
             return
         try:
             pick = self._choose()
-        except Refusal:
+        except Refusal as refusal:
+            if refusal.status not in (429, 503):  # what woke cannot do it: waiting on would not help
+                self._fail(refusal)
             return
         self._core.waits.forget(self)
         self.deadline = NEVER
@@ -569,7 +571,7 @@ class Exchange:
                 self._tried = (*self._tried, self.pick.state)
                 self._leave_replica()
             if self._status not in _ELSEWHERE or not self._try_elsewhere():
-                self._fail(refusal_of(self._status, parse_answer(body)))
+                self._fail(self._told_later(refusal_of(self._status, parse_answer(body))))
             return
         try:
             answer = self._adapter.answer(self.call, self._content_type, body)
@@ -611,6 +613,13 @@ class Exchange:
         if self._cache_key is not None and self.pick is not None:
             kept = Kept(self.pick, content_type, body, last)
             self._core.cache.keep(self.hold.route, self._cache_key, kept, self._core.now())
+
+    def _told_later(self, refusal: Refusal) -> Refusal:
+        """With the upstream's own word for when to come again, where it gave one."""
+        rest = self._core.balancer.resting(self.hold.route, self._core.now())
+        if rest and refusal.retry_after is not None:
+            refusal.retry_after = math.ceil(rest)
+        return refusal
 
     def _respond_otherwise(self, otherwise: Callable[[Call], Answer]) -> None:
         try:
