@@ -146,7 +146,7 @@ class Desk:
             if account.gone:
                 continue
             held = self._slice_of(account, now)
-            part = self._part(held, waiter, now)
+            part = held.part_for(waiter, now)
             if part:
                 slices.append(held)
                 amount = min(amount, part)
@@ -155,7 +155,7 @@ class Desk:
                     return unavailable(account.view, waiter.plan.key_scope)
                 passed += 1
             elif held.spent_out_until > now and held.left < waiter.least:
-                return exhausted(account.view, waiter.plan.key_scope, self._ends_in(account), held=False)
+                return exhausted(account.view, waiter.plan.key_scope, account.ends_in(self._wall()), held=False)
             else:
                 self._stand_in_line(waiter, held)
                 return None
@@ -169,15 +169,6 @@ class Desk:
             if held.free < held.low and not held.busy:
                 self._talks.ask(held)
         return Reservation(self._attend, tuple(slices), amount)
-
-    def _part(self, held: Slice, waiter: Waiter, now: float) -> int:
-        """How much the slice gives towards `waiter`; 0 where it cannot, or others stand before it."""
-        if held.good_until <= now or (held.waiters and held.waiters[0] is not waiter):
-            return 0
-        if held.free >= waiter.wanted:
-            return waiter.wanted
-        enough = held.left < waiter.wanted or waiter.last
-        return held.free if enough and held.free >= max(waiter.least, 1) else 0
 
     def _stand_in_line(self, waiter: Waiter, held: Slice) -> None:
         if waiter.slice is not held:
@@ -253,9 +244,6 @@ class Desk:
         found = self._try(waiter)
         if found is not None:
             self._answer(waiter, found)
-
-    def _ends_in(self, account: Account) -> float | None:
-        return None if account.ends == EVER else max(0.0, account.ends - self._wall())
 
     def _retire(self, account: Account) -> None:
         """The budget is gone, or counts by another period: nothing waits for it any more."""
@@ -375,7 +363,7 @@ class Desk:
             return
         found = self._try(waiter)
         if found is None:
-            found = exhausted(held.account.view, waiter.plan.key_scope, self._ends_in(held.account), held=True)
+            found = exhausted(held.account.view, waiter.plan.key_scope, held.account.ends_in(self._wall()), held=True)
         self._answer(waiter, found)
 
     async def _follow_recalls(self) -> None:
@@ -393,13 +381,7 @@ class Desk:
 
     async def close(self) -> bool:
         """Give everything back; call it when all is settled and charged. False: the lender must learn it otherwise."""
-        await self._talks.settle()
-        for held in list(self._talks.active):
-            if held.lease:
-                held.returning = True
-                self._talks.ask(held)
-        await self._talks.settle()
-        return not self._talks.by_lease
+        return await self._talks.return_all()
 
     # what to show
 

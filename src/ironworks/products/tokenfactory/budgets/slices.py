@@ -102,6 +102,15 @@ class Slice:
         """How much should lie ready: some of the largest requests, or what is held in `horizon` seconds."""
         return max(8 * self.largest, int(self.pace * horizon))
 
+    def part_for(self, waiter: Waiter, now: float) -> int:
+        """How much it gives towards `waiter`; 0 where it cannot, or others stand before it."""
+        if self.good_until <= now or (self.waiters and self.waiters[0] is not waiter):
+            return 0
+        if self.free >= waiter.wanted:
+            return waiter.wanted
+        enough = self.left < waiter.wanted or waiter.last
+        return self.free if enough and self.free >= max(waiter.least, 1) else 0
+
     def give_back(self) -> None:
         """Let go of what is idle, before the lender is told: it must never be counted twice."""
         self.free = min(self.free, 0)
@@ -121,6 +130,10 @@ class Account:
         self.ends = NEVER
         self.slice: Slice | None = None
         self.gone = False
+
+    def ends_in(self, moment: float) -> float | None:
+        """Seconds from `moment`, by the wall clock, to the period's end; None where it has none."""
+        return None if self.ends == EVER else max(0.0, self.ends - moment)
 
 
 @dataclass(frozen=True, slots=True)

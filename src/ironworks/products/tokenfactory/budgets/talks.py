@@ -96,7 +96,16 @@ class Talks:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def settle(self) -> None:
+    async def return_all(self) -> bool:
+        """Give back every lease that nothing is in flight of; whether none is left."""
+        await self._settle()
+        for held in list(self.by_lease.values()):
+            held.returning = True
+            self.ask(held)
+        await self._settle()
+        return not self.by_lease
+
+    async def _settle(self) -> None:
         """Until no question is under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -20,6 +20,8 @@ UNLIMITED: Final = 2**31
 _CURRENCY: Final = pricing.CURRENCY
 _INPUT: Final = (metering.INPUT_TOKENS, metering.CACHED_INPUT_TOKENS, metering.INPUT_AUDIO_TOKENS)
 _OUTPUT: Final = (metering.OUTPUT_TOKENS, metering.REASONING_TOKENS, metering.OUTPUT_AUDIO_TOKENS)
+_PLAIN: Final = (metering.INPUT_TOKENS, metering.CACHED_INPUT_TOKENS, metering.OUTPUT_TOKENS)
+"""What most requests use; their prices are mostly whole nano-units."""
 _NEVER: Final = float("inf")
 
 
@@ -63,16 +65,23 @@ class Quote:
         complete: every token has a price; without one, use waits unrated and is charged when there is one.
     """
 
-    __slots__ = ("_input", "_output", "_rates", "_spare_in", "_spare_out", "complete")
+    __slots__ = ("_input", "_output", "_plain", "_rates", "_spare_in", "_spare_out", "complete")
 
     def __init__(self, rates: Mapping[str, Rate]) -> None:
         self._rates = rates
         self.complete = all(meter in rates for meter in (*_INPUT, *_OUTPUT))
+        plain = [rates.get(meter) for meter in _PLAIN]
+        whole = [each.number for each in plain if each is not None and each.divisor == 1]
+        self._plain = (whole[0], whole[1], whole[2]) if len(whole) == len(_PLAIN) else None
         self._input, self._spare_in = _dearest([rates[meter] for meter in _INPUT if meter in rates])
         self._output, self._spare_out = _dearest([rates[meter] for meter in _OUTPUT if meter in rates])
 
     def cost(self, usage: Usage) -> int | None:
         """What `usage` costs, each meter's quantity rounded once; None where one that is not zero has no price."""
+        given, cached, made, _, thought, heard, spoken, extra = usage
+        if self._plain is not None and not (thought or heard or spoken or extra) and cached <= given:
+            one, kept, other = self._plain
+            return (given - cached) * one + cached * kept + made * other
         rates = self._rates
         total = 0
         for meter, quantity in quantities_of(usage).items():
