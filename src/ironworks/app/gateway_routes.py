@@ -22,14 +22,15 @@ ACTOR = system_actor("gateway")
 class Routes:
     """`RouteSource` and `ChangedRoutes` over the database.
 
-    Caps of targets are shared among `processes` gateway processes of this host. What was loaded is held, so that a
-    change of one endpoint, the commonest by far, reads one.
+    `skipped`: what the last load could not read. Caps of targets are shared among `processes` gateway processes of this
+    host. What was loaded is held, so that a change of one endpoint, the commonest by far, reads one.
     """
 
     database: Database
     policy: routing.AddressPolicy
     processes: int = 1
     single: frozenset[str] = frozenset({endpoints.ENDPOINT.name})
+    skipped: tuple[str, ...] = field(default=(), init=False)
     _halted: Sequence[str] = field(default=(), init=False)
     _targets: dict[UUID, endpoints.Target] = field(default_factory=dict, init=False)
     _declared: routing.Declared = field(default_factory=lambda: routing.Declared((), ()), init=False)
@@ -43,15 +44,19 @@ class Routes:
         """Everything that may be called: nothing in or through what is suspended, whoever asks."""
         async with self.database.transaction(ACTOR) as ctx:
             halted = await tenancy.list_halted_scopes(ctx)
-            found = await endpoints.list_targets(ctx)
-            declared = await routing.list_declared(ctx)
+            skipped: list[str] = []
+            found = await endpoints.list_targets(ctx, unreadable=skipped)
+            declared = await routing.list_declared(ctx, skipped)
+        self.skipped = tuple(skipped)
         self._halted, self._declared = halted, declared
         self._targets = {target.endpoint: target for target in found}
         return self._build()
 
     async def load_changed(self, uids: Collection[UUID]) -> Sequence[routing.Route]:
         async with self.database.transaction(ACTOR) as ctx:
-            found = await endpoints.list_targets(ctx, uids)
+            skipped: list[str] = []
+            found = await endpoints.list_targets(ctx, uids, skipped)
+        self.skipped = tuple(sorted({*self.skipped, *skipped}))
         kept = {uid: target for uid, target in self._targets.items() if uid not in uids}
         self._targets = {**kept, **{target.endpoint: target for target in found}}
         return self._build()

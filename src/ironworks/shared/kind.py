@@ -14,9 +14,10 @@ Bucket = Resource[BucketSpec, BucketStatus]
 
 from __future__ import annotations
 
+import json
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
@@ -209,6 +210,20 @@ class Kind:
     def parse(self, text: str | bytes) -> Resource[Any, Any]:
         """The typed resource in one of the engine's JSON texts."""
         return Resource[self.spec, self.status].model_validate_json(text)  # type: ignore[name-defined]
+
+    def parse_all(self, texts: Iterable[str], unreadable: list[str]) -> list[Resource[Any, Any]]:
+        """The typed resources of those texts that can be read; `unreadable` gets `Kind path/name` of the others.
+
+        For those who serve many tenants: one row that is not what it should be must not keep out all the others.
+        """
+        found = []
+        for text in texts:
+            try:
+                found.append(self.parse(text))
+            except ValueError:
+                metadata = json.loads(text)["metadata"]
+                unreadable.append(f"{self.name} {metadata['scope']}/{metadata['name']}")
+        return found
 
     @property
     def resource(self) -> str:

@@ -93,13 +93,18 @@ def _unsupported(field: str, task: str, version: engines.EngineVersion) -> dict[
     )
 
 
-async def list_targets(ctx: Context, only: Collection[UUID] | None = None) -> list[Target]:
+async def list_targets(
+    ctx: Context, only: Collection[UUID] | None = None, unreadable: list[str] | None = None
+) -> list[Target]:
     """Where to send requests for every endpoint, or for those among `only`; one that is being deleted is left out.
 
     An endpoint that serves nobody yet is a target without replicas; so is one whose replicas' key does not open, for it
-    must not keep the others from being found. For the gateway's role.
+    must not keep the others from being found. One that cannot be read is left out, its name put to `unreadable`. For
+    the gateway's role.
     """
-    return [_target(endpoint, await _bearer(ctx, endpoint)) for endpoint in await store.live_endpoints(ctx, only)]
+    skipped = unreadable if unreadable is not None else []
+    found = await store.live_endpoints(ctx, only, skipped)
+    return [_target(endpoint, await _bearer(ctx, endpoint)) for endpoint in found]
 
 
 async def _bearer(ctx: Context, endpoint: Endpoint) -> str | None:

@@ -12,14 +12,14 @@ from ironworks.shared.context import Context
 from ironworks.shared.rendering import rendered
 
 
-async def live_endpoints(ctx: Context, only: Collection[UUID] | None) -> list[Endpoint]:
-    """Endpoints that are not being deleted, or those among `only`."""
+async def live_endpoints(ctx: Context, only: Collection[UUID] | None, unreadable: list[str]) -> list[Endpoint]:
+    """Endpoints that are not being deleted, or those among `only`; `unreadable` gets the names of those that fail."""
     rows = await ctx.db.fetch(
         f"select {rendered(ENDPOINT)} from {ENDPOINT.table} t"
         " where t.deletion_timestamp is null and ($1::uuid[] is null or t.uid = any ($1)) order by t.path, t.name",
         None if only is None else list(only),
     )
-    return [ENDPOINT.parse(row[0]) for row in rows]
+    return ENDPOINT.parse_all([row[0] for row in rows], unreadable)
 
 
 async def existing(ctx: Context, uids: list[UUID]) -> set[UUID]:

@@ -29,7 +29,7 @@ EARLY_CHECK = 64 * 1024
 LINGER = 2.0
 """How long what still comes is read and dropped after a refusal, so that the refusal is not lost to a reset."""
 ON_ITS_WAY = 1.0
-"""How soon after connecting a first request is sure to come, on a machine that is busy."""
+"""How soon after connecting, or after an answer, a request is sure to come if one does, on a machine that is busy."""
 WRITE_HIGH = 256 * 1024
 LESSONS = 32
 """How many heads of one connection are remembered, each in the place of the last: some callers' are never the same."""
@@ -287,7 +287,9 @@ class ClientConnection(asyncio.Protocol):
         if not keep_alive or self._core.draining:
             self._finish()
             return
-        self.deadline = self._core.now() + self._core.settings.idle_timeout
+        now = self._core.now()
+        self.deadline = now + self._core.settings.idle_timeout
+        self._expected_until = now + ON_ITS_WAY
         if self._waiting or self._paused_reading:
             self._pump()
 
@@ -349,7 +351,7 @@ class ClientConnection(asyncio.Protocol):
     def close_if_idle(self) -> None:
         """The process is stopping: connections without a request end now, others after their answer.
 
-        Who has just connected has a request on its way; he is not to lose it.
+        Who has just connected, or just had an answer, has a request on its way; he is not to lose it.
         """
         if not self._busy and self._incoming is None and self._core.now() >= self._expected_until:
             self._transport.close()

@@ -113,18 +113,19 @@ async def _require(ctx: Context, permission: str, place: str, field: str) -> Non
 # --- what the gateway is told ------------------------------------------------------------------------------------
 
 
-async def list_declared(ctx: Context) -> Declared:
+async def list_declared(ctx: Context, unreadable: list[str] | None = None) -> Declared:
     """Every route and external endpoint, with credentials. For the gateway's role.
 
-    An external endpoint whose credentials do not open is left out: it must not keep the others from being found.
+    An external endpoint whose credentials do not open is left out: it must not keep the others from being found. So is
+    what cannot be read; its name is put to `unreadable`.
     """
     externals = []
-    for external in await store.fetch_live(ctx, EXTERNAL_ENDPOINT):
+    for external in await store.fetch_live(ctx, EXTERNAL_ENDPOINT, unreadable=unreadable):
         try:
             externals.append((external, await ctx.services.vault.get(ctx, external.uid)))
         except IronworksError as problem:
             log.error("credentials do not open", external_endpoint=external.full_name, problem=str(problem))
-    return Declared(await store.fetch_live(ctx, ROUTE), externals)
+    return Declared(await store.fetch_live(ctx, ROUTE, unreadable=unreadable), externals)
 
 
 # --- checks ------------------------------------------------------------------------------------------------------

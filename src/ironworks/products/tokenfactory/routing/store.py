@@ -10,14 +10,19 @@ from ironworks.shared.kind import Kind, Resource
 from ironworks.shared.rendering import rendered
 
 
-async def fetch_live(ctx: Context, kind: Kind, uid: UUID | None = None) -> list[Resource[Any, Any]]:
-    """Resources of `kind` that are not being deleted, by path and name; or the one of that uid."""
+async def fetch_live(
+    ctx: Context, kind: Kind, uid: UUID | None = None, unreadable: list[str] | None = None
+) -> list[Resource[Any, Any]]:
+    """Resources of `kind` that are not being deleted, by path and name; or the one of that uid.
+
+    `unreadable` gets the names of those that cannot be read; they are left out.
+    """
     rows = await ctx.db.fetch(
         f"select {rendered(kind)} from {kind.table} t"
         " where t.deletion_timestamp is null and ($1::uuid is null or t.uid = $1) order by t.path, t.name",
         uid,
     )
-    return [kind.parse(row[0]) for row in rows]
+    return kind.parse_all([row[0] for row in rows], unreadable if unreadable is not None else [])
 
 
 async def request_check(ctx: Context, uid: UUID) -> bool:
