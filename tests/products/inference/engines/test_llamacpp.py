@@ -224,3 +224,12 @@ def test_embeddings_put_what_means_the_same_close_together(minilm: Path) -> None
     assert closeness[0, 1] == pytest.approx(0.755, abs=0.02)
     assert long.status_code == 200
     assert too_long.status_code == 400
+
+
+def test_it_puts_documents_in_order_and_counts_their_tokens(minilm: Path) -> None:
+    """The model is no reranker: its scores mean nothing, and are scores all the same."""
+    with served(minilm, "--task", "text-rerank") as replica:
+        answer = replica.post("/v1/rerank", {"model": "m", "query": "cat", "documents": ["a cat", "engine oil"]}).json()
+    assert sorted(result["index"] for result in answer["results"]) == [0, 1]
+    assert all(isinstance(result["relevance_score"], float) for result in answer["results"])
+    assert answer["usage"]["prompt_tokens"] > 6

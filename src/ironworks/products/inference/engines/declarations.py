@@ -67,7 +67,7 @@ def builtins() -> list[dict[str, Any]]:
     version = {
         "version": LLAMACPP_VERSION,
         "runtime": "llamacpp",
-        "supported_tasks": ["text-generation", "text-embedding"],
+        "supported_tasks": ["text-generation", "text-embedding", "text-rerank"],
         "values_schema": {"type": "object", "properties": _LLAMACPP_ARGUMENTS},
         "capabilities": {"playground": {"enabled": True, "modes": ["chat", "embedding"]}},
     }

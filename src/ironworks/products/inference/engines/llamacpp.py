@@ -33,7 +33,9 @@ DRAIN_POLL_S = 0.1
 HTTP_THREADS = 64
 """A kept-alive connection holds one of the server's threads; too few, and health checks starve behind idle clients."""
 
-TEXT_GENERATION, TEXT_EMBEDDING = "text-generation", "text-embedding"
+TEXT_GENERATION, TEXT_EMBEDDING, TEXT_RERANK = "text-generation", "text-embedding", "text-rerank"
+ONE_BATCH = (TEXT_EMBEDDING, TEXT_RERANK)
+"""Tasks whose input is read at once: a text that does not fit into one batch cannot be served at all."""
 DEFAULT_ARGS: dict[str, Any] = {"ctx_size": 0, "parallel": 4, "n_predict": 2048, "cache_ram_mib": 64}
 _IN_FLIGHT = re.compile(r"^llamacpp:requests_(?:processing|deferred) (\d+)", re.M)
 
@@ -103,7 +105,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--alias", required=True, help="the model's name in answers")
     parser.add_argument("--identity", default="", help="a second alias, by which a prober knows this very process")
-    parser.add_argument("--task", default=TEXT_GENERATION, choices=(TEXT_GENERATION, TEXT_EMBEDDING))
+    parser.add_argument("--task", default=TEXT_GENERATION, choices=(TEXT_GENERATION, *ONE_BATCH))
     parser.add_argument("--threads", type=int, default=0, help="0: one less than there are cores")
     parser.add_argument("--args", type=json.loads, default={}, help="engine arguments, a JSON object")
     parser.add_argument("--grace", type=float, default=20.0, help="seconds that running requests get after SIGTERM")
@@ -138,11 +140,11 @@ def _load(options: argparse.Namespace, key: str) -> Any:
     params.kv_unified = True
     threads = options.threads or max(1, (os.cpu_count() or 1) - 1)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    if options.task == TEXT_EMBEDDING:
-        params.embedding = True
+    params.embedding = options.task in ONE_BATCH
+    if options.task == TEXT_RERANK:
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
     apply_args(xllamacpp, params, DEFAULT_ARGS | options.args)
-    if options.task == TEXT_EMBEDDING:
-        # a text that does not fit into one batch cannot be embedded at all
+    if options.task in ONE_BATCH:
         params.n_ubatch = params.n_batch
     return xllamacpp.Server(params)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from ironworks.shared.errors import NotFound, field_problem
 from ironworks.shared.kind import EVERYWHERE, Key, Kind, Resource, Spec, Status
 
-Task: TypeAlias = Literal["text-generation", "text-embedding"]
+Task: TypeAlias = Literal["text-generation", "text-embedding", "text-rerank"]
 Runtime: TypeAlias = Literal["llamacpp"]
 ArgumentType: TypeAlias = Literal["string", "integer", "number", "boolean"]
 

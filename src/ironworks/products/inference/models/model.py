@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from ironworks.shared.errors import NotFound
 from ironworks.shared.kind import EVERYWHERE, Key, Kind, Resource, Spec, Status
 
-Task: TypeAlias = Literal["text-generation", "text-embedding"]
+Task: TypeAlias = Literal["text-generation", "text-embedding", "text-rerank"]
 Format: TypeAlias = Literal["gguf", "sentence-transformer"]
 
 NAME: Final = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?$"
