@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from ironworks.platform import metering
@@ -71,33 +71,7 @@ def quantile(q: float, cells: Mapping[int, int]) -> float | None:
     raise AssertionError("the ranks end with the last cell")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """One charged request as analytics takes it.
-
-    Args:
-        at: when it ended. scope: the path of the tenant that pays. endpoint: `path/name` of what served it, or empty.
-        status: the HTTP status that was told, 499 where the caller left.
-        cost_nano: what it was charged. latency_ms: from its arrival to its end. first_token_ms: to a stream's first
-            byte, None without a stream.
-    """
-
-    at: datetime
-    scope: str
-    key_uid: UUID | None
-    route_uid: UUID | None
-    route: str
-    model: str
-    endpoint: str
-    status: int
-    quantities: Mapping[str, int]
-    cost_nano: int
-    latency_ms: float | None = None
-    first_token_ms: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """Whose sums they are: what every row's id is made of."""
 
     scope: str
@@ -114,6 +88,26 @@ class Series:
         return UUID(bytes=hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest())
 
 
+class Answered(NamedTuple):
+    """One charged request as analytics takes it.
+
+    Args:
+        at: when it ended. series: who called what: the path of the tenant that pays, its key, the route's identity, the
+            name that was called, the model that is priced, and `path/name` of what served it, or empty.
+        status: the HTTP status that was told, 499 where the caller left.
+        cost_nano: what it was charged. latency_ms: from its arrival to its end. first_token_ms: to a stream's first
+            byte, None without a stream.
+    """
+
+    at: datetime
+    series: Series
+    status: int
+    quantities: Mapping[str, int]
+    cost_nano: int
+    latency_ms: float | None = None
+    first_token_ms: float | None = None
+
+
 @dataclass(slots=True)
 class Row:
     """The sums of one series in one minute or hour, and its durations by cell."""
@@ -126,8 +120,10 @@ class Row:
         """Count one request."""
         numbers = self.numbers
         numbers["requests"] += 1
-        numbers["cost_nano"] += answered.cost_nano
-        numbers["server_errors" if answered.status >= 500 else "client_errors"] += answered.status >= 400
+        if answered.cost_nano:
+            numbers["cost_nano"] += answered.cost_nano
+        if answered.status >= 400:
+            numbers["server_errors" if answered.status >= 500 else "client_errors"] += 1
         for meter, quantity in answered.quantities.items():
             if quantity and meter in _COLUMNS:
                 numbers[meter] += quantity
@@ -150,14 +146,14 @@ Rows: TypeAlias = dict[tuple[UUID, datetime], tuple[Series, Row]]
 def add_up(batch: Iterable[Answered], interval: Literal["minute", "hour"], rows: Rows | None = None) -> Rows:
     """The rows of a batch, by series and the beginning of their minute or hour; added to `rows` where given."""
     rows = {} if rows is None else rows
-    ids: dict[Series, UUID] = {}
+    found: dict[tuple[Series, datetime], Row] = {}
     for one in batch:
-        series = Series(one.scope, one.key_uid, one.route_uid, one.route, one.model, one.endpoint)
-        uid = ids.get(series) or ids.setdefault(series, series.id)
-        key = uid, begin_of(one.at, interval)
-        if key not in rows:
-            rows[key] = series, Row()
-        rows[key][1].add(one)
+        key = one.series, begin_of(one.at, interval)
+        row = found.get(key)
+        if row is None:
+            series, begin = key
+            row = found[key] = rows.setdefault((series.id, begin), (series, Row()))[1]
+        row.add(one)
     return rows
 
 

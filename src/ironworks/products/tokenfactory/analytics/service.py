@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from ironworks.products.tokenfactory.analytics.model import (
     Question,
     Report,
     Rows,
+    Series,
     Sort,
     add_up,
     begin_of,
@@ -221,25 +222,15 @@ def answered_of(
 ) -> Answered:
     """A usage event as analytics counts it. Its status is among its dimensions."""
     status = event.dimensions.get("status", "")
-    return Answered(
-        at=event.occurred_at.astimezone(UTC),
-        scope=event.scope,
-        key_uid=_plain(event.key_uid),
-        route_uid=_plain(event.route_uid),
-        route=event.route,
-        model=event.model,
-        endpoint=f"{event.endpoint_scope or '-'}/{event.endpoint_name}" if event.endpoint_name else "",
-        status=int(status) if status.isdecimal() else 200,
-        quantities=event.quantities,
-        cost_nano=cost_nano,
-        latency_ms=latency_ms,
-        first_token_ms=first_token_ms,
-    )
+    endpoint = f"{event.endpoint_scope or '-'}/{event.endpoint_name}" if event.endpoint_name else ""
+    series = Series(event.scope, _plain(event.key_uid), _plain(event.route_uid), event.route, event.model, endpoint)
+    told = int(status) if status.isdecimal() else 200
+    return Answered(event.occurred_at, series, told, event.quantities, cost_nano, latency_ms, first_token_ms)
 
 
 def _plain(uid: UUID | None) -> UUID | None:
     """The standard library's UUID of the driver's, so that equal ones are one series."""
-    return None if uid is None else UUID(int=uid.int)
+    return uid if uid is None or type(uid) is UUID else UUID(int=uid.int)
 
 
 async def forget_rows(ctx: Context, limit: int = 5000) -> int:

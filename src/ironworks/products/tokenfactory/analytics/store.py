@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from ironworks.products.tokenfactory.analytics.model import NUMBERS, Interval, Row, Rows
+from ironworks.products.tokenfactory.analytics.model import NUMBERS, Interval, Rows
 from ironworks.shared.context import Context
 
 Table: TypeAlias = Literal["hourly", "minutely"]
+HISTOGRAMS: Final = ("latency", "first_token")
 Histograms: TypeAlias = dict[tuple[Any, ...], tuple[Counter[int], Counter[int]]]
 
 _UTC: Final = "to_char(bucket at time zone 'UTC', '{}')"
@@ -28,31 +29,27 @@ GROUPS: Final[Mapping[str, str]] = {
 FILTERS: Final = ("key", "route", "model", "endpoint")
 _COLUMNS: Final = ("series", "bucket", "scope", "key_uid", "route_uid", "route", "model", "endpoint")
 _TYPES: Final = ("uuid", "timestamptz", "text", "uuid", "uuid", "text", "text", "text")
-_ADDS: Final = (
-    *(f"{n} = t.{n} + excluded.{n}" for n in NUMBERS),
-    "latency = tokenfactory_analytics.merge_counts(t.latency, excluded.latency)",
-    "first_token = tokenfactory_analytics.merge_counts(t.first_token, excluded.first_token)",
-)
-_SETS: Final = tuple(f"{n} = excluded.{n}" for n in NUMBERS)
 
 
 async def add_rows(ctx: Context, table: Table, rows: Rows) -> None:
     """Add to what each row holds.
 
     Rows are taken in the order of their keys, so that two batches with the same rows wait for each other and never
-    deadlock.
+    deadlock. Columns to which nothing is added are left out: most requests have three meters of eleven.
     """
-    await _upsert(ctx, table, rows, _ADDS)
+    numbers = [name for name in NUMBERS if any(name in row.numbers for _, row in rows.values())]
+    histograms = (f"{n} = tokenfactory_analytics.merge_counts(t.{n}, excluded.{n})" for n in HISTOGRAMS)
+    await _upsert(ctx, table, rows, numbers, [*(f"{n} = t.{n} + excluded.{n}" for n in numbers), *histograms])
 
 
 async def set_rows(ctx: Context, table: Table, rows: Rows) -> None:
     """Replace each row's sums. Its histograms stay: they are kept nowhere else."""
-    await _upsert(ctx, table, rows, _SETS)
+    await _upsert(ctx, table, rows, NUMBERS, [f"{n} = excluded.{n}" for n in NUMBERS])
 
 
-async def _upsert(ctx: Context, table: Table, rows: Rows, changes: Sequence[str]) -> None:
-    types = (*_TYPES, *("bigint" for _ in NUMBERS), "text", "text")
-    names = (*_COLUMNS, *NUMBERS, "latency", "first_token")
+async def _upsert(ctx: Context, table: Table, rows: Rows, numbers: Sequence[str], changes: Sequence[str]) -> None:
+    types = (*_TYPES, *("bigint" for _ in numbers), "text", "text")
+    names = (*_COLUMNS, *numbers, *HISTOGRAMS)
     casts = {"scope": "scope::ltree", "latency": "latency::int[]", "first_token": "first_token::int[]"}
     given = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types, 1))
     await ctx.db.execute(
@@ -62,19 +59,19 @@ async def _upsert(ctx: Context, table: Table, rows: Rows, changes: Sequence[str]
         from unnest({given}) as r ({", ".join(names)}) order by series, bucket
         on conflict (series, bucket) do update set {", ".join(changes)}
         """,
-        *_arguments(rows),
+        *_arguments(rows, numbers),
     )
 
 
-def _arguments(rows: Rows) -> list[list[Any]]:
+def _arguments(rows: Rows, numbers: Sequence[str]) -> list[list[Any]]:
     """A list per column."""
-    whose = [(uid, bucket, series) for (uid, bucket), (series, _) in rows.items()]
-    sums: list[Row] = [row for _, row in rows.values()]
+    whose = [series for series, _ in rows.values()]
+    sums = [row for _, row in rows.values()]
     return [
-        [uid for uid, _, _ in whose],
-        [bucket for _, bucket, _ in whose],
-        *([getattr(series, name) for _, _, series in whose] for name in _COLUMNS[2:]),
-        *([row.numbers[name] for row in sums] for name in NUMBERS),
+        [uid for uid, _ in rows],
+        [bucket for _, bucket in rows],
+        *([getattr(series, name) for series in whose] for name in _COLUMNS[2:]),
+        *([row.numbers.get(name, 0) for row in sums] for name in numbers),
         [_array(row.latency) for row in sums],
         [_array(row.first_token) for row in sums],
     ]
@@ -85,7 +82,7 @@ def _array(cells: Counter[int]) -> str:
     if not cells:
         return "{}"
     first, last = min(cells), max(cells)
-    return f"[{first}:{last}]={{{','.join(str(cells[cell]) for cell in range(first, last + 1))}}}"
+    return f"[{first}:{last}]={{{','.join(str(cells.get(cell, 0)) for cell in range(first, last + 1))}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,7 @@ async def sum_histograms(
     picked = "".join(f"{key}, " for key in keys)
     kinds = " union all ".join(
         f"select {picked}{n} as kind, generate_subscripts({name}, 1) as cell, unnest({name}) as n from part"
-        for n, name in enumerate(("latency", "first_token"))
+        for n, name in enumerate(HISTOGRAMS)
     )
     rows = await ctx.db.fetch(
         f"with part as ({part.sql()}) select {picked}kind, cell, sum(n)::bigint as n from ({kinds}) c"

@@ -14,21 +14,21 @@ create table tokenfactory_analytics.hourly (
   route text not null,
   model text not null,
   endpoint text not null,
-  requests bigint not null,
-  client_errors bigint not null,
-  server_errors bigint not null,
-  cost_nano numeric not null,
-  input_tokens bigint not null,
-  cached_input_tokens bigint not null,
-  input_audio_tokens bigint not null,
-  output_tokens bigint not null,
-  reasoning_tokens bigint not null,
-  output_audio_tokens bigint not null,
-  speech_characters bigint not null,
-  audio_seconds bigint not null,
-  rerank_documents bigint not null,
-  images bigint not null,
-  cached_responses bigint not null,
+  requests bigint not null default 0,
+  client_errors bigint not null default 0,
+  server_errors bigint not null default 0,
+  cost_nano numeric not null default 0,
+  input_tokens bigint not null default 0,
+  cached_input_tokens bigint not null default 0,
+  input_audio_tokens bigint not null default 0,
+  output_tokens bigint not null default 0,
+  reasoning_tokens bigint not null default 0,
+  output_audio_tokens bigint not null default 0,
+  speech_characters bigint not null default 0,
+  audio_seconds bigint not null default 0,
+  rerank_documents bigint not null default 0,
+  images bigint not null default 0,
+  cached_responses bigint not null default 0,
   latency int[] not null,
   first_token int[] not null,
   primary key (series, bucket)
@@ -37,7 +37,8 @@ create index on tokenfactory_analytics.hourly (path, bucket);
 create index on tokenfactory_analytics.hourly (bucket);
 
 create table tokenfactory_analytics.minutely (
-  like tokenfactory_analytics.hourly including generated including storage, primary key (series, bucket)
+  like tokenfactory_analytics.hourly including defaults including generated including storage,
+  primary key (series, bucket)
 ) with (fillfactor = 70);
 create index on tokenfactory_analytics.minutely (path, bucket);
 create index on tokenfactory_analytics.minutely (bucket);
