@@ -33,6 +33,7 @@ from ironworks.products.tokenfactory.limits.refusals import exceeded, not_permit
 from ironworks.products.tokenfactory.limits.table import (
     COLUMN,
     FLIGHTS,
+    LIVE,
     LOW,
     RATES,
     TIME,
@@ -188,10 +189,13 @@ class Desk:
             at = gate.at
             if words[at] != gate.high or words[at + LOW] != gate.low:
                 return self._pass(plan, self._placed(gates, now), input_tokens)
-            if self.table.in_flight(at) >= gate.limit and not self._room_after_all(gate):
+            first = gate.count
+            if sum(words[first : first + words[LIVE] * COLUMN : COLUMN]) >= gate.limit and not self._room_after_all(
+                gate
+            ):
                 raise self._refuse(plan, gates, now)
         for gate in flights:
-            words[counts_of(gate.at) + self._mine] += 1
+            words[gate.count + self._mine] += 1
         for gate, after in zip(rates, times, strict=True):
             words[gate.at + TIME] = after
         return Grant(self, plan, gates, times, now, input_tokens)
@@ -212,6 +216,7 @@ class Desk:
                 gate.at = self.table.place(area, gate.high, gate.low, gate.owner, now, keep)
                 keep.add(gate.at)
             if gate.at > 0:
+                gate.count = counts_of(gate.at)
                 found.append(gate)
             else:
                 gate.at = 0
@@ -301,7 +306,7 @@ class Desk:
 
     def leave(self, gate: Gate) -> None:
         """A request is over: our own count alone changes, which needs no lock."""
-        self._words[counts_of(gate.at) + self._mine] -= 1
+        self._words[gate.count + self._mine] -= 1
 
     def close(self) -> None:
         """Count what is left, and let go of the table."""

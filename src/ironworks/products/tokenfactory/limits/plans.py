@@ -60,20 +60,22 @@ class Gate:
     """One count that a request must pass.
 
     Attributes:
-        high, low: the key of its cell. owner: who loses cells where there are too many. at: where the cell was last.
+        high, low: the key of its cell. owner: who loses cells where there are too many.
+        at: where the cell was last; count: where the first process counts its requests in flight, for a concurrency.
         step: nanoseconds that a request costs; span: how far ahead of now the cell's time may run.
         limit: how many per `window` (nanoseconds) are allowed on this host, or at once where the window is 0.
         tokens: it counts tokens. subject: whose count it is. personal: one end user's.
     """
 
     __slots__ = (
-        "at", "high", "limit", "low", "owner", "personal", "rule", "span", "step", "subject", "tokens", "window",
+        "at", "count", "high", "limit", "low", "owner", "personal", "rule", "span", "step", "subject", "tokens",
+        "window",
     )  # fmt: skip
 
     def __init__(self, key: tuple[int, int], owner: int, rule: Rule, subject: str, personal: bool) -> None:
         self.high, self.low = key
         self.owner = owner
-        self.at = 0
+        self.at = self.count = 0
         self.rule = rule
         self.tokens = rule.tokens
         self.personal = personal
