@@ -220,6 +220,32 @@ async def lies(upstream: Upstream, received: Received, writer: asyncio.StreamWri
     whole(writer, json.dumps({**answer(received), "usage": nonsense}).encode())
 
 
+async def exaggerates(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
+    """More than was asked for and more than fits: a million tokens each way, most of them the dearest kind."""
+    usage = {
+        "prompt_tokens": 1_000_000, "completion_tokens": 1_000_000, "total_tokens": 2_000_000,
+        "completion_tokens_details": {"reasoning_tokens": 900_000},
+    }  # fmt: skip
+    if not received.body.get("stream"):
+        whole(writer, json.dumps({**answer(received), "usage": usage}).encode())
+        return
+    begin(writer)
+    for piece in [*events(received.body["model"])[:-1], event(usage_chunk(received.body["model"], usage))]:
+        send(writer, piece)
+    send(writer, event(b"[DONE]"))
+    writer.write(b"0\r\n\r\n")
+
+
+async def prattles(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
+    """Goes on for a thousand words, whatever limit it was given."""
+    begin(writer)
+    for _ in range(1000):
+        send(writer, event(delta(received.body["model"], " more")))
+        await writer.drain()
+    send(writer, event(b"[DONE]"))
+    writer.write(b"0\r\n\r\n")
+
+
 async def zero(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
     nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     whole(writer, json.dumps({**answer(received), "usage": nothing}).encode())
@@ -343,6 +369,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "without-done": without_done,
     "usage-with-choices": usage_with_choices,
     "lies": lies,
+    "exaggerates": exaggerates,
+    "prattles": prattles,
     "zero": zero,
     "dies-in-stream": dies_in_stream,
     "error-in-stream": error_in_stream,

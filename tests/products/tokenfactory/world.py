@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,8 @@ from uuid import UUID, uuid4, uuid5
 
 import httpx
 
+from ironworks.platform.pricing import Price
+from ironworks.products.tokenfactory.budgets import BudgetView
 from ironworks.products.tokenfactory.gateway import (
     Gateway,
     GatewaySettings,
@@ -28,6 +30,7 @@ from ironworks.products.tokenfactory.limits import LimitView
 from ironworks.products.tokenfactory.responses import KeepResponses
 from ironworks.products.tokenfactory.routing import Replica, Route, Target, route_to
 from ironworks.products.tokenfactory.traces import KeepTraces, PolicyView
+from tests.products.tokenfactory.budgets.lender import FakeLender
 from tests.products.tokenfactory.upstream import BEHAVIOURS
 
 if TYPE_CHECKING:
@@ -112,19 +115,33 @@ class Policies:
 
 
 @dataclass
+class Rows:
+    """A Source that has what it was given."""
+
+    rows: Sequence[Any]
+    kinds: frozenset[str] = frozenset()
+
+    async def load(self) -> Sequence[Any]:
+        return self.rows
+
+
+@dataclass
 class Ledger:
-    """A `charge` that counts each request once."""
+    """A `charge` that counts each request once, and tells `charged` of it."""
 
     records: dict[str, UsageRecord] = field(default_factory=dict)
     conflicts: list[UsageRecord] = field(default_factory=list)
     calls: int = 0
     broken: bool = False
+    charged: Callable[[UsageRecord], None] = lambda record: None
 
     async def charge(self, batch: Sequence[UsageRecord]) -> None:
         self.calls += 1
         if self.broken:
             raise ConnectionError("the database is down")
         for record in batch:
+            if record.request_id not in self.records:
+                self.charged(record)
             if self.records.setdefault(record.request_id, record) != record:
                 self.conflicts.append(record)
 
@@ -184,14 +201,22 @@ async def run_world(
     routes: Sequence[Route] = (),
     waker: Waker | None = None,
     keep: KeepResponses | None = None,
+    budgets: Sequence[BudgetView] = (),
+    prices: Sequence[Price] = (),
+    lender: FakeLender | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """A gateway in this process, ready to serve, stopped at the end of the block."""
     source = Fixed([key_view(), *keys], list(targets), routes=list(routes), limits=list(limits))
     ledger = Ledger()
     settings = {"ship_every": 0.02, "drain": 2.0, **settings}
-    sources = Sources(source, source, limits=source, traces=Policies(list(policies)))
+    sources = Sources(
+        source, source, limits=source, traces=Policies(list(policies)), budgets=Rows(budgets), prices=Rows(prices)
+    )
     gateway = Gateway(GatewaySettings(spool=spool, **settings), sources=sources, charge=ledger.charge, trace=trace)
+    if lender is not None:
+        gateway.lend_by(lender)
+        ledger.charged = lender.count
     if report is not None:
         gateway.report_health(report)
     if waker is not None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from ironworks.products.tokenfactory.budgets import Ask, Terms
+from ironworks.products.tokenfactory.gateway import UsageRecord
 
 
 @dataclass
@@ -97,6 +98,11 @@ class FakeLender:
         where, lease = next((where, each) for where, each in self.leases.items() if each.id == lease_id)
         lease.used += cost
         self.spent[where[:2]] = self.spent.get(where[:2], 0) + cost
+
+    def count(self, record: UsageRecord) -> None:
+        """A gateway's record, charged at what its caller was told."""
+        for lease_id, _ in record.holds:
+            self.charge(lease_id, max(0, record.cost_nano))
 
     def outstanding(self) -> int:
         """What live leases may still spend."""
