@@ -13,7 +13,7 @@ ifneq ($(shell cat .venv/.checkout 2>/dev/null),$(CURDIR))
 moved := anew
 endif
 
-.PHONY: up down status test test-all lint format lock contracts bench clean anew
+.PHONY: up down status test test-all lint format lock contracts bench bench-gateway clean anew
 
 up: .venv/.run ## start everything in the background and run the main job
 	@$(bin)/python -m ironworks.app up
@@ -54,6 +54,9 @@ contracts: .venv/.dev ## regenerate what contracts/ publishes
 
 bench: .venv/.dev ## measure; each benchmark writes its page under docs/bench/
 	@$(bin)/python -m bench
+
+bench-gateway: .venv/.dev ## the gateway against Envoy, LiteLLM and Portkey (about half an hour)
+	@$(bin)/python bench/gateway.py
 
 # no download addresses in the pins: they work with any index
 compile := $(bin)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \

@@ -20,10 +20,10 @@ PAGES = ROOT / "docs/bench"
 BENCHMARKS = {
     "reconcile": ("how soon a change becomes true", ["-m", "bench.reconcile"]),
     "rows": ("what row-level security costs, in SQL and as whole HTTP requests", ["-m", "bench.rows"]),
-    "gateway": ("requests and streams against Envoy and LiteLLM", ["bench/gateway.py"]),
+    "gateway": ("requests and streams against Envoy, LiteLLM and Portkey, memory, revocation", ["bench/gateway.py"]),
 }
 """Page → what it asks, and how Python runs it."""
-PATIENCE = 1_800
+PATIENCE = 3_600
 """Seconds after which a benchmark is given up."""
 
 

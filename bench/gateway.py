@@ -1,10 +1,10 @@
-"""Gateway benchmark: ours against Envoy as a bare proxy and LiteLLM's proxy, one core each, before one mock.
+"""Gateway benchmark: ours against Envoy as a bare proxy, LiteLLM's proxy and Portkey's gateway, one core each.
 
-`python bench/gateway.py [--seconds 4] [--rounds 3] [--without-litellm]` writes `docs/bench/gateway.md`. The program
-under test has the first core to itself, load and mock share the second. Every figure is the median of the rounds, and
-the programs take turns within a round, so that a neighbour's load hits them all. Requests per second of its own CPU
-time is the figure that a busy machine disturbs least; requests per second of wall time the one that a user would see
-on an idle one.
+`python bench/gateway.py [--seconds 4] [--rounds 3] [--without litellm,portkey] [--requests 1000000] [--streams 5000]
+[--revocations 100]` writes `docs/bench/gateway.md`; a number of 0 leaves that measurement out. The program under test
+has the first core to itself, load and mock share the second. Every figure is the median of the rounds, and the
+programs take turns within a round, so that a neighbour's load hits them all. CPU time per request is the figure that a
+busy machine disturbs least; requests per second the one that a user would see on an idle one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
+import resource
 import signal
 import socket
 import statistics
@@ -25,10 +25,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import gateway_memory as memory
+import gateway_page as report
 import gateway_rivals as rivals
+from gateway_page import DIRECT, ENVOY, FLOOR, LITELLM, OURS, PORTKEY, UNSYNCED, Figures, Findings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -36,52 +39,51 @@ PAGE = ROOT / "docs" / "bench" / "gateway.md"
 TESTED_CORE, LOAD_CORE = 0, 1
 CONNECTIONS = 64
 KEY = "iwk_bench_7"
-OURS, UNSYNCED, ENVOY, LITELLM, DIRECT = "ironworks", "ironworks, no sync", "Envoy", "LiteLLM", "no proxy"
+SCENARIOS: dict[str, dict[str, object]] = {
+    "whole": {},
+    "stream": {"stream": True},
+    "late": {"seed": 20},
+    "large": {"size": 100_000},
+}
+PARTS: dict[str, dict[str, Any]] = {
+    "all of it, without sync": {"sync": False},
+    "without the budget": {"sync": False, "parts": ["limits"]},
+    "without limits and budget": {"sync": False, "parts": []},
+}
+"""Ours with less and less to do: what each part costs is the difference."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A program under test."""
+    """A program under test; `lines` are header lines that it wants."""
 
     name: str
     port: int
     pid: int
+    lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Figures:
-    """One measurement; latencies in milliseconds, `cpu` in microseconds of CPU time per request."""
-
-    rate: float
-    cpu: float
-    p50: float
-    p99: float
-    errors: int
-
-
-def request(stream: bool) -> str:
-    """The bytes of one chat completion."""
-    body = {
-        "model": "mock",
-        **({"stream": True} if stream else {}),
-        "messages": [{"role": "user", "content": "Tell me a story"}],
-    }
+def request(what: dict[str, object], lines: tuple[str, ...] = ()) -> str:
+    """The bytes of one chat completion; `size` is that of its prompt."""
+    size = what.get("size", 0)
+    asked = "Tell me a story. " * (int(size) // 17 if isinstance(size, int) else 0) or "Tell me a story"
+    fields = {name: value for name, value in what.items() if name != "size"}
+    body = {"model": "mock", **fields, "messages": [{"role": "user", "content": asked}]}
     text = json.dumps(body, separators=(",", ":"))
-    head = ["POST /v1/chat/completions HTTP/1.1", "Host: gateway", f"Authorization: Bearer {KEY}"]
+    head = ["POST /v1/chat/completions HTTP/1.1", "Host: gateway", f"Authorization: Bearer {KEY}", *lines]
     head += ["Content-Type: application/json", f"Content-Length: {len(text)}"]
     return "\r\n".join(head) + "\r\n\r\n" + text
 
 
-def measure(program: Running, stream: bool, seconds: float, *, rate: float = 0.0) -> Figures:
+def measure(program: Running, what: str, seconds: float, *, rate: float = 0.0) -> Figures:
     """One run of the load; `rate` paces it (requests/s), 0 lets every connection go as fast as it is answered."""
-    connections = CONNECTIONS if not rate else 8
-    seconds *= 3 if program.name == LITELLM else 1
+    seconds *= 3 if program.name in (LITELLM, PORTKEY) else 1
     config = {
         "port": program.port,
-        "connections": connections,
+        "connections": CONNECTIONS if not rate else 8,
         "seconds": seconds,
         "rate": rate,
-        "request": request(stream),
+        "request": request(SCENARIOS[what], program.lines),
     }
     before = cpu_seconds(program.pid)
     command = pinned(LOAD_CORE, [sys.executable, str(HERE / "gateway_load.py"), json.dumps(config)])
@@ -122,7 +124,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(name: str, command: list[str], port: int, core: int, ready_within: float, **env: str) -> Iterator[Running]:
+def started(
+    name: str, command: list[str], port: int, core: int, within: float = 20.0, lines: tuple[str, ...] = (), **env: str
+) -> Iterator[Running]:
     """Run `command` on `core` until the block ends; raises RuntimeError if it does not answer in time."""
     process = subprocess.Popen(
         pinned(core, command),
@@ -132,8 +136,8 @@ def started(name: str, command: list[str], port: int, core: int, ready_within: f
         start_new_session=True,
     )
     try:
-        wait_for(name, port, ready_within)
-        yield Running(name, port, process.pid)
+        wait_for(name, port, within, lines)
+        yield Running(name, port, process.pid, lines)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -142,19 +146,15 @@ def started(name: str, command: list[str], port: int, core: int, ready_within: f
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_for(name: str, port: int, within: float) -> None:
+def wait_for(name: str, port: int, within: float, lines: tuple[str, ...]) -> None:
     """Until a whole request through `port` is answered with 200."""
     until = time.monotonic() + within
-    head, _, body = request(stream=False).partition("\r\n\r\n")
-    del head
+    head, _, body = request({}, lines).partition("\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
     while time.monotonic() < until:
-        asked = urllib.request.Request(
-            f"http://127.0.0.1:{port}/v1/chat/completions",
-            data=body.encode(),
-            headers={"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
-        )
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
         try:
-            with urllib.request.urlopen(asked, timeout=5) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=5) as answer:
                 if answer.status == 200:
                     return
         except OSError:
@@ -162,144 +162,107 @@ def wait_for(name: str, port: int, within: float) -> None:
     raise RuntimeError(f"{name} did not answer within {within} s")
 
 
-def start_all(stack: ExitStack, folder: Path, with_litellm: bool) -> list[Running]:
-    """The mock and every program, ready."""
-    python = [sys.executable]
-    source = {"PYTHONPATH": str(ROOT / "src")}
-    mock = free_port()
-    upstream = [*python, str(HERE / "gateway_upstream.py"), str(mock)]
-    programs = [stack.enter_context(started(DIRECT, upstream, mock, LOAD_CORE, 20))]
-    for name, sync in ((OURS, True), (UNSYNCED, False)):
-        port = free_port()
-        config = {"port": port, "upstream": mock, "spool": str(folder / f"spool-{sync}"), "sync": sync}
-        command = [*python, str(HERE / "gateway_ours.py"), json.dumps(config)]
-        programs.append(stack.enter_context(started(name, command, port, TESTED_CORE, 20, **source)))
-    for name, make in ((ENVOY, rivals.envoy), (LITELLM, rivals.litellm)):
-        if name != LITELLM or with_litellm:
+@contextmanager
+def ours(name: str, folder: Path, mock: int, **config: object) -> Iterator[Running]:
+    """Our gateway, with what `config` says."""
+    port = free_port()
+    facts = {"port": port, "upstream": mock, "spool": str(folder / f"spool-{port}"), "sync": True, **config}
+    command = [sys.executable, str(HERE / "gateway_ours.py"), json.dumps(facts)]
+    with started(name, command, port, TESTED_CORE, PYTHONPATH=str(ROOT / "src")) as running:
+        yield running
+
+
+def start_all(stack: ExitStack, folder: Path, mock: int, without: set[str]) -> list[Running]:
+    """Every program, ready."""
+    programs = [
+        stack.enter_context(ours(name, folder, mock, sync=sync)) for name, sync in ((OURS, True), (UNSYNCED, False))
+    ]
+    for name, make in ((ENVOY, rivals.envoy), (LITELLM, rivals.litellm), (PORTKEY, rivals.portkey)):
+        if name.lower() not in without:
             port = free_port()
             rival = make(port, mock, folder)
-            programs.append(
-                stack.enter_context(
-                    started(name, rival.command, port, TESTED_CORE, rival.ready_within, **rival.environment)
-                )
+            running = started(
+                name, rival.command, port, TESTED_CORE, rival.ready_within, rival.lines, **rival.environment
             )
+            programs.append(stack.enter_context(running))
     return programs
 
 
-def run(programs: list[Running], seconds: float, rounds: int) -> dict[str, dict[str, list[Figures]]]:
+def run(direct: Running, programs: list[Running], seconds: float, rounds: int) -> dict[str, dict[str, list[Figures]]]:
     """{measurement: {program: figures of each round}}."""
     results: dict[str, dict[str, list[Figures]]] = defaultdict(lambda: defaultdict(list))
-    proxies = [program for program in programs if program.name != DIRECT]
     for number in range(rounds):
+        for what in SCENARIOS:
+            for program in [*programs, direct]:
+                results[what][program.name].append(measure(program, what, seconds))
+                print(f"round {number + 1}: {program.name}, {what}: {results[what][program.name][-1]}", flush=True)
         for program in programs:
-            for what, stream in (("whole", False), ("stream", True)):
-                figures = measure(program, stream, seconds)
-                results[what][program.name].append(figures)
-                print(f"round {number + 1}: {program.name}, {what}: {figures}", flush=True)
-        for program in proxies:
             half = statistics.median(f.rate for f in results["whole"][program.name]) / 2
-            direct = measure(programs[0], False, seconds, rate=half)
-            figures = measure(program, False, seconds, rate=half)
-            added = Figures(half, figures.cpu, figures.p50 - direct.p50, figures.p99 - direct.p99, figures.errors)
+            alone = measure(direct, "whole", seconds, rate=half)
+            figures = measure(program, "whole", seconds, rate=half)
+            added = Figures(half, figures.cpu, figures.p50 - alone.p50, figures.p99 - alone.p99, figures.errors)
             results["half"][program.name].append(added)
             print(f"round {number + 1}: {program.name}, added at half load: {added}", flush=True)
     return results
 
 
-def median(figures: list[Figures], field: str) -> float:
-    return float(statistics.median(getattr(each, field) for each in figures))
+def take_apart(folder: Path, mock: int, seconds: float, rounds: int) -> dict[str, float]:
+    """CPU microseconds of a short request with less and less to do, down to bytes that are passed on unread."""
+    found: dict[str, list[float]] = defaultdict(list)
+    with ExitStack() as stack:
+        programs = [stack.enter_context(ours(name, folder, mock, **config)) for name, config in PARTS.items()]
+        port = free_port()
+        command = [sys.executable, str(HERE / "gateway_floor.py"), json.dumps({"port": port, "upstream": mock})]
+        programs.append(stack.enter_context(started(FLOOR, command, port, TESTED_CORE)))
+        for _ in range(rounds):
+            for program in programs:
+                found[program.name].append(measure(program, "whole", seconds).cpu)
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
-def page(results: dict[str, dict[str, list[Figures]]], seconds: float, rounds: int) -> str:
-    """The report, ratios first."""
-    names = list(results["half"])
-    ratios = [
-        "| ours, sync on, against | requests per CPU second | requests/s | streams per CPU second | streams/s |",
-        "|---|---|---|---|---|",
-    ]
-    for name in names:
-        if name not in (OURS, UNSYNCED):
-            cells = []
-            for what in ("whole", "stream"):
-                ours, theirs = results[what][OURS], results[what][name]
-                cells.append(median(theirs, "cpu") / median(ours, "cpu"))
-                cells.append(median(ours, "rate") / median(theirs, "rate"))
-            ratios.append(f"| {name} | " + " | ".join(f"{cell:.2f}×" for cell in cells) + " |")
-    table = [
-        "| program | requests/s | CPU µs per request | streams/s | CPU µs per stream "
-        "| added p50 / p99 at half load, ms | errors |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in [*names, DIRECT]:
-        whole, stream, half = results["whole"][name], results["stream"][name], results["half"].get(name)
-        added = (
-            f"{median(half, 'p50'):.2f} / {median(half, 'p99'):.2f} at {median(half, 'rate'):.0f}/s" if half else "–"
-        )
-        errors = sum(each.errors for each in [*whole, *stream, *(half or [])])
-        table.append(
-            f"| {name} | {median(whole, 'rate'):,.0f} | {median(whole, 'cpu'):.1f} "
-            f"| {median(stream, 'rate'):,.0f} | {median(stream, 'cpu'):.1f} | {added} | {errors} |"
-        )
-    return TEMPLATE.format(
-        ratios="\n".join(ratios),
-        table="\n".join(table),
-        machine=machine(),
-        seconds=seconds,
-        rounds=rounds,
-        connections=CONNECTIONS,
-        when=datetime.now(UTC).date(),
-        rivals=", ".join([rivals.ENVOY, *([rivals.LITELLM] if LITELLM in names else [])]),
-    )
+def measure_memory(program: Running, streams: int, requests: int) -> tuple[memory.Held | None, list[int]]:
+    """What ours holds with `streams` open, and before and while `requests` pass."""
+    config: dict[str, object] = {"port": program.port, "connections": streams, "rate": 0, "seconds": 120}
+    body = {**config, "count": streams, "request": request({"stream": True, "seed": 1})}
+    held = memory.under_load(program.pid, body, LOAD_CORE, 200) if streams else None
+    plain = {**config, "connections": CONNECTIONS, "request": request({})}
+    return held, memory.many_requests(program.pid, plain, LOAD_CORE, requests) if requests else []
 
 
-def machine() -> str:
-    """What this ran on, in a line."""
-    info = Path("/proc/cpuinfo").read_text()
-    model = next((line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), "?")
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    return (
-        f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, CPython {platform.python_version()}; "
-        f"load averages at the end {load}"
-    )
-
-
-TEMPLATE = """# Gateway: speed
-
-Written by `bench/gateway.py` on {when}; run it again rather than trust it for another machine.
-
-{ratios}
-
-More than 1× is in our favour. A program that needs more wall time than CPU time was waiting for its turn on a busy
-machine; compare CPU then.
-
-{table}
-
-- Machine: {machine}.
-- Each program is one process on one core; load and mock model server share another. {connections} kept connections,
-  each with one request in flight, {seconds:g} s a run (LiteLLM three times that, or hardly an answer would fall into
-  it), median of {rounds} rounds in which the programs take turns.
-- A request is a short chat completion that the mock answers at once; a stream is 50 events, usage and `[DONE]`.
-- Ours does its whole work: key check among 10,000 keys, 1,000 routes, JSON parsed and rewritten, usage read, opening
-  and closing records in the spool, the closing one synced to disk before the answer ends ("no sync" leaves that out).
-  Envoy forwards bytes. LiteLLM checks one key. Versions: {rivals}.
-- "Added" is the latency at half of the program's own highest rate, less that of the mock alone at the same rate. The
-  sync is part of ours: two syncs begin at least a millisecond apart, so up to one more is waited under load.
-"""
+def revocations(count: int) -> list[float]:
+    """Seconds from each revocation to the first refusal; in a process of its own, as it starts an installation."""
+    command = [sys.executable, str(HERE / "gateway_revoke.py"), str(count)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    out = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=900).stdout
+    return list(json.loads(out.splitlines()[-1]))
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     options.add_argument("--seconds", type=float, default=4.0)
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--without-litellm", action="store_true")
+    options.add_argument("--without", default="", help="of envoy, litellm, portkey; with commas")
+    options.add_argument("--requests", type=int, default=1_000_000)
+    options.add_argument("--streams", type=int, default=5_000)
+    options.add_argument("--revocations", type=int, default=100)
+    options.add_argument("--page", type=Path, default=PAGE)
     chosen = options.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ironworks-bench-")))
-        programs = start_all(stack, folder, not chosen.without_litellm)
-        results = run(programs, chosen.seconds, chosen.rounds)
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(page(results, chosen.seconds, chosen.rounds))
-    print(f"written: {PAGE.relative_to(ROOT)}")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ironworks-bench-", dir="/var/tmp")))
+        mock = free_port()
+        upstream = [sys.executable, str(HERE / "gateway_upstream.py"), str(mock)]
+        direct = stack.enter_context(started(DIRECT, upstream, mock, LOAD_CORE))
+        programs = start_all(stack, folder, mock, set(chosen.without.lower().split(",")))
+        results = run(direct, programs, chosen.seconds, chosen.rounds)
+        parts = take_apart(folder, mock, chosen.seconds, chosen.rounds)
+        held, sizes = measure_memory(programs[0], chosen.streams, chosen.requests)
+    revoked = revocations(chosen.revocations) if chosen.revocations else []
+    chosen.page.parent.mkdir(parents=True, exist_ok=True)
+    found = Findings(results, parts, held, sizes, chosen.requests, revoked, chosen.seconds, chosen.rounds, CONNECTIONS)
+    chosen.page.write_text(report.page(found))
+    print(f"written: {chosen.page}")
 
 
 if __name__ == "__main__":

