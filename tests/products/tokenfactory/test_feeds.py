@@ -249,15 +249,16 @@ async def test_the_event_loop_is_never_held_for_long_by_many_keys(tmp_path: Path
         for n in range(5):
             del world.keys.keys[many[n].uid]
             world.mirror.notice("ApiKey", many[n].uid)
-            longest.append(await _longest_pause(lambda n=n: many[n].digest not in world.mirror.read().keys))
-        assert min(longest) < 0.02  # this machine may be busy; undisturbed it is about 2 ms
+            longest.append(await _longest_hold(lambda n=n: many[n].digest not in world.mirror.read().keys))
+        assert min(longest) < 0.01  # about 2 ms
 
 
-async def _longest_pause(done: Any) -> float:
-    longest, last = 0.0, time.perf_counter()
+async def _longest_hold(done: Any) -> float:
+    """Seconds of processor time, which other processes do not add to, that anything kept the event loop at once."""
+    longest, last = 0.0, time.thread_time()
     while not done():
         await asyncio.sleep(0)
-        now = time.perf_counter()
+        now = time.thread_time()
         longest, last = max(longest, now - last), now
     return longest
 

@@ -51,6 +51,7 @@ class Gateway:
         self._lender: Lender | None = None
         self._report: ReportHealth | None = None
         self._certificate: ServingCertificate | None = None
+        self._begun = asyncio.Event()
         self._stopping = asyncio.Event()
 
     def notice(self, kind: str, uid: UUID | None = None) -> None:
@@ -104,6 +105,10 @@ class Gateway:
         """Stop accepting, finish what is in flight, charge what is spooled; `serve` then returns. A signal handler."""
         self._stopping.set()
 
+    async def wait_begun(self) -> None:
+        """Until the first snapshot is here, or was waited for in vain, and callers are let in."""
+        await self._begun.wait()
+
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Serve on listening `sockets`, which several processes may share, until `stop` or cancellation.
 
@@ -137,6 +142,7 @@ class Gateway:
         servers: list[asyncio.Server] = []
         try:
             await self._first_of(core.mirror.wait_loaded(), within=self._settings.first_load)
+            self._begun.set()
             servers += await self._listen(core, sockets, tls)
             await self._stopping.wait()
         finally:
