@@ -41,6 +41,10 @@ class ExplainedUsage(BaseModel):
     quantities: dict[str, int]
     counted: bool
     client_request_id: str | None
+    priced_at: datetime = Field(description="The moment whose prices count.")
+    user: str | None = Field(description="The end user that the caller named.")
+    metadata: dict[str, str] = Field(description="The caller's own words.")
+    cached_answer: bool = Field(description="An earlier answer was given again.")
 
     @classmethod
     def of(cls, usage: metering.RecordedUsage) -> ExplainedUsage:
@@ -56,6 +60,10 @@ class ExplainedUsage(BaseModel):
             quantities=dict(event.quantities),
             counted=event.counted,
             client_request_id=event.client_request_id,
+            priced_at=event.priced_at or event.occurred_at,
+            user=event.user,
+            metadata=dict(event.metadata),
+            cached_answer=event.cached_answer,
         )
 
 
