@@ -9,7 +9,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from ironworks.products.tokenfactory.gateway import ObservingSettings
-from ironworks.products.tokenfactory.gateway.metrics import MOST_MODELS
+from ironworks.products.tokenfactory.gateway.metrics import MOST_MODELS, Metrics
 from tests.products.tokenfactory.upstream import Upstream
 from tests.products.tokenfactory.world import World, chat, run_world, target, targets_for
 
@@ -116,3 +116,13 @@ async def test_any_process_tells_of_all(upstream: Upstream, tmp_path: Path) -> N
             found = await scrape(http)
         assert value(found, "ironworks_gateway_requests_total", operation="/v1/chat/completions") == 5
         assert value(found, "ironworks_gateway_processes") == 1
+
+
+def test_gauges_may_be_large_or_endless() -> None:
+    figures = {"budget_reserved_nano": 5e15, "snapshot_age_seconds": float("inf"), "lease_remaining_seconds": 0.25}
+    metrics = Metrics(lambda: {name: ("what it is", figure) for name, figure in figures.items()})
+    text = metrics.render().decode()
+    assert "ironworks_gateway_budget_reserved_nano 5e+15" in text
+    assert "ironworks_gateway_lease_remaining_seconds 0.25" in text
+    [age] = [line for line in text.splitlines() if line.startswith("ironworks_gateway_snapshot_age_seconds ")]
+    assert float(age.rpartition(" ")[2]) > 1e11

@@ -89,6 +89,7 @@ class Core:
             close_leases=lender.close_leases if lender is not None else None,
         )
         self.metrics = Metrics(self._gauges, settings.observing.counts)
+        self.waits.waited = partial(self.metrics.observe, "ironworks_gateway_queue_wait_seconds")
         self.observers = Observers(settings.observing, self.metrics, trace)
         self.trace_feed = feed_of("traces", sources.traces, self._trace_by)
         self.health = Health(settings.observing.counts, [partial(check_core, self)])

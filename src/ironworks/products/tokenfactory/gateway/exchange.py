@@ -400,7 +400,10 @@ class Exchange:
     def _state_failed(self, *, unreachable: bool) -> None:
         if self._waits_on and self.pick is not None:
             self._tried = (*self._tried, self.pick.state)
+            aside = self.pick.state.ejected_until
             self.pick.state.failed(self._core.now(), unreachable=unreachable)
+            if self.pick.state.ejected_until != aside:
+                self._core.metrics.count("ironworks_gateway_ejections")
             self._leave_replica()
 
     def _replica_failed(self, problem: str, *, unreachable: bool) -> None:

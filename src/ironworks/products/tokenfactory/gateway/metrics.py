@@ -34,6 +34,8 @@ Gauges: TypeAlias = Callable[[], dict[str, tuple[str, float]]]
 NANO: Final = 10**9
 MICRO: Final = 10**6
 MOST_MODELS: Final = 100
+MOST_LINES: Final = 4096
+_MOST: Final = 2.0**62
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _OWN: Final = "ironworks"
 _SECONDS: Final = (*telemetry.LATENCY_BUCKETS, 120.0, 300.0)
@@ -100,6 +102,20 @@ _WORST_IS_LEAST: Final = frozenset({"spool_healthy", "tls_certificate_expiry_sec
 """Of several processes the worst is told; of all other gauges the sum."""
 
 
+class _Line(NamedTuple):
+    """The places of all that a finished request adds to; `leg` is what the others hold for."""
+
+    leg: Leg | None
+    requests: int
+    duration: int
+    overhead: int
+    server_duration: int
+    input: int
+    output: int
+    input_usage: int
+    output_usage: int
+
+
 class Metrics(Collector):
     """One process's counts, and everybody's when it is asked.
 
@@ -113,6 +129,7 @@ class Metrics(Collector):
         self._cells = Cells(directory)
         self._values = self._cells.values
         self._places: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._lines: dict[tuple[str, int, str, str, int], _Line] = {}
         self._models: dict[str, str] = {}
         self._helps: dict[str, str] = {}
         self._cpu = 0
@@ -148,21 +165,52 @@ class Metrics(Collector):
 
     def finished(self, exchange: Exchange, status: int, usage: Usage, refusal: Refusal | None) -> None:
         """A request that was admitted is over."""
-        operation = exchange.api.path
         seconds = time.perf_counter() - exchange.began
-        self.count("ironworks_gateway_requests", operation, str(status))
-        self.observe("ironworks_gateway_request_duration_seconds", seconds, operation)
-        self.observe("ironworks_gateway_overhead_seconds", exchange.overhead_ms / 1000, operation)
-        self._count_tokens(operation, usage)
-        labels = self._gen_ai_labels(exchange)
         error = "" if status == 200 else refusal.code if refusal else str(status)
-        self.observe("gen_ai_server_request_duration_seconds", seconds, *labels, error)
+        at = self._line_of(exchange, status, error)
+        values = self._values
+        values[at.requests] += 1
+        _add(values, at.duration, _SECONDS, seconds)
+        _add(values, at.overhead, _OVERHEAD, exchange.overhead_ms / 1000)
+        _add(values, at.server_duration, _DURATION, seconds)
         if usage.input_tokens:
-            self.observe("gen_ai_client_token_usage", usage.input_tokens, *labels, "input")
+            values[at.input] += usage.input_tokens
+            _add(values, at.input_usage, _TOKENS, usage.input_tokens, 1)
         if usage.output_tokens:
-            self.observe("gen_ai_client_token_usage", usage.output_tokens, *labels, "output")
+            values[at.output] += usage.output_tokens
+            _add(values, at.output_usage, _TOKENS, usage.output_tokens, 1)
+        if usage.cached_tokens:
+            self.count("ironworks_gateway_tokens", exchange.api.path, "cached", by=usage.cached_tokens)
+        if usage.counted:
+            self.count("ironworks_gateway_counted")
         if exchange.first_byte_at:
-            self._stream_finished(exchange, operation, seconds, usage, labels)
+            self._stream_finished(exchange, exchange.api.path, seconds, usage, self._gen_ai_labels(exchange))
+
+    def _line_of(self, exchange: Exchange, status: int, error: str) -> _Line:
+        """Where requests like this one are counted: looked up at once, for every request adds to all of it."""
+        pick = exchange.pick
+        leg = None if pick is None else pick.leg
+        facts = (exchange.api.path, status, error, exchange.call.model, id(leg))
+        known = self._lines.get(facts)
+        if known is None or known.leg is not leg:
+            if len(self._lines) >= MOST_LINES:
+                self._lines.clear()
+            known = self._lines[facts] = self._new_line(exchange, status, error)
+        return known
+
+    def _new_line(self, exchange: Exchange, status: int, error: str) -> _Line:
+        operation, labels = exchange.api.path, self._gen_ai_labels(exchange)
+        return _Line(
+            None if exchange.pick is None else exchange.pick.leg,
+            self._place("ironworks_gateway_requests", (operation, str(status))),
+            self._place("ironworks_gateway_request_duration_seconds", (operation,)),
+            self._place("ironworks_gateway_overhead_seconds", (operation,)),
+            self._place("gen_ai_server_request_duration_seconds", (*labels, error)),
+            self._place("ironworks_gateway_tokens", (operation, "input")),
+            self._place("ironworks_gateway_tokens", (operation, "output")),
+            self._place("gen_ai_client_token_usage", (*labels, "input")),
+            self._place("gen_ai_client_token_usage", (*labels, "output")),
+        )
 
     def _stream_finished(
         self, exchange: Exchange, operation: str, seconds: float, usage: Usage, labels: tuple[str, ...]
@@ -173,16 +221,6 @@ class Metrics(Collector):
         if usage.output_tokens > 1:
             per_token = (seconds - first) / (usage.output_tokens - 1)
             self.observe("gen_ai_server_time_per_output_token_seconds", per_token, *labels)
-
-    def _count_tokens(self, operation: str, usage: Usage) -> None:
-        if usage.input_tokens:
-            self.count("ironworks_gateway_tokens", operation, "input", by=usage.input_tokens)
-        if usage.cached_tokens:
-            self.count("ironworks_gateway_tokens", operation, "cached", by=usage.cached_tokens)
-        if usage.output_tokens:
-            self.count("ironworks_gateway_tokens", operation, "output", by=usage.output_tokens)
-        if usage.counted:
-            self.count("ironworks_gateway_counted")
 
     def _gen_ai_labels(self, exchange: Exchange) -> tuple[str, ...]:
         """Operation, provider, model asked for, model that answered."""
@@ -215,7 +253,8 @@ class Metrics(Collector):
     def _set(self, name: str, value: float) -> None:
         how: How = "max" if name in _WORST_IS_MOST else "min" if name in _WORST_IS_LEAST else "sum"
         place = self._cells.take(name, how, ())
-        self._values[place] = int(min(max(value, -1e12), 1e12) * MICRO)
+        scale = _scale(name)
+        self._values[place] = int(min(max(value, -_MOST / scale), _MOST / scale) * scale)
 
     def tidy(self) -> None:
         """Take over what processes that are gone have counted; every few seconds."""
@@ -239,7 +278,7 @@ class Metrics(Collector):
         for (name, how, _), values in numbers.items():
             if how != "count":
                 what = self._helps.get(name, "Memory that the gateway's processes have")
-                yield GaugeMetricFamily(f"ironworks_gateway_{name}", what, value=values[0] / MICRO)
+                yield GaugeMetricFamily(f"ironworks_gateway_{name}", what, value=values[0] / _scale(name))
         yield GaugeMetricFamily("ironworks_gateway_processes", "Processes on this host", value=self._cells.processes())
 
 
@@ -270,6 +309,17 @@ def _of(name: str, family: Family, numbers: Numbers) -> Iterator[tuple[tuple[str
     for (found, how, labels), values in numbers.items():
         if found == name and how == "count" and len(labels) == len(family.labels) and len(values) == size:
             yield labels, values
+
+
+def _scale(name: str) -> int:
+    """Gauges are kept in millionths, but for what is whole and may be large."""
+    return 1 if name.endswith(("_nano", "_bytes")) else MICRO
+
+
+def _add(values: Values, place: int, buckets: tuple[float, ...], value: float, scale: int = NANO) -> None:
+    """One value to the histogram at `place`."""
+    values[place + bisect_left(buckets, value)] += 1
+    values[place + len(buckets) + 1] += int(value * scale)
 
 
 def operation_name(path: str) -> str:

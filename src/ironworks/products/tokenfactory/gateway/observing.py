@@ -88,9 +88,11 @@ class Observers:
         """An admitted request is over, its closing record is on disk, the caller has his answer."""
         try:
             status: int = record[RECORD["status"]]
+            cached = bool(record[RECORD["cached_answer"]])
             self.metrics.finished(exchange, status, usage, refusal)
+            if exchange.hold.route.cache is not None:
+                self.metrics.count("ironworks_gateway_cache", "hit" if cached else "miss")
             if self.access.on:
-                cached = bool(record[RECORD["cached_answer"]])
                 self.access.add(entry_of(exchange, address, status, usage, refusal, cached=cached))
             if exchange.watch is not None:
                 self._finish_watch(exchange.watch, exchange, record, usage, refusal)

@@ -35,7 +35,11 @@ class Waker(Protocol):
 
 
 class Waits:
-    """All that wait in this process."""
+    """All that wait in this process.
+
+    Attributes:
+        held: who waits for an endpoint. queued: who waits for a turn, since when. waited: told how long each did.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, settings: GatewaySettings, gates: Gates, waker: Waker | None
@@ -47,7 +51,8 @@ class Waits:
         self._woken: dict[object, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.held: dict[Exchange, Leg] = {}
-        self.queued: set[Exchange] = set()
+        self.queued: dict[Exchange, float] = {}
+        self.waited: Callable[[float], None] = lambda seconds: None
         self._told: dict[Exchange, float] = {}
 
     # for a turn
@@ -72,7 +77,7 @@ class Waits:
 
     def queue(self, exchange: Exchange) -> float:
         """It waits for its turn; returns until when, on the loop's clock."""
-        self.queued.add(exchange)
+        self.queued[exchange] = self._loop.time()
         return self._began(exchange) + self._settings.queue_timeout
 
     # for a replica
@@ -110,7 +115,9 @@ class Waits:
     def forget(self, exchange: Exchange) -> None:
         """It waits no longer."""
         self.held.pop(exchange, None)
-        self.queued.discard(exchange)
+        since = self.queued.pop(exchange, None)
+        if since is not None:
+            self.waited(self._loop.time() - since)
         self._told.pop(exchange, None)
 
     def resume(self) -> None:
