@@ -160,6 +160,20 @@ def test_addresses_come_from_the_environment_and_the_files_own() -> None:
     assert ["set NONE in the environment" in str(problem) for problem in config.problems] == [True]
 
 
+def test_a_model_may_come_from_the_environment_too() -> None:
+    config = read_config(yaml.safe_dump({"model_list": [deployment("os.environ/MODEL")]}), {"MODEL": "groq/llama"})
+    found = by_name(convert(config, SCOPE).documents)
+    assert found["Route/m"]["targets"] == [{"external": "groq", "model": "llama"}]
+    _, without = converted(deployment("os.environ/MODEL"))
+    assert "set MODEL in the environment" in str(without.problems[0])
+
+
+def test_a_nested_name_belongs_to_the_provider_before_it() -> None:
+    base = "https://openrouter.ai/api/v1"
+    found, _ = converted(deployment("openai/anthropic/claude", api_base=base), deployment("openrouter/openai/gpt:free"))
+    assert [target["model"] for target in found["Route/m"]["targets"]] == ["anthropic/claude", "openai/gpt:free"]
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +218,7 @@ def test_no_credential_is_shown() -> None:
      ("model_list: [{model_name: a, litellm_params: {model: 7}}]", "names no model"),
      ("model_list: [{model_name: a, litellm_params: {model: openai/a, rpm: many}}]", "whole number"),
      ("model_list: [{model_name: a, litellm_params: {model: openai/a, api_base: 'ftp://x'}}]", "http or https"),
+     ("model_list: [{model_name: a, litellm_params: {model: openai/a}, model_info: {mode: video}}]", "not offered"),
      ("model_list: []\nrouter_settings: 7", "is not a mapping"), ("model_list: []\nstrange: 1", "is not known")],
 )  # fmt: skip
 def test_what_is_no_config_is_told(tmp_path: Path, text: str, says: str) -> None:

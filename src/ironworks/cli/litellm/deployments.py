@@ -12,6 +12,9 @@ from ironworks.cli.litellm.lines import Config, Path
 from ironworks.cli.litellm.providers import Provider, Unknown, provider_of
 
 ENVIRONMENT: Final = "os.environ/"
+_MODES: Final = frozenset(
+    {"chat", "completion", "embedding", "responses", "audio_speech", "audio_transcription", "rerank", "moderation"}
+)
 _NO_KEYS: Final = (None, "", "none", "None", "EMPTY", "fake-key", "not-needed", "dummy")
 """What people write where an upstream asks for no key."""
 _PUBLIC_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
@@ -82,6 +85,10 @@ def read_deployment(config: Config, path: Path, entry: Any) -> Deployment | None
     _check_rest(config, path, entry, params)
     before = len(config.problems)
     _check_name(config, path, entry["model_name"])
+    _check_mode(config, path, entry)
+    params = {**params, "model": _resolved(config, (*inner, "model"), params.get("model"))}
+    if len(config.problems) > before and params["model"] is None:
+        return None
     try:
         name, kind, model = provider_of(params)
     except Unknown as problem:
@@ -114,6 +121,24 @@ def _check_name(config: Config, path: Path, name: str) -> None:
         config.refuse((*path, "model_name"), reason)
 
 
+def _check_mode(config: Config, path: Path, entry: dict[str, Any]) -> None:
+    info = entry.get("model_info")
+    mode = info.get("mode") if isinstance(info, dict) else None
+    if mode is not None and mode not in _MODES:
+        config.refuse((*path, "model_info", "mode"), f"{mode!r} is not offered")
+
+
+def _resolved(config: Config, path: Path, value: Any) -> Any:
+    """What a variable that `value` names holds; the value itself where it names none. For what is no secret."""
+    if not isinstance(value, str) or not value.startswith(ENVIRONMENT):
+        return value
+    variable = value.removeprefix(ENVIRONMENT)
+    found = config.variable(variable)
+    if found is None:
+        config.refuse(path, f"set {variable} in the environment: documents hold its value")
+    return found
+
+
 def _about_wildcards(name: str) -> str:
     return ": a route has one name; list each model" if "*" in name else ""
 
@@ -132,8 +157,8 @@ def _check_rest(config: Config, path: Path, entry: dict[str, Any], params: dict[
         if name not in ("model_name", "litellm_params", "model_info", *_USED):
             config.refuse((*path, name), "has no counterpart")
     info = entry.get("model_info")
-    for name in info if isinstance(info, dict) else ():
-        if "cost" in name:
+    for name, value in info.items() if isinstance(info, dict) else ():
+        if "cost" in name and value:
             config.refuse((*path, "model_info", name), _REASONS["input_cost_per_token"])
     for name in ("rpm", "tpm"):  # also understood beside litellm_params
         if name in entry:
@@ -141,13 +166,9 @@ def _check_rest(config: Config, path: Path, entry: dict[str, Any], params: dict[
 
 
 def _url(config: Config, path: Path, kind: Provider, params: dict[str, Any]) -> str:
-    given = params.get("api_base")
-    if isinstance(given, str) and given.startswith(ENVIRONMENT):
-        variable = given.removeprefix(ENVIRONMENT)
-        given = config.variable(variable)
-        if given is None:
-            config.refuse((*path, "api_base"), f"set {variable} in the environment: documents hold the address itself")
-            return ""
+    given = _resolved(config, (*path, "api_base"), params.get("api_base"))
+    if given is None and "api_base" in params:
+        return ""
     if given is None:
         if not kind.url:
             config.refuse(path, "needs api_base")
@@ -173,6 +194,8 @@ def _credential(config: Config, path: Path, kind: Provider, params: dict[str, An
     given = params.get("api_key")
     if given in _NO_KEYS:
         if not kind.key or "api_base" in params:
+            if given is None:
+                config.note(path, "has no api_key: none is sent")
             return None
         config.note(path, f"has no api_key: {kind.key} is used, as LiteLLM does")
         return Credential(kind.key)

@@ -82,7 +82,7 @@ def provider_of(params: dict[str, Any]) -> tuple[str, Provider, str]:
     """(provider's name, how it is asked, its name for the model) of `litellm_params`. Raises Unknown."""
     model = params.get("model")
     if not isinstance(model, str) or not model:
-        raise Unknown("names no model")
+        raise Unknown("names no model that is known")
     name, slash, rest = model.partition("/")
     given = params.get("custom_llm_provider")
     if isinstance(given, str) and given:

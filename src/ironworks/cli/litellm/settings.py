@@ -54,12 +54,13 @@ _NEEDLESS: Final = {
     },
     "general_settings": {
         **dict.fromkeys(
-            ("database_url", "database_connection_pool_limit", "database_connection_timeout", "store_model_in_db",
+            ("database_url", "database_connection_pool_limit", "database_connection_timeout",
              "store_prompts_in_spend_logs", "salt_key", "proxy_batch_write_at", "disable_spend_logs", "ui_access_mode",
              "background_health_checks", "health_check_interval", "disable_error_logs", "use_redis_transaction_buffer",
              "disable_master_key_return", "proxy_budget_rescheduler_min_time", "proxy_budget_rescheduler_max_time"),
             _OURS,
         ),
+        "store_model_in_db": "what was added in LiteLLM's own pages is in its database, and not in this file",
     },
 }  # fmt: skip
 _CALLBACKS: Final = "callbacks have no counterpart: read the usage API, events or OTLP traces instead"
@@ -76,6 +77,7 @@ _REASONS: Final = {
     "upperbound_key_generate_params": "set a Limit or a Budget above the keys instead",
     "max_internal_user_budget": "set a Budget on the tenant or the key instead",
     "max_end_user_budget": "an end user has limits, and no budget: ironworks limits set --per end_user",
+    "custom_provider_map": "custom code is not run",
     "custom_auth": "custom code is not run: keys are Ironworks' own",
     "custom_key_generate": "custom code is not run: keys are Ironworks' own",
     "pass_through_endpoints": "paths outside the API are not passed through",
