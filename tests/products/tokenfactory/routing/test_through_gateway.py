@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -386,3 +388,75 @@ async def test_guarded_addresses_are_looked_at_when_connecting(upstream: Upstrea
     async with run_world(tmp_path, [], routes=[found]) as world:
         assert (await ask(world)).status_code == 503
     assert upstream.connections == 0
+
+
+# --- all at once -------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_left_behind(upstream: Upstream, second: Upstream, tmp_path: Path) -> None:
+    """Callers who leave at any moment, upstreams that die, fill up and refuse: every place and count comes back."""
+    chance = random.Random(7)
+    routes = [
+        route(
+            at(upstream, behaviour, gate=f"gate/{number % 2}", max_concurrency=2, max_queue=3),
+            at(second, "trickles", gate="second", max_concurrency=3, max_queue=20),
+            name=f"r{number}",
+            strategy=strategy,
+        )
+        for number, (behaviour, strategy) in enumerate(
+            zip(
+                ("plain", "dies-at-once", "bad-gateway", "dies-in-stream", "too-long", "trickles"),
+                ("weighted", "least_loaded", "ordered_fallback", "prefix_affine", "lowest_latency", "lowest_cost"),
+                strict=True,
+            )
+        )
+    ]
+    keys = [key_view(f"iwk_{n}", f"{SCOPE}.t{n}") for n in range(4)]
+    async with run_world(tmp_path, [], keys, routes=routes, queue_timeout=2.0) as world:
+        core = world.gateway._core
+        assert core is not None
+
+        async def one() -> None:
+            model, stream = f"r{chance.randrange(6)}", chance.random() < 0.5
+            data = post("/v1/chat/completions", chat(model, stream=stream), secret=f"iwk_{chance.randrange(4)}")
+            reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+            writer.write(data)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(chance.choice((0.001, 0.02, 0.1, 2))):
+                    await reader.read()
+            writer.transport.abort()
+
+        for _ in range(3):
+            await asyncio.gather(*(one() for _ in range(40)))
+        async with asyncio.timeout(15):
+            while core.exchanges or core.gates.waiting:
+                await asyncio.sleep(0.05)
+        gates = core.gates._gates.values()
+        assert [(gate.inside, gate.waiting, len(gate.lanes)) for gate in gates] == [(0, 0, 0)] * 3
+        assert {pick.state.in_flight for r in routes for pick in core.balancer._plan(r).picks} == {0}
+        assert core.admission.in_flight == 0
+        assert [len(core.waits.held), len(core.waits.queued), len(core.waits._told)] == [0, 0, 0]
+        for number in range(6):
+            async with world.http("iwk_0") as http:
+                answer = await http.post("/v1/chat/completions", json=chat(f"r{number}"))
+                assert answer.status_code in (200, 400, 502), answer.text
+
+
+async def test_what_fails_after_a_wait_is_told_as_an_event(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ironworks.products.tokenfactory.gateway import waiting
+
+    monkeypatch.setattr(waiting, "ALIVE_EVERY", 0.1)
+    asleep = replace(target("bad-gateway"), wakes=True)
+    async with run_world(tmp_path, [asleep], waker=Waker()) as world:
+        asking = asyncio.create_task(world.raw(post("/v1/chat/completions", chat("bad-gateway", stream=True))))
+        await asyncio.sleep(0.8)
+        await start(world, asleep, upstream.address)
+        answer = await asking
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b": waiting\n\n" in answer
+        assert b'"upstream_error"' in answer
+        assert b"[DONE]" not in answer
+        [record] = await world.ledger.expect(1)
+        assert (record.status, record.input_tokens, record.output_tokens) == (502, 0, 0)
