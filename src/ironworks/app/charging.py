@@ -6,11 +6,11 @@ spool hands a batch in again until they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final
 from uuid import UUID
 
 from ironworks.platform import billing, metering
@@ -22,21 +22,20 @@ from ironworks.shared.db import Database
 log = telemetry.logger(__name__)
 
 ACTOR: Final = system_actor("gateway")
-MISMATCHES: Final = telemetry.counter(
-    "ironworks_gateway_quote_mismatches_total", "Requests that were charged other than their caller was told."
-)
 
 
 NOBODY: Final = UUID(int=0)
 
-New: TypeAlias = tuple[gateway.UsageRecord, billing.Charged]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Charging:
-    """`Charge` by billing: a batch is recorded, rated, posted and counted."""
+    """`Charge` by billing: a batch is recorded, rated, posted and counted.
+
+    `mismatched` is called for each request that was charged other than its caller was told.
+    """
 
     database: Database
+    mismatched: Callable[[], None] = lambda: None
 
     async def __call__(self, records: Sequence[gateway.UsageRecord]) -> None:
         events = [usage_event(record) for record in records]
@@ -45,23 +44,22 @@ class Charging:
             new = [(given[id(one.event)], one) for one in await billing.charge_usage(ctx, events)]
             await budgets.settle_usage(ctx, [spent(*one) for one in new])
             await analytics.add_usage(ctx, [answered(*one) for one in new])
-        _compare(new)
+        for record, one in new:
+            if record.cost_nano >= 0 and not one.waiting and record.cost_nano != one.cost_nano:
+                self.mismatched()
+                _tell_mismatch(record, one)
 
 
-def _compare(new: Sequence[New]) -> None:
-    """Tell of every request whose caller was told another cost; it has been charged what the price book says."""
-    for record, one in new:
-        if record.cost_nano < 0 or one.waiting or record.cost_nano == one.cost_nano:
-            continue
-        MISMATCHES.labels().inc()
-        log.error(
-            "a request was charged other than its caller was told",
-            request_id=record.request_id,
-            told_nano=record.cost_nano,
-            charged_nano=one.cost_nano,
-            model=record.model,
-            priced_at=record.priced_at,
-        )
+def _tell_mismatch(record: gateway.UsageRecord, one: billing.Charged) -> None:
+    """It has been charged what the price book says."""
+    log.error(
+        "a request was charged other than its caller was told",
+        request_id=record.request_id,
+        told_nano=record.cost_nano,
+        charged_nano=one.cost_nano,
+        model=record.model,
+        priced_at=record.priced_at,
+    )
 
 
 def usage_event(record: gateway.UsageRecord) -> metering.UsageEvent:

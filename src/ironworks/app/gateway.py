@@ -47,7 +47,8 @@ async def _serve(settings: Settings) -> None:
         limits = Limits(process.database)
         routes = _routes(process, settings)
         policies = TracePolicies(process.database, ACTOR)
-        uses = Uses(process.database, Charging(process.database))
+        charging = Charging(process.database)
+        uses = Uses(process.database, charging)
         program = gateway.Gateway(
             gateway.GatewaySettings(
                 spool=settings.spool,
@@ -73,6 +74,7 @@ async def _serve(settings: Settings) -> None:
         program.share_limits(limits.count_hosts)
         program.keep_responses(Responses(process.database, process.keyring, timedelta(days=settings.response_days)))
         program.wake_by(Waking(process.database, process.changed))
+        charging.mismatched = program.count_mismatch
         program.report_health(Reporting(process.database, ACTOR))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, program.reopen)

@@ -91,6 +91,7 @@ FAMILIES: Final[dict[str, Family]] = {
     "ironworks_gateway_refusals": Family("Requests refused before any model server was asked", ("code",)),
     "ironworks_gateway_cache": Family("Requests that a route's cache was asked for", ("result",)),
     "ironworks_gateway_dropped": Family("Records that were lost for want of room, and bill nothing", ("what",)),
+    "ironworks_gateway_quote_mismatches": Family("Requests that were charged other than their caller was told"),
     "ironworks_gateway_cpu_seconds": Family("Processor time of the gateway's processes", (), NANO),
 }
 """Everything that is counted, by its name without `_total`."""

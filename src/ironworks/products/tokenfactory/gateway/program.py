@@ -80,6 +80,11 @@ class Gateway:
         """Call before `serve`: enforce a part of every limit, as other hosts do; without it, the whole of each."""
         self._count_hosts = count_hosts
 
+    def count_mismatch(self) -> None:
+        """A request was charged other than its caller was told."""
+        if self._core is not None:
+            self._core.metrics.count("ironworks_gateway_quote_mismatches")
+
     def report_health(self, report: ReportHealth) -> None:
         """Call before `serve`: tell `report` how the process is, and what was wrong."""
         self._report = report
