@@ -386,12 +386,15 @@ class Desk:
     # what to show
 
     def figures(self) -> dict[str, int]:
-        """Sums over all slices, in nano-units, and counts since the start."""
+        """Sums over all slices, in nano-units, counts since the start, and seconds until the first lease runs out."""
         active = self._talks.active
+        until = min((held.good_until for held in active if held.lease), default=None)
         return {
             "free_nano": sum(held.free for held in active),
             "reserved_nano": sum(held.reserved for held in active),
             "leases": len(self._talks.by_lease),
+            "lease_seconds": 0 if until is None else max(0, int(until - self._clock())),
+            "failing": sum(held.failing for held in active),
             "waiting": len(self._waiting),
             "asked": self._talks.asked,
             "refused": self.refused,

@@ -195,6 +195,7 @@ def check_core(core: Core) -> Iterator[Trouble]:
             f"usage has not been charged for {core.shipper.failing_for:.0f} s; {core.spool.backlog} bytes wait",
             "requests are served; their usage stays in the spool until it is charged",
         )  # fmt: skip
+    yield from _check_budgets(core)
     yield from _check_observers(core.observers)
     if core.draining:
         yield Trouble(
@@ -225,6 +226,17 @@ def _check_snapshot(core: Core) -> Iterator[Trouble]:
         yield Trouble(f"snapshot.{part}", "degraded", "PartNotLoaded", f"{part}: {problem}", meanwhile)
     if core.trace_feed.problem:
         yield Trouble("traces", "degraded", "PartNotLoaded", core.trace_feed.problem, "the policies known are used")
+
+
+def _check_budgets(core: Core) -> Iterator[Trouble]:
+    failing = int(core.payments.gauges().get("budgets_failing", ("", 0))[1])
+    if failing:
+        yield Trouble(
+            "budgets", "degraded", "LedgerUnreachable",
+            f"the ledger of leases cannot be asked for {failing} budgets: is the database down?",
+            "requests are served while their budgets' leases last; then a budget that fails closed refuses, one that"
+            " fails open lets pass",
+        )  # fmt: skip
 
 
 def _check_observers(observers: Observers) -> Iterator[Trouble]:
