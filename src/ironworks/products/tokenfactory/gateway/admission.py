@@ -91,12 +91,12 @@ def settle(admission: Admission, hold: Hold, usage: Usage) -> None:
         del admission.by_key[hold.key.digest]
 
 
-def authenticate(snapshot: Snapshot, headers: Mapping[bytes, bytes]) -> KeyView:
-    """The key in `authorization`, or in Anthropic's `x-api-key`.
+def authenticate(snapshot: Snapshot, headers: Mapping[bytes, bytes], digest: bytes | None = None) -> KeyView:
+    """The key in `authorization`, or in Anthropic's `x-api-key`; `digest` is its SHA-256, where that is known.
 
     Raises Refusal: 401 for none, for two, and for one that is no good; 403 where its platform is suspended.
     """
-    key = snapshot.keys.get(hashlib.sha256(_presented(headers)).digest())
+    key = snapshot.keys.get(digest or hashlib.sha256(_presented(headers)).digest())
     if key is None:
         raise _unauthorized("invalid_api_key", "this API key is not known; check it or make another")
     if key.disabled:

@@ -19,7 +19,7 @@ from ironworks.products.tokenfactory.gateway.health import Health, check_core
 from ironworks.products.tokenfactory.gateway.identifiers import RequestIds
 from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.metrics import Metrics
-from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, Refusal
+from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, KeyView, Refusal
 from ironworks.products.tokenfactory.gateway.observing import Observers
 from ironworks.products.tokenfactory.gateway.paying import Payments
 from ironworks.products.tokenfactory.gateway.shipping import Shipper
@@ -30,7 +30,7 @@ from ironworks.products.tokenfactory.gateway.stored import Shelf
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool
 from ironworks.products.tokenfactory.gateway.waiting import Waits, Waker
 from ironworks.products.tokenfactory.responses import KeepResponses
-from ironworks.products.tokenfactory.routing import Balancer, Gates, Replica, ReplicaState, RouteTable
+from ironworks.products.tokenfactory.routing import Balancer, Gates, Replica, ReplicaState, Route, RouteTable
 from ironworks.products.tokenfactory.traces import KeepTraces, PolicyView
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.exchange import Exchange
 
 MAX_HEADS = 10_000
+MAX_ROUTES = 100_000
 _HEALTH = {"ok": 0, "degraded": 1, "unavailable": 2}
 
 
@@ -98,6 +99,8 @@ class Core:
         self.draining = False
         self.date = wire.date_header()
         self._routes = RouteTable()
+        self.known_routes: dict[tuple[bytes, str, str], Route] = {}
+        """What a key means by a model under an API, since the snapshot last changed: by its digest, path and model."""
         self._caught_up = self.now()
         self._heads: dict[tuple[Replica, str, bool, bytes], bytes] = {}
 
@@ -110,6 +113,12 @@ class Core:
                 self._heads.clear()
             found = self._heads[facts] = wire.request_head(*facts)
         return found
+
+    def remember_route(self, key: KeyView, path: str, model: str, route: Route) -> None:
+        """All was looked at that lets `key` call `route` by this name; it need not be again under this snapshot."""
+        if len(self.known_routes) >= MAX_ROUTES:
+            self.known_routes.clear()
+        self.known_routes[key.digest, path, model] = route
 
     def tick(self) -> None:
         """Twice a second: everything that is about time, for all connections at once."""
@@ -148,6 +157,7 @@ class Core:
         return problems
 
     def _adopt(self, snapshot: Snapshot, parts: frozenset[str]) -> None:
+        self.known_routes.clear()
         if "limits" in parts or "routes" in parts:
             self.limiter.replace(snapshot.limits if "limits" in parts else None)
         if "budgets" in parts or "routes" in parts:

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from ironworks.products.tokenfactory.gateway.cells import OTHER, Cells, How, Numbers
 from ironworks.products.tokenfactory.gateway.model import Refusal, Usage
-from ironworks.products.tokenfactory.routing import Target
+from ironworks.products.tokenfactory.routing import Leg, Target
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ FAMILIES: Final[dict[str, Family]] = {
 _WORST_IS_MOST: Final = frozenset(
     {"charging_fails_seconds", "snapshot_age_seconds", "spool_lag_seconds", "draining", "health"}
 )
-_WORST_IS_LEAST: Final = frozenset({"spool_healthy", "tls_certificate_expiry_seconds", "lease_remaining_seconds"})
+_WORST_IS_LEAST: Final = frozenset(
+    {"spool_healthy", "tls_certificate_expiry_seconds", "budget_lease_remaining_seconds"}
+)
 """Of several processes the worst is told; of all other gauges the sum."""
 
 
@@ -317,7 +319,7 @@ def _scale(name: str) -> int:
     return 1 if name.endswith(("_nano", "_bytes")) else MICRO
 
 
-def _add(values: Values, place: int, buckets: tuple[float, ...], value: float, scale: int = NANO) -> None:
+def _add(values: memoryview[int], place: int, buckets: tuple[float, ...], value: float, scale: int = NANO) -> None:
     """One value to the histogram at `place`."""
     values[place + bisect_left(buckets, value)] += 1
     values[place + len(buckets) + 1] += int(value * scale)

@@ -100,7 +100,7 @@ def _path_of(url: bytes) -> bytes:
 def _call(api: Api, core: Core, client: ClientConnection, request: Request) -> Exchange | None:
     """A model's work: check, admit, and send on its way; what goes on from a stored response waits for that first."""
     snapshot = core.mirror.read()
-    key = authenticate(snapshot, request.headers)
+    key = authenticate(snapshot, request.headers, request.digest)
     request.digest = key.digest
     call = api.read(bytes(request.body), request.headers)
     request.model = call.model
@@ -127,8 +127,11 @@ def _call_stored(
 def _send(
     api: Api, core: Core, client: ClientConnection, request: Request, snapshot: Snapshot, key: KeyView, call: Call
 ) -> Exchange:
-    route = find_route(snapshot, key, call.model)
-    _check_task(api, route, call.model)
+    route = core.known_routes.get((key.digest, api.path, call.model))
+    if route is None:
+        route = find_route(snapshot, key, call.model)
+        _check_task(api, route, call.model)
+        core.remember_route(key, api.path, call.model, route)
     hold = admit(core.admission, key, route, call, free=api.free)
     try:
         exchange = Exchange(core, client, request, api, call, hold)

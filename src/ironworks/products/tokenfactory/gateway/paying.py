@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from ironworks.platform import pricing
+from ironworks.platform import metering, pricing
 from ironworks.products.tokenfactory import budgets
 from ironworks.products.tokenfactory.gateway.costs import LAG, Prices, lag_of
-from ironworks.products.tokenfactory.gateway.limiting import inline_bytes
 from ironworks.products.tokenfactory.gateway.model import Call, KeyView, Refusal, Usage, UsageRecord, unavailable
 from ironworks.products.tokenfactory.routing import Leg, Route
 from ironworks.shared import telemetry
@@ -52,6 +51,7 @@ class Bill:
         "output_tokens",
         "plan",
         "reservation",
+        "wanted",
     )
 
     def __init__(self, payments: Payments, at: float, plan: budgets.Plan | None) -> None:
@@ -61,14 +61,13 @@ class Bill:
         self.plan = plan
         self.input_tokens = self.output_tokens = 0
         self.choices = 1
+        self.wanted = UNBOUND
         self.extra: tuple[tuple[str, int], ...] = ()
         self.reservation: budgets.Reservation | None = None
 
     def bound(self, route: Route, call: Call) -> None:
         """Work out the bounds, the largest of what any of the route's legs could come to."""
-        size = len(call.body)
-        if call.images and call.payload is not None:
-            size -= inline_bytes(call.payload)
+        size = len(call.body) - call.inline
         targets = [leg.target for leg in route.legs]
         self.input_tokens = max(math.ceil(size * each.expansion) + each.template_tokens for each in targets)
         self.input_tokens += call.images * TOKENS_OF_AN_IMAGE
@@ -76,6 +75,8 @@ class Bill:
         named = call.max_output
         self.output_tokens = max(each.max_output_tokens for each in targets) if named is None else named
         self.choices = max(1, call.choices)
+        self.extra = call.extra
+        self.extra = call.extra
 
     @property
     def holds(self) -> tuple[tuple[str, int], ...]:
@@ -94,6 +95,8 @@ class Bill:
         if not self.holds:
             return self.output_tokens
         assert self.reservation is not None
+        if self.reservation.amount_nano >= self.wanted:
+            return self.output_tokens
         quote = self._payments.prices.quote(leg.model, self.at)
         afforded = quote.affordable_output(self.reservation.amount_nano, self.input_tokens)
         return min(self.output_tokens, afforded // self.choices)
@@ -109,14 +112,15 @@ class Bill:
         given, made = min(usage.input_tokens, self.input_tokens), usage.output_tokens
         if self.output_tokens:
             made = min(made, self._most(leg) * self.choices)
-        if (given, made) == (usage.input_tokens, usage.output_tokens):
+        extra = _cut_extra(usage.extra, dict(self.extra)) if usage.extra else ()
+        if (given, made, extra) == (usage.input_tokens, usage.output_tokens, usage.extra):
             return usage
         self._payments.cuts += 1
         cached = min(usage.cached_tokens, given)
         heard = min(usage.input_audio_tokens, given - cached)
         thought = min(usage.reasoning_tokens, made)
         spoken = min(usage.output_audio_tokens, made - thought)
-        return Usage(given, cached, made, usage.counted, thought, heard, spoken, usage.extra)
+        return Usage(given, cached, made, usage.counted, thought, heard, spoken, extra)
 
     def cost(self, leg: Leg, usage: Usage) -> int:
         """What `usage` costs in nano-units, -1 where something in it has no price."""
@@ -134,6 +138,12 @@ class Bill:
         held, self.reservation = self.reservation, None
         if held is not None:
             held.release()
+
+
+def _cut_extra(used: Iterable[tuple[str, int]], held: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Quantities as far as the request's own bound them; that an answer was kept is our word, not an upstream's."""
+    most = {metering.CACHED_RESPONSES: 1, **held}
+    return tuple([(meter, min(quantity, most.get(meter, 0))) for meter, quantity in used])
 
 
 class Payments:
@@ -181,7 +191,7 @@ class Payments:
         bill = Bill(self, time.time() - self._lag, plan)
         if plan is not None:
             bill.bound(route, call)
-            if not all(self.prices.quote(leg.model, bill.at).complete for leg in route.legs):
+            if not all(self.prices.quote(leg.model, bill.at).covers(bill.extra) for leg in route.legs):
                 self._do_without(bill, plan)
         return bill
 
@@ -203,6 +213,7 @@ class Payments:
             [quote.worst(bill.input_tokens, bill.output_tokens * bill.choices, bill.extra) for quote in quotes]
         )
         least = max([quote.worst(bill.input_tokens, few, bill.extra) for quote in quotes])
+        bill.wanted = wanted
         bill.reservation = self.desk.reserve(bill.plan, least, wanted, then)
         return bill.reservation is not None
 
@@ -262,6 +273,11 @@ class Payments:
         return {
             "budget_leased_free_nano": ("Leased and held by no request, in nano-units", figures["free_nano"]),
             "budget_reserved_nano": ("Held by requests, in nano-units", figures["reserved_nano"]),
+            "budget_lease_remaining_seconds": (
+                "Until the first lease runs out, 0 without one",
+                figures["lease_seconds"],
+            ),
+            "budgets_failing": ("Budgets whose ledger of leases cannot be asked", figures["failing"]),
             "budget_leases": ("Leases of budgets that are held", figures["leases"]),
             "budget_waiting": ("Requests that wait for a budget's money", figures["waiting"]),
             "budget_questions": ("Questions to the ledger of leases since the start", figures["asked"]),
