@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from ironworks.platform import iam
+from ironworks.platform import billing, iam, metering, pricing
 from ironworks.products.tokenfactory import budgets
 from ironworks.products.tokenfactory.budgets import service, store
 from ironworks.shared.errors import Invalid
-from tests.products.tokenfactory.budgets.books import TENANT, USD, Books
+from tests.products.tokenfactory.budgets.books import KEY, TENANT, USD, Books
 
 
 async def test_a_grant_is_an_eighth_of_what_is_free_or_what_is_needed(ledger: Books) -> None:
@@ -299,6 +299,34 @@ async def test_a_deleted_budget_takes_its_leases_along(ledger: Books) -> None:
     assert await ledger.leases(uid) == []
 
 
+async def test_what_is_charged_late_counts_then(ledger: Books) -> None:
+    """A quantity that had no price when the request was charged."""
+    uid = (await ledger.budget("b")).uid
+    await ledger.world.admin.execute(
+        "update tokenfactory_budgets.budget set creation_timestamp = now() - interval '1 minute'"
+    )
+    event = metering.UsageEvent(
+        id="req_1", occurred_at=ledger.world.now(), scope=TENANT, model="m", route="m", endpoint_name="m",
+        quantities={metering.OUTPUT_TOKENS: 10, metering.IMAGES: 2}, endpoint_scope=TENANT, key_uid=KEY,
+    )  # fmt: skip
+    async with ledger.world.system("gateway") as ctx:
+        (charged,) = await billing.charge_usage(ctx, [event])
+        assert charged.waiting
+        await budgets.settle_usage(ctx, [ledger.spend(charged.cost_nano)])
+    assert (await ledger.period(uid))["spent"] == 4000
+    since = ledger.world.now() - timedelta(hours=1)
+    async with ledger.world.system("worker") as ctx:
+        key = pricing.PriceKey(metering.IMAGES, "*", "USD")
+        await ctx.db.execute(
+            "insert into platform_pricing.price (meter, model, currency, unit_price, valid_from, created_by)"
+            " values ($1, $2, $3, 0.000001, $4, 'test')",
+            *key, since,
+        )  # fmt: skip
+        assert await billing.charge_waiting(ctx) == 1
+    await ledger.world.consume()
+    assert await ledger.period(uid) == {"spent": 6000, "unreserved": 6000, "leased": 0}
+
+
 # --- rights, and many at once
 
 
@@ -314,10 +342,9 @@ async def test_the_gateway_may_do_nothing_but_call_functions(ledger: Books) -> N
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with ledger.world.system("gateway") as ctx:
                 await ctx.db.execute(statement)
-    for role in ("api", "worker"):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            async with ledger.world.system(role) as ctx:  # type: ignore[arg-type]
-                await budgets.settle_usage(ctx, [ledger.spend(1)])
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with ledger.world.system("api") as ctx:
+            await budgets.settle_usage(ctx, [ledger.spend(1)])
 
 
 async def test_batches_that_overlap_in_budgets_wait_and_never_deadlock(ledger: Books) -> None:

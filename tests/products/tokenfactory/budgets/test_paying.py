@@ -137,7 +137,7 @@ async def test_a_stream_is_cut_at_its_hold(tmp_path: Path, upstream: Upstream) -
     async with paying(tmp_path, upstream, view(10**9)) as world:
         text = (await world.raw(raw_post(CHATS, body, "connection: close"))).decode()
         assert "went on past the limit" in text
-        assert 10 <= text.count(" more") < 200
+        assert 10 <= text.count(" more") < 1000
         (record,) = await world.ledger.expect(1)
         assert record.output_tokens == 10
         assert record.cost_nano <= record.holds[0][1]
@@ -242,3 +242,17 @@ async def test_a_route_is_paid_by_every_budget_on_the_way(tmp_path: Path, upstre
         assert (await post(world, chat(max_tokens=5))).status_code == 200
         (record,) = await world.ledger.expect(1)
         assert len(record.holds) == 5
+
+
+async def test_what_is_not_counted_in_tokens_is_held_too(tmp_path: Path, upstream: Upstream) -> None:
+    speech = {"model": "plain", "input": "x" * 100, "voice": "alloy"}
+    prices = [*WHOLE, price(metering.SPEECH_CHARACTERS, "0.000015")]
+    for amount, status in ((100 * 15_000 + 100_000, 200), (100 * 15_000, 429)):
+        async with paying(tmp_path / str(status), upstream, view(amount), prices=prices) as world:
+            async with world.http() as http:
+                answer = await http.post("/v1/audio/speech", json=speech)
+            assert (answer.status_code == 429) == (status == 429)
+    unpriced = paying(tmp_path / "unpriced", upstream, view(10**9))
+    async with unpriced as world, world.http() as http:
+        answer = await http.post("/v1/audio/speech", json=speech)
+        assert answer.json()["error"]["code"] == "price_missing"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ironworks.products.tokenfactory.budgets import store
+from ironworks.platform import billing
+from ironworks.products.tokenfactory.budgets import service, store
 from ironworks.products.tokenfactory.budgets.model import BUDGET, Budget, FrozenLease, Standing, period_of, show_amount
-from ironworks.shared.context import system_actor
+from ironworks.shared.changelog import LoggedEvent
+from ironworks.shared.consumers import consumes
+from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
 from ironworks.shared.reconcile import Outcome, Step, reconciles
 from ironworks.shared.schedules import schedules
@@ -80,6 +83,13 @@ def _tell_frozen(step: Step[Budget], standing: Standing) -> None:
 def _remedy(budget: Budget, end: datetime | None) -> str:
     until = f" or wait until {end.isoformat()}" if end else ""
     return f"all of {budget.spec.amount} {budget.spec.currency} is spent; raise the amount{until}"
+
+
+@consumes(billing.UsageChargedLate.type, name="budgets.late_charges")
+async def count_late_charges(ctx: Context, event: LoggedEvent) -> None:
+    """What waited for a price counts when it is charged, in the period of its admission."""
+    ids = event.payload_as(billing.UsageChargedLate).usage_event_ids
+    await service.settle_late(ctx, ids, event.correlation_id)
 
 
 @schedules(every=10)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from ironworks.platform import billing
 from ironworks.products.tokenfactory.budgets import store
 from ironworks.products.tokenfactory.budgets.declarations import RELEASE_LOST
 from ironworks.products.tokenfactory.budgets.events import ThresholdReached
@@ -27,6 +28,7 @@ from ironworks.shared.path import covers
 from ironworks.shared.resources import Change, admits, load
 
 NEWEST: Final = 2**63 - 1
+NOBODY: Final = UUID(int=0)
 
 
 @admits(BUDGET)
@@ -78,6 +80,24 @@ async def settle_usage(ctx: Context, charges: Sequence[Charge]) -> None:
             ),
             scope=reached.scope,
         )
+
+
+async def settle_late(ctx: Context, request_ids: Sequence[str], correlation: str) -> None:
+    """Count what these requests were charged by the transfers of `correlation`, some time after their first charge."""
+    await settle_usage(ctx, [await _late_charge(ctx, each, correlation) for each in request_ids])
+
+
+async def _late_charge(ctx: Context, request_id: str, correlation: str) -> Charge:
+    explained = await billing.explain_request(ctx, request_id)
+    late = {transfer.id for transfer in explained.transfers if transfer.correlation == correlation}
+    event = explained.usage.event
+    return Charge(
+        key_uid=event.key_uid or NOBODY,
+        key_scope=event.scope,
+        route_uid=event.route_uid or NOBODY,
+        admitted_at=(event.priced_at or event.occurred_at).timestamp(),
+        cost_nano=sum(line.amount_nano for line in explained.lines if line.transfer_id in late),
+    )
 
 
 async def list_leases(ctx: Context, path: str, name: str, before: int, limit: int) -> list[Lease]:

@@ -76,6 +76,10 @@ class Quote:
         self._input, self._spare_in = _dearest([rates[meter] for meter in _INPUT if meter in rates])
         self._output, self._spare_out = _dearest([rates[meter] for meter in _OUTPUT if meter in rates])
 
+    def covers(self, extra: Sequence[tuple[str, int]]) -> bool:
+        """Whether every token, and every meter of `extra`, has a price."""
+        return self.complete and all(meter in self._rates for meter, _ in extra)
+
     def cost(self, usage: Usage) -> int | None:
         """What `usage` costs, each meter's quantity rounded once; None where one that is not zero has no price."""
         given, cached, made, _, thought, heard, spoken, extra = usage

@@ -314,4 +314,4 @@ begin
     order by 1, 4, 5;
 end $$;
 alter function tokenfactory_budgets.settle_usage(jsonb) owner to ironworks_system;
-grant execute on function tokenfactory_budgets.settle_usage(jsonb) to ironworks_gateway;
+grant execute on function tokenfactory_budgets.settle_usage(jsonb) to ironworks_gateway, ironworks_worker;
