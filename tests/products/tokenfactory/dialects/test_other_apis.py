@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import wave
 from typing import Any
 
@@ -10,11 +11,22 @@ import httpx
 import openai
 import pytest
 
-from ironworks.products.tokenfactory.gateway.dialects.transcriptions import TranscriptionAdapter, read_usage
+from ironworks.products.tokenfactory.gateway.dialects.messages import read_messages
+from ironworks.products.tokenfactory.gateway.dialects.native import read_chat
+from ironworks.products.tokenfactory.gateway.dialects.responses import read_response
+from ironworks.products.tokenfactory.gateway.dialects.transcriptions import (
+    TranscriptionAdapter,
+    read_transcription,
+    read_usage,
+)
 from ironworks.products.tokenfactory.gateway.model import Call, Usage
 from tests.products.tokenfactory.dialects.server import Models
 from tests.products.tokenfactory.world import World
 
+IMAGE = "data:image/png;base64," + "A" * 400_000
+BLOCK = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 400_000}}
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [BLOCK]}
+LIKE_ONE = {"type": "text", "text": IMAGE}
 STRANGE = {"role": "user", "content": [{"type": "x"}]}
 HEARD = {"input_token_details": {"audio_tokens": 8}}
 
@@ -234,3 +246,53 @@ async def test_a_caller_who_leaves_a_count_is_billed_nothing(world: World) -> No
             await http.post("/v1/messages/count_tokens", json=body, timeout=0.3)
     record = (await world.ledger.expect(1))[0]
     assert (record.status, record.input_tokens, record.counted) == (499, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        (read_chat, {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": IMAGE}}]}]}),
+        (read_response, {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": IMAGE}]}]}),
+        (read_messages, {"max_tokens": 5, "messages": [{"role": "user", "content": [BLOCK]}]}),
+        (read_messages, {"max_tokens": 5, "messages": [{"role": "user", "content": [RESULT]}]}),
+    ],
+)
+def test_an_image_counts_as_one_and_not_by_its_bytes(read: Any, body: dict[str, Any]) -> None:
+    call = read(json.dumps({"model": "m", **body}).encode(), {})
+    assert call.images == 1
+    assert 0 < len(call.body) - call.inline < 300
+
+
+@pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        (read_chat, {"messages": [{"role": "user", "content": [{"type": "text", "text": IMAGE}]}]}),
+        (read_chat, {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": IMAGE}}]}]}),
+        (read_response, {"input": [{"role": "user", "content": [{"type": "input_text", "text": IMAGE}]}]}),
+        (
+            read_messages,
+            {"max_tokens": 5, "messages": [{"role": "user", "content": [{"type": "text", "text": IMAGE}]}]},
+        ),
+    ],
+)
+def test_text_that_looks_like_an_image_is_text(read: Any, body: dict[str, Any]) -> None:
+    """Else a budget would hold nothing for it."""
+    call = read(json.dumps({"model": "m", **body}).encode(), {})
+    assert call.inline == 0
+
+
+def test_what_is_metered_besides_tokens_is_bounded_before_it_starts() -> None:
+    body = form(("model", "m"), ("file", "x" * 16_000))
+    call = read_transcription(body, {b"content-type": b"multipart/form-data; boundary=b"})
+    assert call.extra == (("audio_seconds", 32),)
+    assert len(call.body) - call.inline < 200
+    guess = dict(TranscriptionAdapter().guess(call, b"").extra)
+    assert guess["audio_seconds"] <= 32
+
+
+def test_a_recording_that_lies_about_its_length_has_at_least_what_its_bytes_say() -> None:
+    lie = bytearray(recording(60))
+    lie[28:32] = (2**31).to_bytes(4, "little")
+    body = form(("model", "m"), ("file", lie.decode("latin-1"))).decode().encode("latin-1")
+    call = Call("m", None, body, content_type=b"multipart/form-data; boundary=b")
+    assert dict(TranscriptionAdapter().guess(call, b"").extra)["audio_seconds"] == 3

@@ -106,21 +106,7 @@ class Limiter:
 
 def estimate_input(call: Call) -> int:
     """Tokens of a request's input by its size; what is no text counts by pieces. The true figure comes at the end."""
-    if call.payload is None:
-        return 0
-    if not call.images:
-        return guess_tokens(len(call.body))
-    return guess_tokens(len(call.body) - inline_bytes(call.payload)) + TOKENS_OF_AN_IMAGE * call.images
-
-
-def inline_bytes(value: Any) -> int:
-    """Bytes of images and sounds that are in the request itself: data URLs, and `data` in base64."""
-    if isinstance(value, list):
-        return sum(map(inline_bytes, value))
-    if not isinstance(value, dict):
-        return 0
-    texts = [v for k, v in value.items() if isinstance(v, str) and (k == "data" or v.startswith("data:"))]
-    return sum(map(len, texts)) + sum(inline_bytes(v) for v in value.values() if isinstance(v, dict | list))
+    return guess_tokens(len(call.body) - call.inline) + TOKENS_OF_AN_IMAGE * call.images
 
 
 def _refusal(exceeded: limits.Exceeded) -> Refusal:

@@ -229,7 +229,9 @@ class Call:
         model: as the caller wrote it. stream: it asked for events; show_usage: and for its usage among them.
         payload: the JSON object; None where the body is none (multipart). body: its bytes as they came.
         content_type: of `body`. max_output: tokens per choice that the caller allows, None where it does not say.
-        choices: how many answers it asked for. images: parts of the prompt whose tokens their bytes do not bound.
+        choices: how many answers it asked for. images: parts of the prompt whose tokens their bytes do not bound;
+            inline: bytes of `body` that are such parts themselves.
+        extra: (meter, quantity) that it may use at most besides tokens.
         user: the caller's name for its end user. metadata: up to 5 entries, scalars as texts.
         affinity: bytes that the same conversation begins with, for routes that keep it at one replica.
         stored: the answer is to be kept for `previous_response_id`. response_id: the id it will have, which only the
@@ -246,6 +248,8 @@ class Call:
     max_output: int | None = None
     choices: int = 1
     images: int = 0
+    inline: int = 0
+    extra: tuple[tuple[str, int], ...] = ()
     user: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     affinity: bytes = b""

@@ -7,7 +7,7 @@ The answer comes first: one that cannot be kept is given all the same, and says 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from ironworks.products.tokenfactory.gateway.dialects.pieces import new_id
+from ironworks.products.tokenfactory.gateway.dialects.responses import measure_images
 from ironworks.products.tokenfactory.gateway.dialects.sse import data_of, named_event
 from ironworks.products.tokenfactory.gateway.model import Call, KeyView, Refusal, malformed, unavailable
 from ironworks.products.tokenfactory.responses import (
@@ -221,14 +222,10 @@ def continued(call: Call, chain: Sequence[StoredResponse]) -> Call:
     """The call with the conversation before its own input; what it costs to read counts as it would if it were sent."""
     earlier = [item for stored in chain for item in stored.turn]
     payload = {**(call.payload or {}), "input": [*earlier, *own_items(call)]}
-    images = call.images + sum(map(_images, earlier))
-    return replace(call, payload=payload, body=orjson.dumps(payload), images=images, earlier=len(earlier))
-
-
-def _images(item: Item) -> int:
-    content = item.get("content") or item.get("output")
-    parts: Iterable[Any] = content if isinstance(content, list) else ()
-    return sum(isinstance(part, dict) and part.get("type") in ("input_image", "input_file") for part in parts)
+    images, inline = measure_images(payload["input"])
+    return replace(
+        call, payload=payload, body=orjson.dumps(payload), images=images, inline=inline, earlier=len(earlier)
+    )
 
 
 def _read_page(query: str) -> tuple[int, bool, str | None]:

@@ -36,6 +36,7 @@ def read_rerank(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
     documents = payload.get("documents")
     if not isinstance(documents, list) or not documents:
         raise malformed("'documents' must be a list that is not empty", "documents")
+    call.extra = ((DOCUMENTS, len(documents)),)
     return call
 
 
@@ -94,7 +95,7 @@ def _read_usage(answer: dict[str, Any]) -> Usage | None:
 
 def _count_documents(call: Call) -> Usage:
     """No guess: the documents came with the request."""
-    return Usage(extra=((DOCUMENTS, len((call.payload or {})["documents"])),))
+    return Usage(extra=call.extra)
 
 
 def _count_text(call: Call) -> Usage:

@@ -72,24 +72,35 @@ def _read(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
     messages = read_objects(payload.get("messages"), "messages")
     if not messages:
         raise malformed("'messages' must hold at least one message", "messages")
+    measured = [_measure_images(message.get("content")) for message in messages]
     return Call(
         model,
         payload,
         body,
         show_usage=True,
-        images=sum(_count_images(message.get("content")) for message in messages),
+        images=sum(number for number, _ in measured),
+        inline=sum(size for _, size in measured),
         metadata=read_metadata(headers),
     )
 
 
-def _count_images(content: object) -> int:
-    if not isinstance(content, list):
-        return 0
-    found = 0
-    for block in content:
+def _measure_images(content: object) -> tuple[int, int]:
+    """(number, bytes in the request itself) of blocks that are neither text nor of tools.
+
+    Only of images the bytes say nothing about their tokens.
+    """
+    number = size = 0
+    for block in content if isinstance(content, list) else ():
         kind = block.get("type") if isinstance(block, dict) else None
-        found += _count_images(block.get("content")) if kind == "tool_result" else kind not in _BOUNDED
-    return found
+        if kind == "tool_result":
+            inner, inner_size = _measure_images(block.get("content"))
+            number, size = number + inner, size + inner_size
+        elif kind not in _BOUNDED:
+            number += 1
+            source = block.get("source") if kind == "image" else None
+            data = source.get("data") if isinstance(source, dict) and source.get("type") == "base64" else None
+            size += len(data) if isinstance(data, str) else 0
+    return number, size
 
 
 def error_body(refusal: Refusal, request_id: str) -> bytes:

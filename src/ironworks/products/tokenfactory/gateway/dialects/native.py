@@ -16,6 +16,7 @@ from ironworks.products.tokenfactory.gateway.dialects.reading import (
     read_metadata,
     read_model,
     read_user,
+    size_of_image,
 )
 from ironworks.products.tokenfactory.gateway.model import Call, Usage, malformed, upstream_failed
 from ironworks.products.tokenfactory.gateway.stream import StreamReader, rename_model
@@ -66,7 +67,7 @@ def read_chat(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
     call.max_output = read_count(payload, "max_completion_tokens") or read_count(payload, "max_tokens")
     messages = payload.get("messages")
     if isinstance(messages, list):
-        call.images = _count_images(messages)
+        call.images, call.inline = _measure_images(messages)
     return call
 
 
@@ -134,14 +135,20 @@ def read_stream(payload: Mapping[str, Any]) -> tuple[bool, bool]:
     return True, shown
 
 
-def _count_images(messages: list[Any]) -> int:
-    """Parts whose tokens their bytes do not bound: images, and files or sound given by address."""
-    found = 0
+def _measure_images(messages: list[Any]) -> tuple[int, int]:
+    """(number, bytes in the request itself) of parts that are not text: images, files, sound.
+
+    Only of images the bytes say nothing about their tokens.
+    """
+    number = size = 0
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list):
-            found += sum(isinstance(part, dict) and part.get("type") != "text" for part in content)
-    return found
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict) and part.get("type") != "text":
+                number += 1
+                image = part.get("image_url") if part.get("type") == "image_url" else None
+                size += size_of_image(image.get("url") if isinstance(image, dict) else None)
+    return number, size
 
 
 def affinity_of(call: Call) -> bytes:

@@ -97,6 +97,11 @@ def _scalars(given: object, field: str) -> dict[str, str]:
     return entries
 
 
+def size_of_image(url: object) -> int:
+    """Bytes of an image that its URL holds itself; 0 for one that lies elsewhere."""
+    return len(url) if isinstance(url, str) and url.startswith("data:image/") else 0
+
+
 def read_switch(payload: Mapping[str, Any], name: str) -> bool:
     """A truth value, false where it is absent or null. Raises Refusal."""
     value = payload.get(name)

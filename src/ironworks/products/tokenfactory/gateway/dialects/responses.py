@@ -20,6 +20,7 @@ from ironworks.products.tokenfactory.gateway.dialects.reading import (
     read_switch,
     read_text,
     read_user,
+    size_of_image,
 )
 from ironworks.products.tokenfactory.gateway.dialects.sse import named_event
 from ironworks.products.tokenfactory.gateway.model import Call, Refusal
@@ -33,6 +34,7 @@ def read_response(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
     model = read_model(payload)
     responses_to_openai.check(payload)
     previous = payload.get("previous_response_id")
+    images, inline = measure_images(payload.get("input"))
     return Call(
         model,
         payload,
@@ -40,7 +42,8 @@ def read_response(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
         stream=read_switch(payload, "stream"),
         show_usage=True,
         max_output=read_count(payload, "max_output_tokens"),
-        images=_count_images(payload.get("input")),
+        images=images,
+        inline=inline,
         user=read_user(payload, "safety_identifier", "user"),
         metadata=read_metadata(headers, payload.get("metadata")),
         stored=read_switch(payload, "store"),
@@ -49,16 +52,19 @@ def read_response(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
     )
 
 
-def _count_images(given: object) -> int:
-    """Parts whose tokens their bytes do not bound."""
-    found = 0
+def measure_images(given: object) -> tuple[int, int]:
+    """(number, bytes in the request itself) of an input's images and files.
+
+    Only of images the bytes say nothing about their tokens.
+    """
+    number = size = 0
     for item in given if isinstance(given, list) else ():
         content = item.get("content") or item.get("output") if isinstance(item, dict) else None
-        if isinstance(content, list):
-            found += sum(
-                isinstance(part, dict) and part.get("type") in ("input_image", "input_file") for part in content
-            )
-    return found
+        for part in content if isinstance(content, list) else ():
+            kind = part.get("type") if isinstance(part, dict) else None
+            number += kind in ("input_image", "input_file")
+            size += size_of_image(part.get("image_url")) if kind == "input_image" else 0
+    return number, size
 
 
 def error_event(refusal: Refusal, request_id: str) -> bytes:

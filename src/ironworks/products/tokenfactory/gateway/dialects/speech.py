@@ -41,6 +41,7 @@ def read_speech(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
         body,
         stream=shape == "sse",
         max_output=0,
+        extra=((CHARACTERS, len(text)),),
         user=read_user(payload, "user"),
         metadata=read_metadata(headers),
     )
@@ -65,7 +66,7 @@ class SpeechAdapter:
 
     def guess(self, call: Call, body: bytes) -> Usage:
         """No guess: what is metered came with the request."""
-        return Usage(extra=((CHARACTERS, len((call.payload or {})["input"])),))
+        return Usage(extra=call.extra)
 
 
 SPEECH_API = Api(

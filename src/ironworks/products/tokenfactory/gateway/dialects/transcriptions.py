@@ -33,6 +33,10 @@ _FORMATS = frozenset({"json", "verbose_json", "diarized_json", *_TEXTS})
 _TIME = re.compile(r"--> *(?:(\d+):)?(\d{2}):(\d{2}[.,]\d{3})")
 _BYTES_PER_SECOND = 16_000
 """Of common speech recordings (128 kbit/s), for one of unknown format whose length nobody tells."""
+_SLOWEST, _FASTEST = 500, 384_000
+"""Bytes per second between which every recording lies: speech codecs at 4 kbit/s, two channels of 48 kHz as floats."""
+_SECONDS_OF_AN_IMAGE = 160
+"""So long a recording has no more tokens than an image is held for: models make at most 50 of a second."""
 _MOST_SECONDS = 7 * 24 * 3600
 
 
@@ -44,8 +48,11 @@ def read_transcription(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
     if not content_type.lower().startswith(b"multipart/form-data"):
         raise Refusal(415, "unsupported_media_type", "send the body as multipart/form-data")
     parts = read_parts(body, content_type)
-    if sum(part.name == "file" for part in parts) != 1:
+    files = [part for part in parts if part.name == "file"]
+    if len(files) != 1:
         raise malformed("'file' must be one file", "file")
+    size = files[0].end - files[0].start
+    longest = -(-size // _SLOWEST)
     shape = one_text(body, parts, "response_format")
     if shape not in (None, *_FORMATS):
         raise malformed(f"'response_format' must be one of {', '.join(sorted(_FORMATS))}", "response_format")
@@ -59,6 +66,9 @@ def read_transcription(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
         stream=stream in ("true", "True"),
         content_type=form_type(content_type),
         max_output=0,
+        images=1 + longest // _SECONDS_OF_AN_IMAGE,
+        inline=size,
+        extra=((SECONDS, longest),),
         metadata=read_metadata(headers),
     )
 
@@ -132,7 +142,7 @@ def _wave_seconds(head: bytes, size: int) -> float | None:
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE" or at < 0:
         return None
     rate = int.from_bytes(head[at + 16 : at + 20], "little")
-    return size / rate if rate else None
+    return size / min(rate, _FASTEST) if rate else None
 
 
 def _parts(call: Call) -> list[Part]:
