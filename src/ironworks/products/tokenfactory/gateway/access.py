@@ -131,7 +131,7 @@ def entry_of_refusal(
         upstream=-1,
         overhead=total,
         first_byte=-1,
-        bytes_in=len(request.body),
+        bytes_in=len(request.body) or int(request.headers.get(b"content-length", b"0")),
         bytes_out=0,
     )
 
