@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -16,7 +18,11 @@ from hypothesis import strategies as st
 
 from ironworks.app.charging import Charging, quantities, usage_event
 from ironworks.platform import billing, pricing
+from ironworks.platform.pricing.model import Measured
+from ironworks.products.tokenfactory.analytics.model import METERS
 from ironworks.products.tokenfactory.gateway import UsageRecord
+from ironworks.products.tokenfactory.gateway.costs import Prices
+from ironworks.products.tokenfactory.gateway.model import Usage
 from ironworks.products.tokenfactory.gateway.segments import CLOSED, OPENED, SUFFIX, encode_record
 from ironworks.products.tokenfactory.gateway.shipping import dead_records
 from ironworks.products.tokenfactory.gateway.spool import LOCK
@@ -78,6 +84,47 @@ def test_no_token_is_under_two_meters() -> None:
     assert quantities(record()) == {"input_tokens": 100, "cached_input_tokens": 20, "output_tokens": 30}
     nothing = record(input_tokens=0, cached_tokens=0, output_tokens=0)
     assert quantities(nothing) == {"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}
+
+
+counts = st.integers(0, 10**6)
+usages = st.builds(
+    lambda cached, heard, rest, reasoned, spoken, said, extra: Usage(
+        cached + heard + rest, cached, reasoned + spoken + said, False, reasoned, heard, spoken, tuple(extra.items())
+    ),
+    *[counts] * 6,
+    st.dictionaries(st.sampled_from(["speech_characters", "images", "cached_responses"]), counts, max_size=3),
+)
+books = st.lists(
+    st.builds(
+        lambda meter, model, price, hours: pricing.Price(
+            uuid4(), pricing.PriceKey(meter, model, "USD"), price, NOON + timedelta(hours=hours)
+        ),
+        st.sampled_from(METERS),
+        st.sampled_from(["smollm2", "*"]),
+        st.decimals(0, Decimal("0.001"), places=18),
+        st.integers(-3, 3),
+    ),
+    max_size=20,
+    unique_by=lambda price: (price.key, price.valid_from),
+)
+
+
+@given(books, usages, st.integers(-3, 3))
+def test_what_the_gateway_quotes_is_what_rating_charges(book: list[pricing.Price], used: Usage, hours: int) -> None:
+    at = NOON + timedelta(hours=hours)
+    tokens = used._asdict()
+    event = usage_event(record(priced_at=at.timestamp(), **{name: tokens[name] for name in tokens}))
+    measured = [
+        Measured(event.id, meter, quantity, event.model, event.scope, event.occurred_at, event.priced_at)
+        for meter, quantity in event.quantities.items()
+        if quantity
+    ]
+    rating = pricing.rate(measured, pricing.PriceBook(book))
+    quoted = Prices(book).quote("smollm2", at.timestamp()).cost(used)
+    if rating.unrated:
+        assert quoted is None
+    else:
+        assert quoted == sum(line.amount_nano for line in rating.lines)
 
 
 @given(st.text(max_size=2000), st.dictionaries(st.text(max_size=700), st.text(max_size=700), max_size=5))

@@ -212,7 +212,8 @@ def test_chat_usage_and_bill(run: Run, site: Site) -> None:
 
     rows = run("usage", "-s", TENANT, "--by", "model").stdout.splitlines()
     assert rows[0].split()[:2] == ["MODEL", "REQUESTS"]
-    assert CHAT in rows[1] + rows[-1]
+    assert CHAT in [row.split()[0] for row in rows[1:]]
+    assert run("top", "-s", TENANT, "--once", "--minutes", "180").stdout.startswith(f"{TENANT}  ")
     [owed] = json.loads(run("billing", "balance", "-s", TENANT, "-o", "json").stdout)["owed"]
     assert owed["nano"] > 0
     assert "output_tokens" in run("billing", "prices").stdout
