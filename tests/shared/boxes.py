@@ -56,6 +56,9 @@ class FakeVault:
     async def get(self, ctx: Context, owner: UUID) -> dict[str, str]:
         return {"auth.password": f"of {owner}"}
 
+    async def get_many(self, ctx: Context, owners: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
+        return {owner: await self.get(ctx, owner) for owner in owners}
+
     async def remove(self, ctx: Context, owner: UUID, pointers: Sequence[str] | None = None) -> None:
         self.removed.append(owner)
 

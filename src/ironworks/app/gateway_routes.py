@@ -32,7 +32,7 @@ class Routes:
     single: frozenset[str] = frozenset({endpoints.ENDPOINT.name})
     skipped: tuple[str, ...] = field(default=(), init=False)
     _halted: Sequence[str] = field(default=(), init=False)
-    _targets: dict[UUID, endpoints.Target] = field(default_factory=dict, init=False)
+    _targets: dict[UUID, routing.Target] = field(default_factory=dict, init=False)
     _declared: routing.Declared = field(default_factory=lambda: routing.Declared((), ()), init=False)
 
     @property
@@ -49,7 +49,7 @@ class Routes:
             declared = await routing.list_declared(ctx, skipped)
         self.skipped = tuple(skipped)
         self._halted, self._declared = halted, declared
-        self._targets = {target.endpoint: target for target in found}
+        self._targets = {target.endpoint: target_of(target) for target in found}
         return self._build()
 
     async def load_changed(self, uids: Collection[UUID]) -> Sequence[routing.Route]:
@@ -58,7 +58,7 @@ class Routes:
             found = await endpoints.list_targets(ctx, uids, skipped)
         self.skipped = tuple(sorted({*self.skipped, *skipped}))
         kept = {uid: target for uid, target in self._targets.items() if uid not in uids}
-        self._targets = {**kept, **{target.endpoint: target for target in found}}
+        self._targets = {**kept, **{target.endpoint: target_of(target) for target in found}}
         return self._build()
 
     def _build(self) -> Sequence[routing.Route]:
@@ -69,7 +69,7 @@ class Routes:
             [route for route in self._declared.routes if working(route.path)],
             [each for each in self._declared.externals if working(each[0].path)],
         )
-        targets = [target_of(endpoint) for endpoint in self._targets.values() if working(endpoint.path)]
+        targets = [target for target in self._targets.values() if working(target.scope)]
         return routing.build_routes(kept, targets, self.policy, self.processes)
 
 

@@ -86,6 +86,9 @@ class Vault(Protocol):
 
     async def get(self, ctx: Context, owner: UUID) -> dict[str, str]: ...
 
+    async def get_many(self, ctx: Context, owners: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
+        """By owner, at the cost of one; who has a value that does not open is left out."""
+
     async def remove(self, ctx: Context, owner: UUID, pointers: Sequence[str] | None = None) -> None: ...
 
 

@@ -241,3 +241,33 @@ def test_a_wrapped_key_opens_only_as_what_it_is() -> None:
         with pytest.raises(secrets.TamperedSecret):
             keyring.rewrap(other)
     assert "wrapped" not in repr(key)
+
+
+async def test_many_owners_are_read_at_once_and_one_that_does_not_open_hides_no_other(world: LowerWorld) -> None:
+    ada, sound, broken, empty = await tenant_admin(world), uuid4(), uuid4(), uuid4()
+    await put(world, ada, sound, password=VALUE, token="t")
+    await put(world, ada, broken, password=VALUE)
+    await world.admin(
+        f"update platform_secrets.secret set nonce = decode(repeat('00', 12), 'hex') where owner = '{broken}'"
+    )
+    async with world.system("gateway") as ctx:
+        found = await ctx.services.vault.get_many(ctx, [sound, broken, empty])
+    assert found == {sound: {"password": VALUE, "token": "t"}, empty: {}}
+
+
+def test_a_sealed_file_opens_for_its_purpose_and_with_its_master_key_alone() -> None:
+    text = secrets.new_master_key()
+    keyring = secrets.Keyring(secrets.parse_master_keys(text))
+    sealed = keyring.seal_file("gateway.snapshot", b"the content")
+    assert b"content" not in sealed
+    assert secrets.Keyring(secrets.parse_master_keys(text)).open_file("gateway.snapshot", sealed) == b"the content"
+    for purpose, data in (
+        ("gateway.other", sealed),
+        ("gateway.snapshot", sealed[:-1]),
+        ("gateway.snapshot", sealed[:40]),
+        ("gateway.snapshot", sealed[:-1] + bytes([sealed[-1] ^ 1])),
+    ):
+        with pytest.raises(secrets.TamperedSecret):
+            keyring.open_file(purpose, data)
+    with pytest.raises((secrets.MissingMasterKey, secrets.TamperedSecret)):
+        secrets.Keyring(secrets.parse_master_keys(secrets.new_master_key())).open_file("gateway.snapshot", sealed)

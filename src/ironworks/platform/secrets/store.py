@@ -55,6 +55,11 @@ async def fetch_secrets(ctx: Context, owner: UUID) -> list[SealedSecret]:
     return [_secret(row) for row in rows]
 
 
+async def fetch_secrets_of(ctx: Context, owners: Sequence[UUID]) -> list[SealedSecret]:
+    rows = await ctx.db.fetch(_SECRETS + " where s.owner = any ($1) order by s.owner, s.pointer", list(owners))
+    return [_secret(row) for row in rows]
+
+
 async def delete_secrets(ctx: Context, owner: UUID, pointers: Sequence[str] | None) -> None:
     """Delete those of `pointers`, or all."""
     await ctx.db.execute(

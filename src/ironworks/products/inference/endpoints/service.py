@@ -15,14 +15,11 @@ from ironworks.products.inference.endpoints.model import (
     Target,
     split_reference,
 )
-from ironworks.shared import telemetry
 from ironworks.shared.context import Context
 from ironworks.shared.documents import too_many
-from ironworks.shared.errors import IronworksError, field_problem
+from ironworks.shared.errors import field_problem
 from ironworks.shared.kind import Kind, Resource
 from ironworks.shared.resources import Change, admits, load
-
-log = telemetry.logger(__name__)
 
 ENGINE_KEY: Final = "engine_key"
 """Under which the vault keeps the key that an endpoint's replicas demand."""
@@ -104,19 +101,13 @@ async def list_targets(
     """
     skipped = unreadable if unreadable is not None else []
     found = await store.live_endpoints(ctx, only, skipped)
-    return [_target(endpoint, await _bearer(ctx, endpoint)) for endpoint in found]
+    kept = await ctx.services.vault.get_many(ctx, [endpoint.uid for endpoint in found])
+    return [_target(endpoint, kept.get(endpoint.uid)) for endpoint in found]
 
 
-async def _bearer(ctx: Context, endpoint: Endpoint) -> str | None:
-    """The key that the endpoint's replicas demand; empty while there is none, None where it does not open."""
-    try:
-        return (await ctx.services.vault.get(ctx, endpoint.uid)).get(ENGINE_KEY, "")
-    except IronworksError as problem:
-        log.error("the key of an endpoint's replicas does not open", endpoint=endpoint.full_name, problem=str(problem))
-        return None
-
-
-def _target(endpoint: Endpoint, bearer: str | None) -> Target:
+def _target(endpoint: Endpoint, secrets: Mapping[str, str] | None) -> Target:
+    """`secrets` hold the key that the endpoint's replicas demand, once there is one; None: it does not open."""
+    bearer = secrets.get(ENGINE_KEY, "") if secrets is not None else None
     served = endpoint.status.model
     serving = [view for view in endpoint.status.replicas if view.state in SERVING and bearer is not None]
     addresses = [view.address.rpartition(":") for view in serving]

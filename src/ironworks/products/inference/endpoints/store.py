@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from ironworks.products.inference.endpoints.idling import Activity
@@ -11,15 +12,23 @@ from ironworks.products.inference.endpoints.model import ENDPOINT, Endpoint
 from ironworks.shared.context import Context
 from ironworks.shared.rendering import rendered
 
+_ROWS_AT_ONCE: Final = 25
+
 
 async def live_endpoints(ctx: Context, only: Collection[UUID] | None, unreadable: list[str]) -> list[Endpoint]:
-    """Endpoints that are not being deleted, or those among `only`; `unreadable` gets the names of those that fail."""
-    rows = await ctx.db.fetch(
+    """Endpoints that are not being deleted, or those among `only`; `unreadable` gets the names of those that fail.
+
+    Read a few at a time: the gateway's event loop serves requests in between.
+    """
+    cursor = await ctx.db.cursor(
         f"select {rendered(ENDPOINT)} from {ENDPOINT.table} t"
         " where t.deletion_timestamp is null and ($1::uuid[] is null or t.uid = any ($1)) order by t.path, t.name",
         None if only is None else list(only),
     )
-    return ENDPOINT.parse_all([row[0] for row in rows], unreadable)
+    found: list[Endpoint] = []
+    while rows := await cursor.fetch(_ROWS_AT_ONCE):
+        found += ENDPOINT.parse_all([row[0] for row in rows], unreadable)
+    return found
 
 
 async def existing(ctx: Context, uids: list[UUID]) -> set[UUID]:
