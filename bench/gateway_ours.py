@@ -126,7 +126,9 @@ async def main(config: dict[str, Any]) -> None:
     sock.bind(("127.0.0.1", config["port"]))
     sock.listen(4096)
     spool = Path(config["spool"])
-    settings = GatewaySettings(spool=spool, run=spool.parent / f"{spool.name}-run", sync=config["sync"], drain=1)
+    settings = GatewaySettings(
+        spool=spool, run=spool.parent / f"{spool.name}-run", sync=config["sync"], drain=1, own_process=True
+    )
     gateway = Gateway(settings, sources=_sources(config), charge=_charge)
     gateway.lend_by(Ledger())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, gateway.stop)

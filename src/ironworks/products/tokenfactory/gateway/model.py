@@ -55,6 +55,7 @@ class GatewaySettings:
         queue_timeout: for a turn at an upstream that takes only so many at once.
         hold_timeout, max_held: for an endpoint that is scaled to zero to wake, and how many requests may wait for one.
         cache_bytes: of all answers that routes have kept.
+        own_process: nothing else runs in this process, so that the interpreter may be set to suit a gateway.
     """
 
     spool: Path
@@ -82,6 +83,7 @@ class GatewaySettings:
     ship_batch: int = 500
     drain: float = 30.0
     first_load: float = 5.0
+    own_process: bool = False
     queue_timeout: float = 30.0
     hold_timeout: float = 300.0
     max_held: int = 1024

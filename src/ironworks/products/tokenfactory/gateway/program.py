@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import sys
 from collections.abc import Coroutine, Sequence
 from uuid import UUID
 
@@ -148,6 +150,8 @@ class Gateway:
         try:
             await self._first_of(core.mirror.wait_loaded(), within=self._settings.first_load)
             self._begun.set()
+            if self._settings.own_process:
+                _suit_the_interpreter()
             servers += await self._listen(core, sockets, tls)
             await self._stopping.wait()
         finally:
@@ -206,6 +210,18 @@ async def _drain(core: Core, limit: float) -> None:
     for client in list(core.clients):
         client.abort()
     await asyncio.sleep(0.1)  # the sync of the last closing records
+
+
+def _suit_the_interpreter() -> None:
+    """Nearly all that a request leaves behind is freed by its reference count: look for cycles seldom.
+
+    What was loaded stays, so it is not looked at. The thread that syncs needs the interpreter for microseconds, and
+    every caller waits for it: it is let in sooner than after the usual 5 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
+    sys.setswitchinterval(0.0005)
 
 
 def _certificate_of(settings: GatewaySettings) -> ServingCertificate | None:
