@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,10 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from ironworks.cli.main import main
+from ironworks.products.tokenfactory.routing import service
 from ironworks.sdk import Client
 from ironworks.sdk.config import Profile
 from tests.support.api import ServedApi, bootstrapped_database, served_api
-from tests.support.postgres import Server
+from tests.support.postgres import Server, _execute
 
 Run: TypeAlias = Callable[..., str]
 SCOPE = "acme.shop"
@@ -121,3 +124,34 @@ def test_routes_are_listed_with_their_targets(run: Run, api: ServedApi) -> None:
     assert "openai: gpt-4o x3, openai: gpt-4o, openai: gpt-4o (reserve)" in row
     [route] = json.loads(run("routes", "list", "-s", SCOPE, "-o", "json"))["items"]
     assert route["spec"]["model"] == "gpt-4o"
+
+
+def test_an_external_endpoint_is_checked_by_a_worker(run: Run, api: ServedApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "CHECK_WITHIN", 0.5)
+    upstream = {"name": "eu", "url": "https://api.example/v1", "model_mapping": {"m": "m-1"}}
+    with Client(Profile(api.url, api.place.operator_token)) as client:
+        document = {"kind": "ExternalEndpoint", "metadata": {"name": "far", "scope": SCOPE}}
+        client.apply({**document, "spec": {"upstreams": [upstream]}})
+    assert "no worker has looked at it" in run("routes", "check", f"{SCOPE}/far", code=7)
+    seen = {
+        "name": "eu",
+        "url": "https://api.example/v1",
+        "models": ["m"],
+        "phase": "Failed",
+        "error_message": "it is ill",
+    }
+    report = json.dumps({"upstream_status": [seen], "checked_at": "2026-01-01T00:00:00Z", "phase": "Failed"})
+
+    def work() -> None:
+        time.sleep(1)
+        statement = (
+            f"update tokenfactory_routing.external_endpoint set status = status || '{report}' where name = 'far'"
+        )
+        asyncio.run(_execute(api.place.admin, statement))
+
+    monkeypatch.setattr(service, "CHECK_WITHIN", 10.0)
+    worker = threading.Thread(target=work)
+    worker.start()
+    shown = run("routes", "check", f"{SCOPE}/far", code=1)
+    worker.join()
+    assert shown.splitlines()[1].split()[:4] == ["eu", "https://api.example/v1", "Failed", "m"]

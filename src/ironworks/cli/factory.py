@@ -221,6 +221,29 @@ def list_routes(ctx: click.Context, scope: str | None, inherited: bool, output: 
     show_table(["SCOPE", "MODEL", "STRATEGY", "TARGETS", "PHASE"], rows)
 
 
+@routes.command("check")
+@click.argument("name", metavar="EXTERNAL-ENDPOINT")
+@scope_option
+@written_option
+@click.pass_context
+@fails_clearly
+def check_upstreams(ctx: click.Context, name: str, scope: str | None, output: str) -> None:
+    """Ask an external endpoint's upstreams for their models now.
+
+    Exit code 1 if any of them fails.
+    """
+    client = open_client(ctx)
+    place, bare = split_name(name, scope)
+    found = client.request("POST", f"/api/v1/scopes/{place}/external-endpoints/{bare}:test")["upstream_status"]
+    if output != "table":
+        show_data(found, output)
+    else:
+        rows = [[u["name"], u["url"], u["phase"], ", ".join(u["models"]), u["error_message"]] for u in found]
+        show_table(["UPSTREAM", "URL", "PHASE", "MODELS", "MESSAGE"], rows)
+    if any(upstream["phase"] == "Failed" for upstream in found):
+        ctx.exit(1)
+
+
 def _target(target: dict[str, Any]) -> str:
     """`openai: gpt-4o x3`, `chat`, `backup: gpt-4o (reserve)`."""
     name = target.get("endpoint") or f"{target.get('external')}: {target.get('model')}"
