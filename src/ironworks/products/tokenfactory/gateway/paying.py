@@ -76,7 +76,6 @@ class Bill:
         self.output_tokens = max(each.max_output_tokens for each in targets) if named is None else named
         self.choices = max(1, call.choices)
         self.extra = call.extra
-        self.extra = call.extra
 
     @property
     def holds(self) -> tuple[tuple[str, int], ...]:
