@@ -401,6 +401,63 @@ async def test_responses_with_reasoning(world: World, models: Models, dialect: s
         assert [block["type"] for block in said["content"]] == ["thinking", "redacted_thinking", "text"]
 
 
+FAILURES = pytest.mark.parametrize(
+    ("said", "error", "code"),
+    [
+        ("too-long", openai.BadRequestError, "invalid_request"),
+        ("busy", openai.RateLimitError, "model_overloaded"),
+        ("overloaded", openai.RateLimitError, "model_overloaded"),
+        ("broken", openai.InternalServerError, "upstream_error"),
+        ("html", openai.InternalServerError, "upstream_error"),
+        ("nothing", openai.NotFoundError, "model_not_found"),
+    ],
+)
+
+
+@DIALECTS
+@FAILURES
+async def test_errors_of_chat_and_responses(
+    world: World, dialect: str, said: str, error: type[openai.APIStatusError], code: str
+) -> None:
+    for ask in (ask_chat, ask_response):
+        with pytest.raises(error) as caught:
+            await ask(world, False, f"{dialect}-{said}")
+        assert caught.value.code == code
+        assert "deadbeef" not in str(caught.value)
+        assert caught.value.request_id == caught.value.response.headers["x-request-id"]
+
+
+@DIALECTS
+async def test_an_error_in_a_stream_of_chat_or_responses(world: World, dialect: str) -> None:
+    for ask in (ask_chat, ask_response):
+        with pytest.raises(openai.APIError, match="reported an error"):
+            await ask(world, True, f"{dialect}-error-in-stream")
+    for record in await world.ledger.expect(2):
+        assert (record.status, record.counted) == (502, True)
+        assert record.output_tokens > 0
+
+
+@DIALECTS
+async def test_a_response_to_an_image(world: World, models: Models, dialect: str) -> None:
+    parts: list[Any] = [
+        {"type": "input_text", "text": "What is it?"},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "low"},
+    ]
+    await ask_response(world, False, f"{dialect}-plain", input=[{"role": "user", "content": parts}])
+    told = models.last["messages"][0]["content"][1]
+    if dialect == "openai":
+        assert told == {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}", "detail": "low"}}
+    else:
+        assert told == {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+
+
+@DIALECTS
+async def test_a_response_goes_on_from_one_that_is_not_kept(world: World, dialect: str) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        await ask_response(world, False, f"{dialect}-plain", previous_response_id="resp_none")
+    assert caught.value.param == "previous_response_id" or caught.value.code == "response_not_found"
+
+
 @DIALECTS
 @STREAMED
 async def test_a_response_that_is_cut_says_so(world: World, dialect: str, stream: bool) -> None:

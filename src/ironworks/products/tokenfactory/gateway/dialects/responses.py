@@ -68,9 +68,10 @@ def measure_images(given: object) -> tuple[int, int]:
 
 
 def error_event(refusal: Refusal, request_id: str) -> bytes:
-    """The event by which a stream of this API says why it breaks off."""
-    error: dict[str, Any] = {"type": "error", "code": refusal.code, "message": refusal.message, "param": refusal.param}
-    return named_event({**error, "sequence_number": 0})
+    """The event by which a stream of this API says why it breaks off; OpenAI's client looks for `error` in it."""
+    error = wire.error_object(refusal)
+    told: dict[str, Any] = {"type": "error", "code": refusal.code, "message": refusal.message, "param": refusal.param}
+    return named_event({**told, "error": error, "sequence_number": 0})
 
 
 RESPONSES_API = Api(
