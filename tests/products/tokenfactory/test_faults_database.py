@@ -1,4 +1,4 @@
-"""The real gateway program, its real database behind a way that can be cut, and no NATS anywhere."""
+"""The real gateway program, its real database behind a way that can be cut, and NATS down all the time."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class Site:
             "IRONWORKS_GATEWAY_PORT": str(self.port),
             "IRONWORKS_GATEWAY_DATABASE_URL": database,
             "IRONWORKS_MASTER_KEY": MASTER_KEY,
+            "IRONWORKS_NATS_URL": f"nats://127.0.0.1:{free_port()}",  # nobody is there
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("IRONWORKS_")}
         self.process = subprocess.Popen(

@@ -119,7 +119,11 @@ async def test_any_process_tells_of_all(upstream: Upstream, tmp_path: Path) -> N
 
 
 def test_gauges_may_be_large_or_endless() -> None:
-    figures = {"budget_reserved_nano": 5e15, "snapshot_age_seconds": float("inf"), "budget_lease_remaining_seconds": 0.25}
+    figures = {
+        "budget_reserved_nano": 5e15,
+        "snapshot_age_seconds": float("inf"),
+        "budget_lease_remaining_seconds": 0.25,
+    }
     metrics = Metrics(lambda: {name: ("what it is", figure) for name, figure in figures.items()})
     text = metrics.render().decode()
     assert "ironworks_gateway_budget_reserved_nano 5e+15" in text

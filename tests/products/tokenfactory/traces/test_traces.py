@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -17,7 +18,8 @@ from ironworks.app.gateway_observing import TracePolicies, Tracing
 from ironworks.app.wiring import Process, open_process
 from ironworks.platform import secrets
 from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, Sources
-from ironworks.products.tokenfactory.traces import TRACE_POLICY, controller, service
+from ironworks.products.tokenfactory.traces import TRACE_POLICY, controller
+from ironworks.shared.changelog import LoggedChange
 from ironworks.shared.reconcile import reconciler_of
 from ironworks.shared.reconcile_runtime import ReconcileRuntime
 from tests.products.tokenfactory.upstream import Upstream
@@ -228,8 +230,11 @@ async def test_traces_end_with_their_retention_and_their_tenant(
             )
             assert {row["request_id"] for row in found} == {new, team}
             assert all(row["expires_at"] - row["occurred_at"] == timedelta(days=2) for row in found)
-            async with worker.database.transaction(ACTOR) as ctx:
-                await service.forget_scope(ctx, f"{EU}.team")
+            for name, op, left in (("team", "updated", 2), ("other", "deleted", 2), ("team", "deleted", 1)):
+                change = LoggedChange(1, "Tenant", uuid4(), EU, name, op, 7, datetime.now(UTC))
+                async with worker.database.transaction(ACTOR) as ctx:
+                    await controller.forget_tenant(ctx, change)
+                assert len(await made.traces()) == left
         assert {trace["request_id"] for trace in await made.traces()} == {new}
 
 

@@ -9,7 +9,6 @@ from ironworks.shared.changelog import LoggedChange
 from ironworks.shared.consumers import consumes
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
-from ironworks.shared.path import parse_path
 from ironworks.shared.reconcile import Outcome, Step, reconciles
 from ironworks.shared.schedules import schedules
 
@@ -29,8 +28,7 @@ async def reconcile_trace_policy(step: Step[TracePolicy], keyring: secrets.Keyri
 async def forget_tenant(ctx: Context, change: LoggedChange) -> None:
     """The traces of a tenant that is gone go too, whoever's policy kept them."""
     if change.op == "deleted":
-        scope = parse_path(change.scope)
-        await service.forget_scope(ctx, f"{scope}.{change.name}" if scope else change.name)
+        await service.forget_scope(ctx, f"{change.scope}.{change.name}")
 
 
 @schedules(every=300)
