@@ -457,6 +457,17 @@ def specs() -> dict[str, tuple[str, dict[str, Any]]]:
         "resources": {"cpu": "1", "memory": "1Gi"},
         "env": {"LANG": "C"},
     }
+    upstream = {
+        "name": "main", "url": "https://api.example.com/v1", "dialect": "openai",
+        "auth": {"type": "bearer"}, "model_mapping": {"m": "m"},
+    }  # fmt: skip
+    limit = {
+        "scope": TENANT, "key": "eve-key", "route": "chat", "per": ["end_user"], "concurrency": 1,
+        "allowed_models": ["m"],
+    }  # fmt: skip
+    budget = {
+        "amount": "1", "currency": "USD", "period": "day", "mode": "hard", "on_failure": "closed", "key": "eve-key",
+    }  # fmt: skip
     return {
         "accounts": ("-", {"contact_email": "a@example.com"}),
         "platforms": ("acme", {"description": "d"}),
@@ -470,6 +481,11 @@ def specs() -> dict[str, tuple[str, dict[str, Any]]]:
         "model-registries": (TENANT, {"type": "package", "models": [model]}),
         "clusters": ("-", {"type": "local"}),
         "endpoints": (TENANT, endpoint),
+        "limits": (TENANT, limit),
+        "budgets": (TENANT, budget),
+        "external-endpoints": (TENANT, {"upstreams": [upstream]}),
+        "routes": (TENANT, {"model": "m", "strategy": "weighted", "targets": [{"endpoint": "ours"}]}),
+        "trace-policies": (TENANT, {"model": "m"}),
     }
 
 
