@@ -34,9 +34,17 @@ def encode(value: object, style: str) -> bytes:
     renamed=st.booleans(),
     shown=st.booleans(),
     crlf=st.booleans(),
+    together=st.integers(1, 12),
 )
 def test_any_cut_of_any_text(
-    words: list[str], style: str, cuts: list[int], aligned: bool, renamed: bool, shown: bool, crlf: bool
+    words: list[str],
+    style: str,
+    cuts: list[int],
+    aligned: bool,
+    renamed: bool,
+    shown: bool,
+    crlf: bool,
+    together: int,
 ) -> None:
     model = "served" if renamed else "public"
     events = [encode(delta(model, ""), style)]
@@ -54,9 +62,9 @@ def test_any_cut_of_any_text(
     pieces = events if aligned else [data[a:b] for a, b in pairwise(places)]
     reader = StreamReader("public", shown)
     out = b""
-    for piece in pieces:
+    for first in range(0, len(pieces), together):
         if not reader.done:
-            out += reader.feed([piece])
+            out += reader.feed(pieces[first : first + together])
     assert reader.done
     assert reader.fault is None
     assert reader.usage == read_usage(USAGE)

@@ -15,12 +15,15 @@ from ironworks.products.tokenfactory.gateway.answers import read_usage
 from ironworks.products.tokenfactory.gateway.model import Refusal, Usage, upstream_failed
 
 MAX_EVENT = 8 * 1024 * 1024
+MANY = 4
+"""Pieces in one read from which on they are looked at together."""
 DONE = b"data: [DONE]\n\n"
 
 _PRODUCED = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning|refusal)": ?"[^"]')
 _CONTENT = b'"content":"'
 _OTHER_TEXT = (b'"text":', b'"arguments":', b'"reasoning', b'"refusal":"')
 _SPECIAL = (b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
+_RUN = re.compile(rb'(?:\x01[^"\\\n\x00\x01]++\x00)++')
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 
 
@@ -73,6 +76,11 @@ class StreamReader:
         """What the caller is to see of `pieces`: whole events up to the end of the stream; may be empty."""
         out: list[bytes] = []
         template = None if self._pending else self._template
+        if template is not None and len(pieces) >= MANY:
+            data = b"".join(pieces)
+            shown, taken = self._feed_run(data, template)
+            pieces = [data[taken:]] if taken < len(data) else []
+            out.append(shown)
         for piece in pieces:
             # the hot loop: nearly every piece of nearly every stream ends at the first `continue`
             if template is not None and piece.startswith(template.head) and piece.endswith(template.tail):
@@ -86,6 +94,26 @@ class StreamReader:
                 break
             template = None if self._pending else self._template
         return b"".join(out) if len(out) != 1 else out[0]
+
+    def _feed_run(self, data: bytes, template: Template) -> tuple[bytes, int]:
+        """(what the caller is to see, how much of `data` that was) of the events like `template` that it begins with.
+
+        All in a few passes over the bytes: head and tail become a mark each, and marks with text between them are
+        events, for nothing but an event's own quotes could have been in it.
+        """
+        if b"\0" in data or b"\1" in data:
+            return b"", 0
+        marked = data.replace(template.tail, b"\0").replace(template.head, b"\1")
+        run = _RUN.match(marked)
+        if run is None:
+            return b"", 0
+        size = run.end()
+        count = marked.count(b"\1", 0, size)
+        self.tokens += count
+        taken = size + count * (len(template.head) + len(template.tail) - 2)
+        if template.shown is None:
+            return data[:taken], taken
+        return run[0].replace(b"\1", template.shown[0]).replace(b"\0", template.shown[1]), taken
 
     def _feed_any(self, data: bytes) -> bytes:
         if self._pending:
