@@ -13,7 +13,7 @@ import pytest
 from ironworks.app.gateway import ACTOR
 from ironworks.app.gateway_observing import Reporting
 from ironworks.app.wiring import open_process
-from ironworks.products.tokenfactory.gateway import HealthReport, ObservingSettings
+from ironworks.products.tokenfactory.gateway import HealthReport, ObservingSettings, operations
 from ironworks.products.tokenfactory.gateway.health import Health, Trouble
 from tests.products.tokenfactory.upstream import Upstream
 from tests.products.tokenfactory.world import World, chat, post, run_world, targets_for
@@ -83,6 +83,16 @@ async def test_too_old_is_not_served_where_the_operator_says_so(upstream: Upstre
         assert (await health(world))[0] == 503
         world.source.broken = False
         await until(world, "ok")
+
+
+async def test_who_is_elsewhere_gets_reasons_and_no_names(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = world.gateway._core
+    assert core is not None
+    trouble = Trouble("snapshot.routes", "degraded", "PartNotLoaded", "Endpoint acme.shop/secret-project", "served")
+    core.health.checks.append(lambda: [trouble])
+    assert "secret-project" in repr(await health(world))
+    monkeypatch.setattr(operations, "_is_local", lambda client: False)
+    assert (await health(world))[1] == {"status": "degraded", "problems": ["PartNotLoaded"]}
 
 
 async def test_draining_is_told_to_who_still_asks(world: World, upstream: Upstream) -> None:

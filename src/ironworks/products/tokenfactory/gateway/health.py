@@ -142,9 +142,11 @@ class Health:
             self._open[name] = Incident(*name, trouble.message, now)
             log.warning("something is wrong", component=name[0], reason=name[1], problem=trouble.message)
 
-    def document(self) -> dict[str, Any]:
-        """What `/health` answers."""
+    def document(self, *, detailed: bool = True) -> dict[str, Any]:
+        """What `/health` answers; with `detailed` also messages, which may name tenants' resources."""
         since = {name: incident.since for name, incident in self._open.items()}
+        if not detailed:
+            return {"status": self.status, "problems": [trouble.reason for trouble in self.troubles]}
         return {
             "status": self.status,
             "problems": [trouble.reason for trouble in self.troubles],

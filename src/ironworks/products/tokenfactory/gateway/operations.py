@@ -212,15 +212,22 @@ def _show_health(core: Core, client: ClientConnection, request: Request) -> None
 
 
 def _show_dependencies(core: Core, client: ClientConnection, request: Request) -> None:
-    """What is wrong with what this process depends on, and what it does meanwhile; 200 as long as it serves."""
+    """What is wrong with what this process depends on, and what it does meanwhile; 200 as long as it serves.
+
+    To who is not on this machine only reasons are told.
+    """
     core.health.look()
     status = 503 if core.health.status == "unavailable" else 200
-    client.respond(request, status, orjson.dumps(core.health.document()))
+    client.respond(request, status, orjson.dumps(core.health.document(detailed=_is_local(client))))
+
+
+def _is_local(client: ClientConnection) -> bool:
+    return not client.address or ip_address(client.address).is_loopback
 
 
 def _show_metrics(core: Core, client: ClientConnection, request: Request) -> None:
     """For scrapers on this machine; to anybody else the path does not exist."""
-    if client.address and not ip_address(client.address).is_loopback:
+    if not _is_local(client):
         raise Refusal(404, "unknown_url", "unknown path '/metrics'; the API is below /v1")
     client.respond(request, 200, core.metrics.render(), telemetry.CONTENT_TYPE.encode())
 
