@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ironworks.platform import iam, registry, tenancy
 from ironworks.shared.context import ANONYMOUS, Actor
 from ironworks.shared.declarations import PERMISSION
-from ironworks.shared.errors import Conflict, Forbidden, Invalid
+from ironworks.shared.errors import Conflict, Forbidden, Invalid, NotFound
 from ironworks.shared.path import covers
 from tests.support.postgres import TestDatabase
 from tests.support.world import World, scope_world
@@ -196,6 +196,7 @@ async def test_rotating_a_key_of_somebody_stronger_is_refused(world: World) -> N
     await world.scope("acme.shop")
     weak = await world.user("weak@example.com")
     await world.grant("user:weak@example.com", "-/developer", "acme.shop")
+    await world.grant("user:weak@example.com", await world.role("", "keeper", ["api-key:manage"]), "acme.shop")
     await world.service_account("acme.shop", "strong")
     await world.grant("service-account:acme.shop/strong", "-/tenant-admin", "acme.shop")
     await world.key("acme.shop", "k", world.operator, owner="service-account:acme.shop/strong")
@@ -404,3 +405,42 @@ async def test_tenancy_comes_first(world: World) -> None:
     async with world.acting(world.operator) as ctx:
         await tenancy.suspend_platform(ctx, "acme", "shop", "")
     assert await world.granted(key, READ) == []
+
+
+async def test_keys_of_others_are_left_alone_without_the_right_to_manage_them(world: World) -> None:
+    await world.scope("acme.shop")
+    alice, bob, ada = [await world.user(f"{name}@example.com") for name in ("alice", "bob", "ada")]
+    for name, role in (("alice", "developer"), ("bob", "developer"), ("ada", "tenant-admin")):
+        await world.grant(f"user:{name}@example.com", f"-/{role}", "acme.shop")
+    mine = await world.key("acme.shop", "mine", alice)
+
+    async def rotate(actor: Actor) -> None:
+        async with world.acting(actor) as ctx:
+            await iam.rotate_key(ctx, "acme.shop", "mine", timedelta())
+
+    await rotate(alice)
+    with pytest.raises(Forbidden, match="api-key:manage"):
+        await world.change(iam.API_KEY, "acme.shop", "mine", {"disabled": True}, bob)
+    with pytest.raises(Forbidden, match="api-key:manage"):
+        await world.delete(iam.API_KEY, "acme.shop", "mine", bob)
+    with pytest.raises(Forbidden, match="api-key:manage"):
+        await rotate(bob)
+    await world.change(iam.API_KEY, "acme.shop", "mine", {"disabled": True}, ada)
+    await world.change(iam.API_KEY, "acme.shop", "mine", {"disabled": False}, alice)
+    await world.key("acme.shop", "second", alice)
+    await world.change(iam.API_KEY, "acme.shop", "second", {"disabled": True}, mine)  # a key acts for its owner
+    await world.delete(iam.API_KEY, "acme.shop", "mine", alice)
+
+
+async def test_a_key_ends_with_its_owner_whoever_ends_that(world: World) -> None:
+    await world.scope("acme.shop")
+    await world.service_account("acme.shop", "robot")
+    await world.grant("service-account:acme.shop/robot", "-/viewer", "acme.shop")
+    await world.key("acme.shop", "robots", world.operator, owner="service-account:acme.shop/robot")
+    role = await world.role("", "cleaner", ["service-account:read", "service-account:delete", "tenant:read"])
+    cleaner = await world.user("cleaner@example.com")
+    await world.grant("user:cleaner@example.com", role, "acme.shop")
+    await world.delete(iam.SERVICE_ACCOUNT, "acme.shop", "robot", cleaner)
+    await world.settle()
+    with pytest.raises(NotFound):
+        await world.get(iam.API_KEY, "acme.shop", "robots")

@@ -8,6 +8,7 @@ from ironworks.shared.declarations import AuditAction, Declarations, EventClass,
 DECLARATIONS = Declarations(
     permissions=(
         Permission("api-key:rotate", "Issue or replace the secret of an API key"),
+        Permission("api-key:manage", "Change, rotate and delete API keys that belong to others"),
         Permission("user:set-password", "Set another user's password"),
     ),
     audit_actions=(

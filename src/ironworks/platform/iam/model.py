@@ -270,6 +270,8 @@ _MONEY: Final = frozenset(
 _PAYING: Final = frozenset({"payment", "payment-method", "budget", "subscription"})
 _GUARDS: Final = frozenset({"limit", "trace-policy"})
 """What keeps those in check who develop: they see it and do not change it."""
+_OTHERS: Final = frozenset({("api-key", "manage")})
+"""What belongs to other people."""
 _PROMPTS: Final = frozenset({"trace-read", "trace-delete"})
 """What people wrote to a model is not for everybody who develops."""
 
@@ -309,7 +311,8 @@ def _presets_of(resource: str, action: str) -> set[str]:
     if resource in _TREE:
         return found | _tree_presets(resource, action)
     found |= {"platform-admin", "tenant-admin"}
-    if resource not in _IDENTITY | _GUARDS and action not in _PROMPTS and (resource != "audit" or action == "read"):
+    kept_from_developers = resource in _IDENTITY | _GUARDS or action in _PROMPTS or (resource, action) in _OTHERS
+    if not kept_from_developers and (resource != "audit" or action == "read"):
         found.add("developer")
     if action == "read":
         found |= {"developer", "viewer"}

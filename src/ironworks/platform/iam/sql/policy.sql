@@ -287,6 +287,19 @@ begin
   return null;
 end $$;
 
+-- A key is its owner's: to change, end or rotate another's takes a right of its own. It ends with its owner, though,
+-- whoever ends that: then it is a trigger that asks.
+create or replace function platform_iam.refuse_others_key(key_owner uuid, place ltree) returns void language plpgsql stable
+set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if session_user = 'ironworks_api' and pg_trigger_depth() < 2 and not shared.allows('api-key:manage', place)
+     and key_owner is distinct from (select coalesce(p.owner, p.uid) from platform_iam.principal p where p.uid = shared.subject())
+  then
+    raise exception 'this key belongs to somebody else: to manage others'' keys takes the permission api-key:manage'
+      using errcode = 'IW499', detail = '{"status": 403}';
+  end if;
+end $$;
+
 create or replace function platform_iam.keep_key() returns trigger language plpgsql security definer
 set search_path = pg_catalog, public, pg_temp as $$
 declare
@@ -296,10 +309,15 @@ begin
   if tg_op = 'DELETE' then
     delete from platform_iam.principal p where p.uid = old.uid;
     return null;
-  elsif new.deletion_timestamp is not null then
-    update platform_iam.principal p set active = false where p.uid = new.uid;
+  end if;
+  if tg_op = 'UPDATE' and new.spec = old.spec and new.deletion_timestamp is null then
     return null;
-  elsif tg_op = 'UPDATE' and new.spec = old.spec then
+  elsif tg_op = 'UPDATE' then
+    select * into strict k from platform_iam.principal p where p.uid = new.uid;
+    perform platform_iam.refuse_others_key(k.owner, new.scope);
+  end if;
+  if new.deletion_timestamp is not null then
+    update platform_iam.principal p set active = false where p.uid = new.uid;
     return null;
   end if;
   listed := platform_iam.texts(new.spec -> 'permissions');
@@ -310,8 +328,6 @@ begin
       perform platform_iam.refuse_field('spec.owner', 'names nobody',
         'write user:alice@example.com or service-account:path/name, or leave it out to own the key yourself');
     end if;
-  else
-    select * into strict k from platform_iam.principal p where p.uid = new.uid;
   end if;
   if session_user = 'ironworks_api' then
     perform platform_iam.check_permissions(

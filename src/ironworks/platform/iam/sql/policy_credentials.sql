@@ -12,6 +12,9 @@ begin
   if not found or (session_user = 'ironworks_api' and not shared.allows('api-key:rotate', k.scope)) then
     raise exception 'no such key' using errcode = 'IW499', detail = '{"status": 404}';
   end if;
+  if exists (select from platform_iam.key_material m where m.key = key_uid) then
+    perform platform_iam.refuse_others_key(k.owner, k.scope);
+  end if;
   perform platform_iam.check_key(k);
   insert into platform_iam.key_material as m (key, hash, issued_at) values (key_uid, new_hash, now())
     on conflict (key) do update set hash = excluded.hash, issued_at = excluded.issued_at,
