@@ -22,16 +22,13 @@ from ironworks.products.tokenfactory.routing.model import (
     probe_of,
     split_reference,
 )
-from ironworks.shared import telemetry
 from ironworks.shared.context import Context
 from ironworks.shared.documents import too_many
-from ironworks.shared.errors import Conflict, Forbidden, IronworksError, Unavailable, field_problem
+from ironworks.shared.errors import Conflict, Forbidden, Unavailable, field_problem
 from ironworks.shared.http import Call
 from ironworks.shared.kind import MASK
 from ironworks.shared.path import covers, show_path
 from ironworks.shared.resources import Change, admits, load
-
-log = telemetry.logger(__name__)
 
 CHECK_WITHIN: Final = 25.0
 """Seconds that a check of a stored external endpoint may take; a worker makes it."""
@@ -119,12 +116,9 @@ async def list_declared(ctx: Context, unreadable: list[str] | None = None) -> De
     An external endpoint whose credentials do not open is left out: it must not keep the others from being found. So is
     what cannot be read; its name is put to `unreadable`.
     """
-    externals = []
-    for external in await store.fetch_live(ctx, EXTERNAL_ENDPOINT, unreadable=unreadable):
-        try:
-            externals.append((external, await ctx.services.vault.get(ctx, external.uid)))
-        except IronworksError as problem:
-            log.error("credentials do not open", external_endpoint=external.full_name, problem=str(problem))
+    found = await store.fetch_live(ctx, EXTERNAL_ENDPOINT, unreadable=unreadable)
+    kept = await ctx.services.vault.get_many(ctx, [external.uid for external in found])
+    externals = [(external, kept[external.uid]) for external in found if external.uid in kept]
     return Declared(await store.fetch_live(ctx, ROUTE, unreadable=unreadable), externals)
 
 
