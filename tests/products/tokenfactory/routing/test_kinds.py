@@ -361,6 +361,16 @@ async def test_a_target_that_is_deleted_while_a_route_is_made(here: Routing) -> 
         assert (made_.status_code, deleted.status_code) in ((201, 409), (422, 200)), (made_.text, deleted.text)
 
 
+async def test_link_tables_are_nobodys_to_read_or_write(here: Routing) -> None:
+    for field in ("endpoint", "external"):
+        table = f"tokenfactory_routing.route_ref_targets_{field}"
+        for role in ("ironworks_api", "ironworks_gateway"):
+            query = "select has_any_column_privilege($1, $2, 'select, insert, update')"
+            assert not await here.world.admin.fetchval(query, role, table)
+        owned = "select relrowsecurity and relforcerowsecurity from pg_class where oid = $1::text::regclass"
+        assert await here.world.admin.fetchval(owned, table)
+
+
 async def test_who_may_change_a_route_may_leave_in_it_what_he_may_not_read(here: Routing) -> None:
     world = here.world
     await with_targets(here)

@@ -26,9 +26,12 @@ async def check_forever(balancer: Balancer, settings: GatewaySettings, tls: ssl.
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def look(state: ReplicaState) -> None:
-        async with limit:
-            if await _answers(loop, state, settings, tls):
-                state.recovered(loop.time())
+        try:
+            async with limit:
+                if await _answers(loop, state, settings, tls):
+                    state.recovered(loop.time())
+        except Exception:
+            log.exception("a look at a model server failed", address=state.replica.address)
 
     while True:
         await asyncio.sleep(EVERY)
