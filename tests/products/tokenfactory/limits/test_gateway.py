@@ -306,3 +306,12 @@ async def test_a_killed_process_gives_back_its_concurrency(upstream: Upstream, t
                 assert (await survivor.post(CHAT, json=chat())).status_code == 200
             with pytest.raises(httpx.TransportError):
                 await held
+
+
+async def test_metrics_tell_of_limits(upstream: Upstream, tmp_path: Path) -> None:
+    async with limited(upstream, tmp_path, limit(SCOPE, requests_per_minute=1)) as world, world.http() as http:
+        for _ in range(3):
+            await http.post(CHAT, json=chat())
+        found = dict(line.rpartition(" ")[::2] for line in (await http.get("/metrics")).text.splitlines())
+        told = {name: float(found[f"ironworks_gateway_limits_{name}"]) for name in ("refused", "hosts", "stuck")}
+        assert told == {"refused": 2, "hosts": 1, "stuck": 0}
