@@ -79,8 +79,7 @@ class Desk:
         for account in dropped:
             self._retire(account)
         for account in changed:
-            if account.slice is not None:
-                self._reconsider(account.slice)
+            self._reconsider(account.slice)
 
     def plan(self, key_uid: UUID, key_scope: str, route_uid: UUID, route_scope: str) -> Plan | None:
         """The hard budgets of such calls, None where there are none. Keep it until the next `replace`."""
@@ -226,24 +225,19 @@ class Desk:
         return account.slice
 
     def _let_go(self, before: Slice, after: Slice | None) -> None:
-        """`before` takes no new requests; those in its line stand in line at `after`."""
+        """`before` takes no new requests; those in its line stand in line at `after`, where no money moves yet."""
         before.retired = True
         line, before.waiters = list(before.waiters), type(before.waiters)()
         for waiter in line:
             waiter.slice = None
             if after is not None:
                 self._stand_in_line(waiter, after)
-            else:
-                self._answer_anew(waiter)
+            elif (found := self._try(waiter)) is not None:
+                self._answer(waiter, found)
         if before.lease:
             self._take_note(before)
         else:
             self._talks.active.pop(before, None)
-
-    def _answer_anew(self, waiter: Waiter) -> None:
-        found = self._try(waiter)
-        if found is not None:
-            self._answer(waiter, found)
 
     def _retire(self, account: Account) -> None:
         """The budget is gone, or counts by another period: nothing waits for it any more."""
@@ -251,8 +245,10 @@ class Desk:
         if account.slice is not None:
             self._let_go(account.slice, None)
 
-    def _reconsider(self, held: Slice) -> None:
+    def _reconsider(self, held: Slice | None) -> None:
         """Its amount is another: what was said of it is void, and what is idle is asked for anew."""
+        if held is None:
+            return
         held.spent_out_until, held.left = NEVER, UNTOLD
         held.turn = 0
         held.tight = bool(held.lease)
@@ -380,7 +376,7 @@ class Desk:
                     self._talks.ask(held)
 
     async def close(self) -> bool:
-        """Give everything back; call it when all is settled and charged. False: the lender must learn it otherwise."""
+        """Give everything back, when all is charged. False: the lender must learn it otherwise."""
         return await self._talks.return_all()
 
     # what to show
