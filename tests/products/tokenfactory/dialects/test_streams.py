@@ -260,3 +260,20 @@ def test_what_was_cached_is_input() -> None:
         call_for(""), b"application/json", json.dumps(server.message("plain")).encode()
     )
     assert answer.usage == USAGE
+
+
+@pytest.mark.parametrize(
+    ("most", "thinking"),
+    [
+        (None, {"type": "enabled", "budget_tokens": 5000}),
+        (6000, {"type": "enabled", "budget_tokens": 5000}),
+        (4000, {"type": "enabled", "budget_tokens": 2000}),
+        (1500, None),
+    ],
+)
+def test_thinking_fits_into_what_a_budget_still_pays_for(most: int | None, thinking: object) -> None:
+    payload = {"max_tokens": 9000, "messages": [], "thinking": {"type": "enabled", "budget_tokens": 5000}}
+    call = Call("m", payload, b"")
+    asked = orjson.loads(messages_native.ADAPTER.request(call, "served", most)[0])
+    assert (asked["max_tokens"], asked.get("thinking")) == (most or 9000, thinking)
+    assert payload["thinking"] == {"type": "enabled", "budget_tokens": 5000}

@@ -34,4 +34,4 @@ def _show(name: str, route: Route, headers: Mapping[bytes, bytes]) -> dict[str, 
     if not _is_anthropic(headers):
         return {"id": name, "object": "model", "created": route.created_at, "owned_by": show_path(route.scope)}
     created = datetime.fromtimestamp(route.created_at, UTC).isoformat().replace("+00:00", "Z")
-    return {"type": "model", "id": name, "display_name": name, "created_at": created}
+    return {"type": "model", "id": name, "display_name": name, "created_at": created, "lifecycle": "active"}

@@ -10,7 +10,7 @@ import orjson
 from ironworks.products.tokenfactory.gateway import wire
 from ironworks.products.tokenfactory.gateway.answers import BYTES_PER_TOKEN, guess_tokens, parse_answer
 from ironworks.products.tokenfactory.gateway.dialects.base import Answer
-from ironworks.products.tokenfactory.gateway.dialects.openai_to_anthropic import MESSAGES
+from ironworks.products.tokenfactory.gateway.dialects.openai_to_anthropic import LEAST_THINKING, MESSAGES
 from ironworks.products.tokenfactory.gateway.dialects.sse import Splitter, data_of, named_event
 from ironworks.products.tokenfactory.gateway.dialects.usage import merge_messages_usage, read_messages_usage
 from ironworks.products.tokenfactory.gateway.model import Call, Refusal, Usage, upstream_failed
@@ -34,6 +34,7 @@ class MessagesAdapter:
         payload = {**(call.payload or {}), "model": served_as}
         if max_output is not None:
             payload["max_tokens"] = max_output
+            _fit_thinking(payload, max_output)
         return orjson.dumps(payload), wire.JSON
 
     def reader(self, call: Call) -> MessagesReader:
@@ -179,6 +180,18 @@ class MessagesReader:
             self._first = usage
             self._begun = read_messages_usage(usage)
         return named_event({**told, "message": {**message, "model": self._model}})
+
+
+def _fit_thinking(payload: dict[str, Any], max_output: int) -> None:
+    """Anthropic refuses to think for longer than it may answer; where a budget leaves no room, it answers at once."""
+    thinking = payload.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    if not isinstance(budget, int) or budget < max_output:
+        return
+    if max_output // 2 >= LEAST_THINKING:
+        payload["thinking"] = {**payload["thinking"], "budget_tokens": max_output // 2}
+    else:
+        del payload["thinking"]
 
 
 def _is_special(data: bytes) -> bool:

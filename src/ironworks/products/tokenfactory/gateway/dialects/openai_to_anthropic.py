@@ -36,7 +36,8 @@ _REFUSED = {
 }
 _BUDGETS = {"low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
 _EFFORTS = frozenset({"none", "minimal", *_BUDGETS})
-_LEAST_BUDGET = 1024
+LEAST_THINKING = 1024
+"""Tokens; Anthropic takes no smaller budget."""
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 _NO_SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -231,7 +232,7 @@ def _thinking(payload: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     budget = min(_BUDGETS.get(effort, 0), asked["max_tokens"] // 2)
     forced = asked.get("tool_choice", {}).get("type") in ("any", "tool")
     tuned = asked.get("temperature", 1) != 1 or "top_k" in asked
-    if budget < _LEAST_BUDGET or forced or tuned or _in_the_middle(asked["messages"]):
+    if budget < LEAST_THINKING or forced or tuned or _in_the_middle(asked["messages"]):
         return {}
     return {"thinking": {"type": "enabled", "budget_tokens": budget}}
 
