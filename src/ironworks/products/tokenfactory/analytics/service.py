@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -60,12 +62,18 @@ async def report_usage(ctx: Context, question: Question) -> Report:
     if question.from_usage:
         return await _report_from_usage(ctx, question, money)
     part = _part_of(question, ctx.now())
-    totals = await store.sum_numbers(ctx, part, ())
-    if not totals:
+    sums = {name: numbers for (name,), numbers in (await store.sum_numbers(ctx, part, ("grp",))).items()}
+    if not sums:
         await tenancy.require_scope(ctx, question.path)
         return Report(part.since, part.until, "analytics", Figures(dict.fromkeys(NUMBERS, 0)), ())
-    groups = await _groups(ctx, question, part, money)
-    total = _figures(totals[()], (await store.sum_histograms(ctx, part, ())).get(()), money)
+    names = _first(question, sums, money)
+    points = await _points(ctx, part, names, money)
+    durations = points.durations if len(names) == len(sums) else await store.sum_histograms(ctx, part, ())
+    total = _figures(_added(sums.values()), merged(durations.values()), money)
+    spread = points.by_group()
+    groups = [
+        Group(name, _figures(sums[name], merged(spread[name]), money), points.series.get(name, ())) for name in names
+    ]
     return Report(part.since, part.until, "analytics", total, groups)
 
 
@@ -83,20 +91,48 @@ def _part_of(question: Question, now: datetime) -> store.Part:
     return store.Part(table, question.path, since, question.until, question.filters, question.by, question.interval)
 
 
-async def _groups(ctx: Context, question: Question, part: store.Part, money: bool) -> list[Group]:
-    """The groups that are told, in their order."""
-    sums = await store.sum_numbers(ctx, part, ("grp",))
-    names = _first(question, {name: numbers for (name,), numbers in sums.items()}, money)
-    durations = await store.sum_histograms(ctx, part, ("grp",), names)
-    figures = {name: _figures(sums[name,], durations.get((name,)), money) for name in names}
-    if question.interval is None:
-        return [Group(name, figures[name]) for name in names]
-    points = await store.sum_numbers(ctx, part, ("grp", "at"), names)
-    spread = await store.sum_histograms(ctx, part, ("grp", "at"), names)
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """The groups' durations, at each moment where an interval was asked for, and how the groups went over time."""
+
+    durations: store.Histograms
+    series: Mapping[str, Sequence[tuple[datetime, Figures]]]
+
+    def by_group(self) -> dict[str, list[store.Histogram]]:
+        """Each group's durations, at all moments."""
+        found: dict[str, list[store.Histogram]] = defaultdict(list)
+        for (name, *_), histogram in self.durations.items():
+            found[name].append(histogram)
+        return found
+
+
+async def _points(ctx: Context, part: store.Part, names: Sequence[str], money: bool) -> _Points:
+    """Of these groups alone: rows that nobody will see are not read again."""
+    if part.interval is None:
+        return _Points(await store.sum_histograms(ctx, part, ("grp",), names), {})
+    durations = await store.sum_histograms(ctx, part, ("grp", "at"), names)
+    numbers = await store.sum_numbers(ctx, part, ("grp", "at"), names)
     series: dict[str, list[tuple[datetime, Figures]]] = {name: [] for name in names}
-    for name, at in sorted(points):
-        series[name].append((at, _figures(points[name, at], spread.get((name, at)), money)))
-    return [Group(name, figures[name], series[name]) for name in names]
+    for name, at in sorted(numbers):
+        series[name].append((at, _figures(numbers[name, at], durations.get((name, at)), money)))
+    return _Points(durations, series)
+
+
+def merged(histograms: Iterable[store.Histogram]) -> store.Histogram:
+    """All durations together."""
+    latency: Counter[int] = Counter()
+    first_token: Counter[int] = Counter()
+    for one, other in histograms:
+        latency.update(one)
+        first_token.update(other)
+    return latency, first_token
+
+
+def _added(sums: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for numbers in sums:
+        total.update(numbers)
+    return {name: total[name] for name in NUMBERS}
 
 
 def _first(question: Question, sums: Mapping[str, Mapping[str, int]], money: bool) -> list[str]:
@@ -117,10 +153,11 @@ def weight(numbers: Mapping[str, int | None], sort: Sort) -> int:
     return sum(numbers.get(column) or 0 for column in columns)
 
 
-def _figures(numbers: Mapping[str, int], durations: tuple[Mapping[int, int], ...] | None, money: bool) -> Figures:
+def _figures(numbers: Mapping[str, int], durations: store.Histogram | None, money: bool) -> Figures:
     shown = numbers if money else {**numbers, "cost_nano": None}
-    latency, first_token = (_quantiles(cells) for cells in durations or ({}, {}))
-    return Figures(shown, latency, first_token)
+    if durations is None:
+        return Figures(shown)
+    return Figures(shown, _quantiles(durations[0]), _quantiles(durations[1]))
 
 
 def _quantiles(cells: Mapping[int, int]) -> tuple[float, ...] | None:

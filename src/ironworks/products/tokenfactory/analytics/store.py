@@ -13,7 +13,9 @@ from ironworks.shared.context import Context
 
 Table: TypeAlias = Literal["hourly", "minutely"]
 HISTOGRAMS: Final = ("latency", "first_token")
-Histograms: TypeAlias = dict[tuple[Any, ...], tuple[Counter[int], Counter[int]]]
+Histogram: TypeAlias = tuple[Counter[int], Counter[int]]
+"""(latency, first token), each cell → durations."""
+Histograms: TypeAlias = dict[tuple[Any, ...], Histogram]
 
 _UTC: Final = "to_char(bucket at time zone 'UTC', '{}')"
 GROUPS: Final[Mapping[str, str]] = {
@@ -136,13 +138,13 @@ async def sum_histograms(
 ) -> Histograms:
     """(latency, first token), each cell → durations, by `keys` as in sum_numbers."""
     picked = "".join(f"{key}, " for key in keys)
-    kinds = " union all ".join(
-        f"select {picked}{n} as kind, generate_subscripts({name}, 1) as cell, unnest({name}) as n from part"
-        for n, name in enumerate(HISTOGRAMS)
-    )
     rows = await ctx.db.fetch(
-        f"with part as ({part.sql()}) select {picked}kind, cell, sum(n)::bigint as n from ({kinds}) c"
-        f" where n > 0 group by {picked}kind, cell",
+        f"""
+        select {picked}kind, cell, sum(n)::bigint as n from (
+          select {picked}kind, generate_subscripts(counts, 1) as cell, unnest(counts) as n
+          from ({part.sql()}) p cross join lateral (values (0, latency), (1, first_token)) k (kind, counts)) c
+        where n > 0 group by {picked}kind, cell
+        """,
         *part.arguments(groups),
     )
     found: Histograms = defaultdict(lambda: (Counter(), Counter()))
