@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,12 +12,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from ironworks.products.tokenfactory.budgets import (
+    Ask,
     BudgetView,
     Desk,
     DeskSettings,
     Plan,
     Refused,
     Reservation,
+    Terms,
     period_of,
 )
 from tests.products.tokenfactory.budgets.lender import Clock, FakeLender
@@ -266,6 +269,64 @@ async def test_expiry_only_stops_new_reservations() -> None:
     assert leased > 0, "expiry releases nothing"
     await office.finish(before, 10)
     assert office.lender.outstanding() == leased - 10
+
+
+async def test_expiry_is_counted_from_before_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lender took ten seconds to answer: they are not the holder's to use."""
+    office = Office(budget(), ttl=60.0)
+    adjust = office.lender.adjust
+
+    async def slowly(ask: Ask) -> Terms:
+        terms = await adjust(ask)
+        office.clock.advance(10)
+        return terms
+
+    monkeypatch.setattr(office.lender, "adjust", slowly)
+    (await office.held(1000)).release()
+    office.lender.down = True
+    office.clock.advance(49.9)
+    assert isinstance(office.desk.reserve(office.plan(), 1000, 1000, lambda _: None), Reservation)
+    office.clock.advance(0.2)
+    assert office.desk.reserve(office.plan(), 1000, 1000, lambda _: None) is None
+
+
+async def test_a_wall_clock_that_jumps_renews_and_expires_nothing() -> None:
+    office = Office(budget(period="total"), ttl=60.0)
+    await office.held(1000)
+    for jump in (-86_400, 400 * 86_400, -10_000):
+        office.clock.moment += jump
+        assert isinstance(office.desk.reserve(office.plan(), 1000, 1000, lambda _: None), Reservation)
+
+
+async def test_a_crowd_at_several_desks_overshoots_nothing_and_all_are_served() -> None:
+    """Whatever the order, with holds of five times the cost and less money than they add up to."""
+    view = budget(1000 + 300 * 20)
+    offices = [Office(view)]
+    offices += [Office(view, lender=offices[0].lender, holder=f"holder-{n}") for n in range(3)]
+    lender, chance = offices[0].lender, random.Random(7)
+    over = asyncio.Event()
+
+    async def look(office: Office) -> None:
+        while not over.is_set():
+            office.desk._look()
+            await office.desk._follow_recalls()
+            await asyncio.sleep(0.005)
+
+    async def one(office: Office) -> None:
+        await asyncio.sleep(chance.random() * 0.2)
+        future, found = office.begin(100)
+        held = found or await future
+        assert isinstance(held, Reservation), held
+        await asyncio.sleep(chance.random() * 0.01)
+        await office.finish(held, 20)
+        assert sum(lender.spent.values()) + lender.outstanding() <= view.amount_nano
+
+    looking = [asyncio.create_task(look(office)) for office in offices]
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(one(offices[n % 4]) for n in range(300)))
+    over.set()
+    await asyncio.gather(*looking)
+    assert sum(lender.spent.values()) == 300 * 20
 
 
 async def test_leases_are_renewed_while_they_are_used() -> None:

@@ -75,6 +75,8 @@ async def test_all_that_a_killed_process_held_comes_back_once_its_spool_is_repla
             before = await ledger.period(uid)
             assert before["leased"] >= 10 * hold(request("waits"))
             doomed.kill()
+            await doomed.process.wait()
+            assert (await ledger.period(uid))["leased"] >= 10 * hold(request("waits")), "not before the replay"
             await asyncio.gather(*calls, return_exceptions=True)
             async with asyncio.timeout(20):
                 while any(lease["state"] == "open" for lease in await ledger.leases(uid)):

@@ -315,6 +315,7 @@ class Exchange:
             return
         try:
             self.hold.route = find_again(self._core.mirror.read(), self.hold.key, self.call.model)
+            self.bill.reroute()
         except Refusal as refusal:
             self._fail(refusal)
             return
@@ -459,6 +460,14 @@ class Exchange:
 
     def on_answer(self, content_type: bytes, body: bytes) -> None:
         self._connection = None
+        if not self.call.stream and len(body) <= self._core.settings.max_response:
+            self._status = 200
+            self._content_type = content_type
+            self._note_latency()
+            self.ended_at = time.perf_counter()
+            self._answer = [body]
+            self._finish_body()
+            return
         self.on_head(200, content_type)
         self.on_data([body])
         if not self._over:

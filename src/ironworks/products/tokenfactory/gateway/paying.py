@@ -87,7 +87,7 @@ class Bill:
         if self.reservation is None or not self.output_tokens:
             return None
         most = self._most(leg)
-        return None if self._named and most == self.output_tokens else most
+        return None if self._named and most == self.output_tokens else max(1, most)
 
     def _most(self, leg: Leg) -> int:
         """Output tokens of one choice that the hold pays for."""
@@ -99,6 +99,10 @@ class Bill:
         quote = self._payments.prices.quote(leg.model, self.at)
         afforded = quote.affordable_output(self.reservation.amount_nano, self.input_tokens)
         return min(self.output_tokens, afforded // self.choices)
+
+    def reroute(self) -> None:
+        """Another route than was held for, whose legs may be dearer: work out anew what the hold pays for."""
+        self.wanted = UNBOUND
 
     def longest(self, leg: Leg) -> int:
         """Output tokens in all that the hold pays for."""
