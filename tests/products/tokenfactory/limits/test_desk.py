@@ -234,6 +234,8 @@ def test_a_limit_on_ones_own_route_counts_callers_from_everywhere(folder: Path, 
     operators = plan(desk, key=uuid4(), key_scope="", route_scope="acme", name="gpt")
     assert admitted(desk, below, 3) == 3
     assert admitted(desk, operators, 9) == 2
+    desk.replace([limit("acme", scope="acme", narrowed=True, route="gpt", requests_per_minute=5)])
+    assert desk.plan(uuid4(), "", UUID(int=2), "acme", "gpt") is None, "unless a scope is named"
 
 
 def test_a_limit_on_an_inherited_route_counts_only_ones_own(folder: Path, clock: Clock) -> None:

@@ -53,8 +53,8 @@ async def test_the_gateway_reads_what_was_declared(place: BootstrappedPlace) -> 
         everywhere, one = await views(place)
         assert everywhere == limits.LimitView(uid=everywhere.uid, home="", scope="", concurrency=9)
         assert one == limits.LimitView(
-            uid=UUID(made["metadata"]["uid"]), home="acme", scope=EU, key=key.uid, route="chat", per=("key", "route"),
-            requests_per_second=3, tokens_per_minute=7, burst=5, allowed_models=("gpt-*",),
+            uid=UUID(made["metadata"]["uid"]), home="acme", scope=EU, narrowed=True, key=key.uid, route="chat",
+            per=("key", "route"), requests_per_second=3, tokens_per_minute=7, burst=5, allowed_models=("gpt-*",),
         )  # fmt: skip
         assert type(one.uid) is UUID, "the standard library's, which every encoder knows"
         await world.operator.expect(200, "DELETE", "scopes/-/limits/all")

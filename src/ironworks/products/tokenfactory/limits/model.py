@@ -124,6 +124,7 @@ class LimitView:
 
     Args:
         home: the path where it lives. scope: whose calls it counts, `home` or a path below it.
+        narrowed: `scope` was named, so callers from elsewhere are not counted, whatever they call.
         key: the only key it is about. route: the only model, as `LimitSpec.route`.
         others: as in LimitSpec; None where it says nothing.
     """
@@ -131,6 +132,7 @@ class LimitView:
     uid: UUID
     home: str
     scope: str
+    narrowed: bool = False
     key: UUID | None = None
     route: str | None = None
     per: tuple[Per, ...] = ()
@@ -145,7 +147,7 @@ class LimitView:
     @property
     def guards_route(self) -> bool:
         """It may be about a route of its own scope or below: then it counts whoever calls that, from anywhere."""
-        return self.route is not None and self.key is None and self.scope == self.home
+        return self.route is not None and self.key is None and not self.narrowed
 
     def applies(self, caller: Caller) -> bool:
         """Whether it counts what `caller` does."""

@@ -37,6 +37,7 @@ def _view(uid: UUID, home: str, key: UUID | None, text: str) -> LimitView:
         uid=UUID(int=uid.int),
         home=home,
         scope=home if spec.scope is None else parse_path(spec.scope),
+        narrowed=spec.scope is not None,
         key=None if key is None else UUID(int=key.int),
         route=spec.route,
         per=tuple(spec.per),
