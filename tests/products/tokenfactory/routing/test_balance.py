@@ -135,6 +135,18 @@ def test_weights_are_kept_in_any_stretch(weights: list[int], requests: int) -> N
         assert abs(seen[f"l{n}"] - requests * weight / sum(weights)) < 1 + len(weights)
 
 
+def test_weights_are_kept_though_the_table_changes_between_requests() -> None:
+    """Or a target with a small share would never be asked where requests are rarer than changes."""
+    balancer, seen = Balancer(), Counter[str]()
+    for _ in range(40):
+        where = route("weighted", leg("a", "a:1", weight=9), leg("b", "b:1", weight=1))
+        balancer.replace([where])
+        seen[picked(balancer, where).leg.target.name] += 1
+    assert seen == {"a": 36, "b": 4}
+    balancer.replace([])
+    assert not balancer._credits
+
+
 def test_a_weight_of_nothing_waits_until_nothing_else_is_left() -> None:
     for strategy in ("weighted", "least_loaded", "ordered_fallback", "lowest_latency", "prefix_affine"):
         where = route(strategy, leg("spare", "s:1", weight=0), leg("main", "m:1"))

@@ -37,16 +37,16 @@ class Pick(NamedTuple):
 
 
 class _Plan:
-    """A route's picks, worked out once per table; `credit` belongs to the smooth weighted turns."""
+    """A route's picks, worked out once per table. `credit` belongs to the weighted turns and outlives the table."""
 
-    __slots__ = ("credit", "only", "picks", "reserve", "ring", "route")
+    __slots__ = ("credit", "only", "picks", "place", "reserve", "ring")
 
-    def __init__(self, route: Route, picks: list[Pick]) -> None:
-        self.route = route
+    def __init__(self, route: Route, picks: list[Pick], credit: list[int]) -> None:
         self.picks = picks
         self.only = picks[0] if len(picks) == 1 else None
         self.reserve = any(leg.weight == 0 for leg in route.legs) and any(leg.weight for leg in route.legs)
-        self.credit = dict.fromkeys(map(id, route.legs), 0)
+        self.credit = credit
+        self.place = {id(leg): place for place, leg in enumerate(route.legs)}
         self.ring: tuple[list[int], list[int]] | None = None
 
 
@@ -66,16 +66,19 @@ class Balancer:
     ) -> None:
         self._states: dict[Identity, ReplicaState] = {}
         self._plans: dict[Route, _Plan] = {}
+        self._credits: dict[tuple[UUID, str], list[int]] = {}
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, guards nothing
         self.cost = cost
         self.full = full
 
     def replace(self, routes: Iterable[Route]) -> None:
         """Know exactly the upstreams of `routes` from now on; those known before keep their state."""
-        before = self._states
-        self._states = {}
-        self._plans = {}
+        before, turns = self._states, self._credits
+        self._states, self._plans, self._credits = {}, {}, {}
         for route in routes:
+            key = (route.uid, route.name)
+            if key in turns:
+                self._credits[key] = turns[key]
             for leg in route.legs:
                 for replica in leg.target.replicas:
                     identity = _identity(leg, replica)
@@ -122,7 +125,10 @@ class Balancer:
                 state = self._states.get(_identity(leg, replica))
                 if state is not None:
                     picks.append(Pick(leg, state))
-        plan = self._plans[route] = _Plan(route, picks)
+        credit = self._credits.setdefault((route.uid, route.name), [0] * len(route.legs))
+        if len(credit) != len(route.legs):
+            credit[:] = [0] * len(route.legs)
+        plan = self._plans[route] = _Plan(route, picks, credit)
         return plan
 
     # who may be asked
@@ -157,18 +163,18 @@ class Balancer:
 
     def _weighted(self, plan: _Plan, usable: list[Pick], affinity: bytes) -> Pick:
         """Smooth weighted turns (as nginx takes them): in any stretch each leg gets its share to within one request."""
-        legs = {id(pick.leg): pick.leg for pick in usable}
+        legs = {plan.place[id(pick.leg)]: pick.leg for pick in usable}
         credit = plan.credit
         total = 0
-        best = usable[0].leg
-        for key, leg in legs.items():
+        best = next(iter(legs))
+        for place, leg in legs.items():
             weight = leg.weight or 1
             total += weight
-            credit[key] += weight
-            if credit[key] > credit[id(best)]:
-                best = leg
-        credit[id(best)] -= total
-        return self._less_loaded([pick for pick in usable if pick.leg is best])
+            credit[place] += weight
+            if credit[place] > credit[best]:
+                best = place
+        credit[best] -= total
+        return self._less_loaded([pick for pick in usable if pick.leg is legs[best]])
 
     def _prefix_affine(self, plan: _Plan, usable: list[Pick], affinity: bytes) -> Pick:
         if not affinity:
