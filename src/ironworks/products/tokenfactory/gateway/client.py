@@ -17,7 +17,7 @@ import httptools
 from ironworks.products.tokenfactory.gateway import operations, wire
 from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.exchange import NEVER, Exchange
-from ironworks.products.tokenfactory.gateway.heads import KnownRequest, Request, learn_request
+from ironworks.products.tokenfactory.gateway.heads import KnownRequest, Request, learn_request, without_upgrade
 from ironworks.products.tokenfactory.gateway.model import Refusal, malformed
 from ironworks.shared import telemetry
 
@@ -329,10 +329,7 @@ class ClientConnection(asyncio.Protocol):
             self._reject(Refusal(405, "method_not_allowed", "this is no tunnel"))
             return
         self._parser = httptools.HttpRequestParser(self)
-        lines = [request.method + b" " + request.url + b" HTTP/1.1"]
-        dropped = (b"upgrade", b"connection", b"http2-settings")
-        lines += [name + b": " + value for name, value in request.headers.items() if name not in dropped]
-        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+        self.data_received(without_upgrade(request) + rest)
 
     def _finish(self) -> None:
         if self._closed:
@@ -365,22 +362,7 @@ class ClientConnection(asyncio.Protocol):
     def _head(self, request: Request, status: int, content_type: bytes) -> bytes:
         core = self._core
         elapsed = int((core.now() - request.began) * 1000)
-        plain = request.client_id is None and request.keep_alive and not request.http10 and not core.draining
-        return b"%b%bcontent-type: %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b" % (
-            wire.status_line(status),
-            core.date,
-            content_type,
-            request.id_bytes,
-            elapsed,
-            b"" if plain else self._unusual(request),
-        )
-
-    def _unusual(self, request: Request) -> bytes:
-        """Header lines that few answers have."""
-        line = b"" if request.client_id is None else b"x-client-request-id: %b\r\n" % request.client_id.encode()
-        if not request.keep_alive or self._core.draining:
-            return line + b"connection: close\r\n"
-        return line + b"connection: keep-alive\r\n" if request.http10 else line
+        return wire.answer_head(request, status, content_type, core.date, elapsed, closing=core.draining)
 
     def respond(
         self, request: Request, status: int, body: bytes, content_type: bytes = wire.JSON, extra: bytes = b""
@@ -395,13 +377,8 @@ class ClientConnection(asyncio.Protocol):
 
     def refuse(self, request: Request, refusal: Refusal) -> None:
         """An error, in the shape of the API that was called."""
-        extra = b"" if refusal.retry_after is None else b"retry-after: %d\r\n" % refusal.retry_after
-        if refusal.status == 401:
-            extra += b"www-authenticate: Bearer\r\n"
-        if refusal.allow:
-            extra += b"allow: %b\r\n" % refusal.allow
         body = operations.show_refusal(request, refusal)
-        self.respond(request, refusal.status, body, extra=extra + refusal.headers)
+        self.respond(request, refusal.status, body, extra=wire.refusal_lines(refusal))
 
     def begin_stream(self, request: Request, extra: bytes = b"") -> None:
         """The head of an event stream; chunked, or ended by closing for HTTP/1.0. `extra` are further header lines."""

@@ -57,6 +57,14 @@ class Request:
         self.refusal: Refusal | None = None
 
 
+def without_upgrade(request: Request) -> bytes:
+    """Its head, written anew without the offer of another protocol."""
+    lines = [request.method + b" " + request.url + b" HTTP/1.1"]
+    dropped = (b"upgrade", b"connection", b"http2-settings")
+    lines += [name + b": " + value for name, value in request.headers.items() if name not in dropped]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
 class Frame:
     """A head cut around the digits of its Content-Length."""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ironworks.products.tokenfactory.gateway.model import Refusal
 from ironworks.products.tokenfactory.routing import Replica
+
+if TYPE_CHECKING:
+    from ironworks.products.tokenfactory.gateway.heads import Request
 
 JSON = b"application/json"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -24,6 +27,39 @@ _STATUS_LINES = {
 def status_line(status: int) -> bytes:
     """`HTTP/1.1 200 OK` and its line end, also for statuses without a name."""
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status
+
+
+def answer_head(
+    request: Request, status: int, content_type: bytes, date: bytes, elapsed: int, *, closing: bool
+) -> bytes:
+    """Status line and the header lines that every answer has; `elapsed` in milliseconds."""
+    plain = request.client_id is None and request.keep_alive and not request.http10 and not closing
+    return b"%b%bcontent-type: %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b" % (
+        _STATUS_LINES.get(status) or status_line(status),
+        date,
+        content_type,
+        request.id_bytes,
+        elapsed,
+        b"" if plain else _unusual(request, closing),
+    )
+
+
+def _unusual(request: Request, closing: bool) -> bytes:
+    """Header lines that few answers have."""
+    line = b"" if request.client_id is None else b"x-client-request-id: %b\r\n" % request.client_id.encode()
+    if not request.keep_alive or closing:
+        return line + b"connection: close\r\n"
+    return line + b"connection: keep-alive\r\n" if request.http10 else line
+
+
+def refusal_lines(refusal: Refusal) -> bytes:
+    """The header lines that a refusal's answer has besides."""
+    lines = b"" if refusal.retry_after is None else b"retry-after: %d\r\n" % refusal.retry_after
+    if refusal.status == 401:
+        lines += b"www-authenticate: Bearer\r\n"
+    if refusal.allow:
+        lines += b"allow: %b\r\n" % refusal.allow
+    return lines + refusal.headers
 
 
 def date_header() -> bytes:
