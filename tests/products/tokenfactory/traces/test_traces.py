@@ -238,12 +238,38 @@ async def test_traces_end_with_their_retention_and_their_tenant(
         assert {trace["request_id"] for trace in await made.traces()} == {new}
 
 
+async def spoil_key(made: Scene, scope: str) -> None:
+    """A policy at `scope` whose key does not open."""
+    await made.switch(scope, "other", ALL)
+    spoilt = (
+        "update tokenfactory_traces.trace_key set wrapped = decode(repeat('00', 60), 'hex') where scope = $1::ltree"
+    )
+    await made.api.admin.execute(spoilt.replace("$1", f"'{scope}'"))
+    await made.settle()
+
+
+async def test_a_key_that_does_not_open_costs_nobody_else_a_trace(
+    place: BootstrappedPlace, upstream: Upstream, tmp_path: Path
+) -> None:
+    async with scene(place, upstream, tmp_path) as made:
+        await made.switch(EU, "all", ALL)
+        await spoil_key(made, US)
+        core = made.gateway.gateway._core
+        assert core is not None
+        async with made.gateway.http("iwk_us") as http:
+            assert (await http.post(CHAT, json=chat())).status_code == 200
+        request_id = await made.ask("iwk_eu")
+        assert [trace["request_id"] for trace in await made.traces()] == [request_id]
+        assert core.observers.captures.failing == ""
+
+
 async def test_a_new_master_key_opens_what_the_old_one_wrapped(
     place: BootstrappedPlace, upstream: Upstream, tmp_path: Path
 ) -> None:
     async with scene(place, upstream, tmp_path) as made:
         await made.switch(EU, "all", ALL)
         request_id = await made.ask("iwk_eu")
+        await spoil_key(made, US)
         current = secrets.new_master_key()
         both = secrets.parse_master_keys(f"{current}\n{place.settings.master_key}")
         async with open_process(place.settings, "worker", connections=2) as worker:

@@ -20,9 +20,12 @@ from ironworks.products.tokenfactory.traces.model import (
     TraceView,
     place_of,
 )
+from ironworks.shared import telemetry
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound
 from ironworks.shared.path import parse_path, show_path
+
+log = telemetry.logger(__name__)
 
 BATCH: Final = 500
 _TARGET: Final = "trace"
@@ -36,9 +39,15 @@ async def list_policies(ctx: Context) -> list[PolicyView]:
 async def save_traces(ctx: Context, keyring: secrets.Keyring, captured: Sequence[Captured]) -> None:
     """Seal what the gateway captured and store it, each request once.
 
-    A trace whose policy was switched off meanwhile is not stored. Raises MissingMasterKey, TamperedSecret.
+    A trace whose policy was switched off meanwhile is not stored, nor one whose policy's key does not open: it must not
+    keep out those of others.
     """
-    sealed = [seal_trace(keyring, each, each.policy) for each in captured if each.policy is not None]
+    sealed = []
+    for each in captured:
+        try:
+            sealed += [seal_trace(keyring, each, each.policy)] if each.policy is not None else []
+        except (secrets.MissingMasterKey, secrets.TamperedSecret) as problem:
+            log.error("a trace cannot be sealed and is dropped", scope=each.scope, problem=problem.message)
     await store.save_traces(ctx, sealed)
 
 
@@ -120,7 +129,12 @@ async def forget_scope(ctx: Context, path: str) -> None:
 
 
 async def rewrap_keys(ctx: Context, keyring: secrets.Keyring) -> int:
-    """Wrap some of the policies' keys by the current master key; returns how many."""
-    found = await store.lock_keys_of_other_masters(ctx, keyring.current_id, keyring.known_ids, BATCH)
-    await store.save_wrapped(ctx, [(policy, keyring.rewrap(key)) for policy, key in found])
-    return len(found)
+    """Wrap some of the policies' keys by the current master key; returns how many. One that does not open is left."""
+    wrapped = []
+    for policy, key in await store.lock_keys_of_other_masters(ctx, keyring.current_id, keyring.known_ids, BATCH):
+        try:
+            wrapped.append((policy, keyring.rewrap(key)))
+        except (secrets.MissingMasterKey, secrets.TamperedSecret) as problem:
+            log.error("the key of a trace policy does not open", policy=str(policy), problem=problem.message)
+    await store.save_wrapped(ctx, wrapped)
+    return len(wrapped)
