@@ -116,6 +116,28 @@ async def test_seeding_again_changes_nothing(world: LowerWorld, operator: Actor)
     assert await world.query("select * from platform_pricing.price order by id") == before
 
 
+async def test_an_upgrade_adds_prices_for_new_meters_alone(database: TestDatabase) -> None:
+    """A meter that has any price is the operator's business."""
+    async with money_world(database, prices=False) as world:
+        own = await world.subject("operator", {"price:create": [""]})
+        async with world.acting(own) as ctx:
+            await pricing.create_price(ctx, INPUT._replace(meter="audio_seconds", model="whisper"), Decimal(1))
+        for _ in range(2):
+            async with world.system("worker") as ctx:
+                await pricing.seed_default_prices(ctx)
+        meters = [row["meter"] for row in await world.query("select meter from platform_pricing.price order by 1")]
+        assert meters == sorted(pricing.DEFAULT_PRICES)
+
+
+async def test_the_gateway_reads_the_whole_book_with_what_is_to_come(world: LowerWorld, operator: Actor) -> None:
+    async with world.acting(operator) as ctx:
+        later = await pricing.create_price(ctx, INPUT, Decimal(1), NOON + timedelta(days=9))
+    async with world.system("gateway") as ctx:
+        book = pricing.PriceBook(await pricing.list_prices(ctx))
+    assert book.find("cached_input_tokens", "any", "USD", NOON) is not None
+    assert book.find("input_audio_tokens", "any", "USD", NOON + timedelta(days=10)) == later
+
+
 async def test_nobody_changes_a_price_or_a_rated_line(world: LowerWorld) -> None:
     await charge(world, usage())
     roles: tuple[Role, ...] = ("api", "worker", "gateway")
