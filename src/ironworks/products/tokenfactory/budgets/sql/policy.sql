@@ -226,6 +226,7 @@ create or replace function tokenfactory_budgets.settle_usage(usage jsonb) return
 #variable_conflict use_column
 declare
   charged jsonb;
+  touched uuid[];
 begin
   if not exists (select from tokenfactory_budgets.budget) then
     return;
@@ -268,41 +269,42 @@ begin
   end if;
 
   -- a budget cannot go away meanwhile; its periods are locked in order, so that batches wait and never deadlock
-  perform from tokenfactory_budgets.budget b
-    where b.uid in (select (c ->> 'budget')::uuid from jsonb_array_elements(charged) c) order by b.uid for key share;
+  touched := array(select distinct (c ->> 'budget')::uuid from jsonb_array_elements(charged) c);
+  perform from tokenfactory_budgets.budget b where b.uid = any (touched) order by b.uid for key share;
   insert into tokenfactory_budgets.budget_period (budget, period_start, scope)
     select distinct b.uid, (c ->> 'period_start')::timestamptz, b.scope
-    from jsonb_array_elements(charged) c join tokenfactory_budgets.budget b on b.uid = (c ->> 'budget')::uuid
+    from jsonb_array_elements(charged) c
+    join (select x.uid, x.scope from tokenfactory_budgets.budget x where x.uid = any (touched)) b
+      on b.uid = (c ->> 'budget')::uuid
     order by 1, 2
     on conflict do nothing;
   perform from tokenfactory_budgets.budget_period p
-    where (p.budget, p.period_start) in (
+    where p.budget = any (touched) and (p.budget, p.period_start) in (
       select (c ->> 'budget')::uuid, (c ->> 'period_start')::timestamptz from jsonb_array_elements(charged) c)
     order by p.budget, p.period_start for update;
   update tokenfactory_budgets.lease l set used_nano = l.used_nano + c.cost
-    from jsonb_to_recordset(charged) as c (lease bigint, cost bigint) where l.id = c.lease;
+    from jsonb_to_recordset(charged) as c (lease bigint, cost bigint)
+    where l.id = c.lease
+      and l.id = any (array(select (c ->> 'lease')::bigint from jsonb_array_elements(charged) c));
   update tokenfactory_budgets.budget_period p
     set spent_nano = p.spent_nano + c.cost, unreserved_nano = p.unreserved_nano + c.unreserved
     from (select x.budget, x.period_start, sum(x.cost) as cost, coalesce(sum(x.cost) filter (where x.lease is null), 0) as unreserved
           from jsonb_to_recordset(charged) as x (budget uuid, period_start timestamptz, lease bigint, cost bigint)
           group by 1, 2) c
-    where p.budget = c.budget and p.period_start = c.period_start;
-  perform shared.enqueue('Budget', d.budget, interval '1 second') from (
-    select distinct (c ->> 'budget')::uuid as budget from jsonb_array_elements(charged) c order by 1) d
-    where exists (select from tokenfactory_budgets.budget b where b.uid = d.budget);
+    where p.budget = any (touched) and p.budget = c.budget and p.period_start = c.period_start;
+  perform shared.enqueue('Budget', b.uid, interval '1 second') from (
+    select x.uid from tokenfactory_budgets.budget x where x.uid = any (touched) order by x.uid) b;
 
   return query
-    with touched as (
-      select distinct (c ->> 'budget')::uuid as budget, (c ->> 'period_start')::timestamptz as period_start
-      from jsonb_array_elements(charged) c
-    ), reached as (
+    with reached as (
       select b.uid, b.name, b.path, p.period_start, t.percent::integer as percent,
              ((b.spec ->> 'amount')::numeric * 1000000000)::bigint as amount, p.spent_nano
-      from touched x
-      join tokenfactory_budgets.budget_period p on p.budget = x.budget and p.period_start = x.period_start
-      join tokenfactory_budgets.budget b on b.uid = x.budget
+      from tokenfactory_budgets.budget b
+      join tokenfactory_budgets.budget_period p on p.budget = b.uid
       cross join lateral jsonb_array_elements_text(b.spec -> 'thresholds') as t (percent)
-      where p.spent_nano > 0
+      where b.uid = any (touched) and p.budget = any (touched) and p.spent_nano > 0
+        and (p.budget, p.period_start) in (
+          select (c ->> 'budget')::uuid, (c ->> 'period_start')::timestamptz from jsonb_array_elements(charged) c)
         and p.spent_nano * 100::numeric >= (b.spec ->> 'amount')::numeric * 1000000000 * t.percent::integer
     ), told as (
       insert into tokenfactory_budgets.threshold_told as t (budget, period_start, percent)
