@@ -99,7 +99,7 @@ class _Blocks:
 
     def __init__(self) -> None:
         self._calls: list[object] = []
-        self._silent: set[object] = set()
+        self._silent: list[object] = []
 
     def start(self, index: object, block: dict[str, Any]) -> Iterator[Piece]:
         match block.get("type"):
@@ -114,7 +114,7 @@ class _Blocks:
             case "tool_use":
                 self._calls.append(index)
                 yield ToolCall(len(self._calls) - 1, _text(block, "id"), _text(block, "name"))
-                self._silent.add(index)
+                self._silent.append(index)
                 if block.get("input"):
                     yield from self._arguments(index, orjson.dumps(block["input"]).decode())
 
@@ -136,7 +136,8 @@ class _Blocks:
 
     def _arguments(self, index: object, text: str) -> Iterator[Piece]:
         if text and index in self._calls:
-            self._silent.discard(index)
+            if index in self._silent:
+                self._silent.remove(index)
             yield Arguments(self._calls.index(index), text)
 
 

@@ -43,7 +43,7 @@ _KINDS = {
     503: "overloaded_error",
     504: "timeout_error",
 }
-_BOUNDED = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+_BOUNDED = ("text", "tool_use", "thinking", "redacted_thinking")
 """Blocks whose bytes bound their tokens."""
 
 

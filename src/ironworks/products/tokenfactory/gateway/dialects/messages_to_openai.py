@@ -178,7 +178,7 @@ def _tools(payload: dict[str, Any]) -> dict[str, Any]:
     if kind == "tool":
         name = read_text(choice.get("name"), "tool_choice.name")
         asked["tool_choice"] = {"type": "function", "function": {"name": name}}
-    elif kind in _CHOICES:
+    elif isinstance(kind, str) and kind in _CHOICES:
         asked["tool_choice"] = _CHOICES[kind]
     else:
         raise malformed("'tool_choice.type' must be 'auto', 'any', 'tool' or 'none'", "tool_choice.type")
@@ -202,8 +202,9 @@ def _thinking(payload: dict[str, Any]) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     config = read_object(payload.get("output_config") or {}, "output_config")
     thinking = read_object(payload.get("thinking") or {}, "thinking")
-    if config.get("effort") in _EFFORTS:
-        asked["reasoning_effort"] = _EFFORTS[config["effort"]]
+    effort = config.get("effort")
+    if effort is not None and read_text(effort, "output_config.effort") in _EFFORTS:
+        asked["reasoning_effort"] = _EFFORTS[effort]
     elif thinking.get("type") == "enabled":
         budget = thinking.get("budget_tokens")
         if type(budget) is not int or budget < 1:

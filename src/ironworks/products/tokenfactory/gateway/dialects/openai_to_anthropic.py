@@ -184,8 +184,9 @@ def _tools(payload: dict[str, Any]) -> dict[str, Any]:
     choice = payload.get("tool_choice") or payload.get("function_call")
     if isinstance(choice, str) and choice in _CHOICES:
         asked["tool_choice"] = {"type": _CHOICES[choice]}
-    elif isinstance(choice, dict) and isinstance(choice.get("function", choice).get("name"), str):
-        asked["tool_choice"] = {"type": "tool", "name": choice.get("function", choice)["name"]}
+    elif isinstance(choice, dict):
+        function = read_object(choice.get("function", choice), "tool_choice.function")
+        asked["tool_choice"] = {"type": "tool", "name": read_text(function.get("name"), "tool_choice.function.name")}
     elif choice is not None:
         raise untranslatable("tool_choice", "this model's server knows 'auto', 'none', 'required' or one function")
     if payload.get("parallel_tool_calls") is False:
@@ -227,7 +228,7 @@ def _thinking(payload: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     effort = payload.get("reasoning_effort")
     if effort is None:
         return {}
-    if effort not in _EFFORTS:
+    if read_text(effort, "reasoning_effort") not in _EFFORTS:
         raise malformed(f"'reasoning_effort' must be one of {', '.join(sorted(_EFFORTS))}", "reasoning_effort")
     budget = min(_BUDGETS.get(effort, 0), asked["max_tokens"] // 2)
     forced = asked.get("tool_choice", {}).get("type") in ("any", "tool")

@@ -32,7 +32,7 @@ _REFUSED = {
     "moderation": "call /v1/moderations",
     "top_logprobs": "responses tell no probabilities here",
 }
-_ROLES = frozenset({"user", "assistant", "system", "developer"})
+_ROLES = ("user", "assistant", "system", "developer")
 
 
 def translate(call: Call, served_as: str, max_output: int | None) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _add_item(messages: list[dict[str, Any]], item: dict[str, Any], where: str) 
 def _add_message(messages: list[dict[str, Any]], item: dict[str, Any], where: str) -> None:
     role = item.get("role")
     if role not in _ROLES:
-        raise malformed(f"'{where}.role' must be one of {', '.join(sorted(_ROLES))}", f"{where}.role")
+        raise malformed(f"'{where}.role' must be one of {', '.join(_ROLES)}", f"{where}.role")
     content = _content(item.get("content"), f"{where}.content")
     if role == "assistant":
         turn = _turn(messages)
@@ -204,7 +204,7 @@ def _choice(choice: dict[str, Any], tools: list[dict[str, Any]]) -> dict[str, An
         return {"tool_choice": {"type": "function", "function": {"name": name}}}
     if choice.get("type") != "allowed_tools":
         raise untranslatable("tool_choice.type", "this model takes tools of type 'function' only")
-    names = {tool.get("name") for tool in read_objects(choice.get("tools"), "tool_choice.tools")}
+    names = [tool.get("name") for tool in read_objects(choice.get("tools"), "tool_choice.tools")]
     allowed = [tool for tool in tools if tool["function"]["name"] in names]
     if not allowed:
         raise malformed("'tool_choice.tools' names none of the tools", "tool_choice.tools")
