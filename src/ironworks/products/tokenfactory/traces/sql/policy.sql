@@ -21,4 +21,5 @@ create policy api_delete on tokenfactory_traces.trace for delete to ironworks_ap
 -- Who may read a trace may have the key that opens it, though its policy lies above.
 drop policy if exists api_read on tokenfactory_traces.trace_key;
 create policy api_read on tokenfactory_traces.trace_key for select to ironworks_api
-  using (exists (select from tokenfactory_traces.trace t where t.policy = trace_key.policy));
+  using (exists (select from tokenfactory_traces.trace t where t.policy = trace_key.policy
+                 and t.scope <@ any ((select shared.granted('endpoint:trace-read'))::ltree[])));
