@@ -23,6 +23,11 @@ inference_clusters.cluster_label.path text not null
 inference_clusters.cluster_label.name text not null
 inference_clusters.cluster_label.key text not null
 inference_clusters.cluster_label.value text not null
+inference_endpoints.activity.endpoint uuid not null
+inference_endpoints.activity.last_used_at timestamp with time zone
+inference_endpoints.activity.woken_at timestamp with time zone
+inference_endpoints.activity.wakes bigint not null default 0
+inference_endpoints.activity.slept_after bigint not null default 0
 inference_endpoints.endpoint.uid uuid not null default gen_random_uuid()
 inference_endpoints.endpoint.scope ltree not null
 inference_endpoints.endpoint.path text not null generated as ltree2text(scope)
@@ -363,6 +368,11 @@ platform_metering.usage_event.key_uid uuid
 platform_metering.usage_event.counted boolean not null
 platform_metering.usage_event.client_request_id text
 platform_metering.usage_event.dimensions jsonb not null
+platform_metering.usage_event.priced_at timestamp with time zone
+platform_metering.usage_event.metadata jsonb not null default '{}'::jsonb
+platform_metering.usage_event.route_uid uuid
+platform_metering.usage_event.end_user text
+platform_metering.usage_event.cached_answer boolean not null default false
 platform_notification.mail.uid uuid not null default gen_random_uuid()
 platform_notification.mail.dedup_key text not null
 platform_notification.mail.scope ltree not null
@@ -404,6 +414,7 @@ platform_pricing.unrated_line.scope ltree not null
 platform_pricing.unrated_line.path text not null generated as ltree2text(scope)
 platform_pricing.unrated_line.reason text not null
 platform_pricing.unrated_line.since timestamp with time zone not null default now()
+platform_pricing.unrated_line.priced_at timestamp with time zone
 platform_registry.entry.category text not null
 platform_registry.entry.name text not null
 platform_registry.entry.source text not null
@@ -625,6 +636,258 @@ shared.work_item.last_error text
 shared.work_pin.kind text not null
 shared.work_pin.uid uuid not null
 shared.work_pin.runner text not null
+tokenfactory_analytics.history.one boolean not null default true
+tokenfactory_analytics.history.before timestamp with time zone not null default (now() + '01:00:00'::interval)
+tokenfactory_analytics.history.reached text
+tokenfactory_analytics.history.done boolean not null default false
+tokenfactory_analytics.hourly.series uuid not null
+tokenfactory_analytics.hourly.bucket timestamp with time zone not null
+tokenfactory_analytics.hourly.scope ltree not null
+tokenfactory_analytics.hourly.path text not null generated as ltree2text(scope)
+tokenfactory_analytics.hourly.key_uid uuid
+tokenfactory_analytics.hourly.route_uid uuid
+tokenfactory_analytics.hourly.route text not null
+tokenfactory_analytics.hourly.model text not null
+tokenfactory_analytics.hourly.endpoint text not null
+tokenfactory_analytics.hourly.requests bigint not null default 0
+tokenfactory_analytics.hourly.client_errors bigint not null default 0
+tokenfactory_analytics.hourly.server_errors bigint not null default 0
+tokenfactory_analytics.hourly.cost_nano numeric not null default 0
+tokenfactory_analytics.hourly.input_tokens bigint not null default 0
+tokenfactory_analytics.hourly.cached_input_tokens bigint not null default 0
+tokenfactory_analytics.hourly.input_audio_tokens bigint not null default 0
+tokenfactory_analytics.hourly.output_tokens bigint not null default 0
+tokenfactory_analytics.hourly.reasoning_tokens bigint not null default 0
+tokenfactory_analytics.hourly.output_audio_tokens bigint not null default 0
+tokenfactory_analytics.hourly.speech_characters bigint not null default 0
+tokenfactory_analytics.hourly.audio_seconds bigint not null default 0
+tokenfactory_analytics.hourly.rerank_documents bigint not null default 0
+tokenfactory_analytics.hourly.images bigint not null default 0
+tokenfactory_analytics.hourly.cached_responses bigint not null default 0
+tokenfactory_analytics.hourly.latency integer[] not null
+tokenfactory_analytics.hourly.first_token integer[] not null
+tokenfactory_analytics.minutely.series uuid not null
+tokenfactory_analytics.minutely.bucket timestamp with time zone not null
+tokenfactory_analytics.minutely.scope ltree not null
+tokenfactory_analytics.minutely.path text not null generated as ltree2text(scope)
+tokenfactory_analytics.minutely.key_uid uuid
+tokenfactory_analytics.minutely.route_uid uuid
+tokenfactory_analytics.minutely.route text not null
+tokenfactory_analytics.minutely.model text not null
+tokenfactory_analytics.minutely.endpoint text not null
+tokenfactory_analytics.minutely.requests bigint not null default 0
+tokenfactory_analytics.minutely.client_errors bigint not null default 0
+tokenfactory_analytics.minutely.server_errors bigint not null default 0
+tokenfactory_analytics.minutely.cost_nano numeric not null default 0
+tokenfactory_analytics.minutely.input_tokens bigint not null default 0
+tokenfactory_analytics.minutely.cached_input_tokens bigint not null default 0
+tokenfactory_analytics.minutely.input_audio_tokens bigint not null default 0
+tokenfactory_analytics.minutely.output_tokens bigint not null default 0
+tokenfactory_analytics.minutely.reasoning_tokens bigint not null default 0
+tokenfactory_analytics.minutely.output_audio_tokens bigint not null default 0
+tokenfactory_analytics.minutely.speech_characters bigint not null default 0
+tokenfactory_analytics.minutely.audio_seconds bigint not null default 0
+tokenfactory_analytics.minutely.rerank_documents bigint not null default 0
+tokenfactory_analytics.minutely.images bigint not null default 0
+tokenfactory_analytics.minutely.cached_responses bigint not null default 0
+tokenfactory_analytics.minutely.latency integer[] not null
+tokenfactory_analytics.minutely.first_token integer[] not null
+tokenfactory_budgets.budget.uid uuid not null default gen_random_uuid()
+tokenfactory_budgets.budget.scope ltree not null
+tokenfactory_budgets.budget.path text not null generated as ltree2text(scope)
+tokenfactory_budgets.budget.name text not null
+tokenfactory_budgets.budget.display_name text
+tokenfactory_budgets.budget.labels jsonb not null default '{}'::jsonb
+tokenfactory_budgets.budget.annotations jsonb not null default '{}'::jsonb
+tokenfactory_budgets.budget.generation bigint not null default 1
+tokenfactory_budgets.budget.resource_version bigint not null default 0
+tokenfactory_budgets.budget.creation_timestamp timestamp with time zone not null default now()
+tokenfactory_budgets.budget.update_timestamp timestamp with time zone not null default now()
+tokenfactory_budgets.budget.deletion_timestamp timestamp with time zone
+tokenfactory_budgets.budget.owner_references jsonb not null default '[]'::jsonb
+tokenfactory_budgets.budget.spec jsonb not null
+tokenfactory_budgets.budget.status jsonb not null default '{"phase": "Pending", "conditions": [], "observed_generation": 0}'::jsonb
+tokenfactory_budgets.budget.phase text generated as (status ->> 'phase'::text)
+tokenfactory_budgets.budget.ref_key uuid
+tokenfactory_budgets.budget.ref_route uuid
+tokenfactory_budgets.budget.ref_endpoint uuid
+tokenfactory_budgets.budget_label.uid uuid not null
+tokenfactory_budgets.budget_label.scope ltree not null
+tokenfactory_budgets.budget_label.path text not null
+tokenfactory_budgets.budget_label.name text not null
+tokenfactory_budgets.budget_label.key text not null
+tokenfactory_budgets.budget_label.value text not null
+tokenfactory_budgets.budget_period.budget uuid not null
+tokenfactory_budgets.budget_period.period_start timestamp with time zone not null
+tokenfactory_budgets.budget_period.scope ltree not null
+tokenfactory_budgets.budget_period.spent_nano bigint not null default 0
+tokenfactory_budgets.budget_period.unreserved_nano bigint not null default 0
+tokenfactory_budgets.budget_period.recalled_at timestamp with time zone
+tokenfactory_budgets.lease.id bigint not null
+tokenfactory_budgets.lease.budget uuid not null
+tokenfactory_budgets.lease.period_start timestamp with time zone not null
+tokenfactory_budgets.lease.scope ltree not null
+tokenfactory_budgets.lease.holder text not null
+tokenfactory_budgets.lease.host text not null
+tokenfactory_budgets.lease.epoch bigint not null default 1
+tokenfactory_budgets.lease.granted_nano bigint not null
+tokenfactory_budgets.lease.used_nano bigint not null default 0
+tokenfactory_budgets.lease.state text not null default 'open'::text
+tokenfactory_budgets.lease.granted_at timestamp with time zone not null default now()
+tokenfactory_budgets.lease.expires_at timestamp with time zone not null
+tokenfactory_budgets.lease.closed_at timestamp with time zone
+tokenfactory_budgets.threshold_told.budget uuid not null
+tokenfactory_budgets.threshold_told.period_start timestamp with time zone not null
+tokenfactory_budgets.threshold_told.percent integer not null
+tokenfactory_budgets.threshold_told.told_at timestamp with time zone not null default now()
+tokenfactory_gateway.incident.process uuid not null
+tokenfactory_gateway.incident.component text not null
+tokenfactory_gateway.incident.reason text not null
+tokenfactory_gateway.incident.since timestamp with time zone not null
+tokenfactory_gateway.incident.message text not null
+tokenfactory_gateway.incident.until timestamp with time zone
+tokenfactory_gateway.process.uid uuid not null
+tokenfactory_gateway.process.host text not null
+tokenfactory_gateway.process.pid integer not null
+tokenfactory_gateway.process.started_at timestamp with time zone not null
+tokenfactory_gateway.process.reported_at timestamp with time zone not null default now()
+tokenfactory_gateway.process.stopped_at timestamp with time zone
+tokenfactory_gateway.process.status text not null
+tokenfactory_gateway.process.troubles jsonb not null
+tokenfactory_limits.host.uid uuid not null
+tokenfactory_limits.host.seen_at timestamp with time zone not null
+tokenfactory_limits.limit.uid uuid not null default gen_random_uuid()
+tokenfactory_limits.limit.scope ltree not null
+tokenfactory_limits.limit.path text not null generated as ltree2text(scope)
+tokenfactory_limits.limit.name text not null
+tokenfactory_limits.limit.display_name text
+tokenfactory_limits.limit.labels jsonb not null default '{}'::jsonb
+tokenfactory_limits.limit.annotations jsonb not null default '{}'::jsonb
+tokenfactory_limits.limit.generation bigint not null default 1
+tokenfactory_limits.limit.resource_version bigint not null default 0
+tokenfactory_limits.limit.creation_timestamp timestamp with time zone not null default now()
+tokenfactory_limits.limit.update_timestamp timestamp with time zone not null default now()
+tokenfactory_limits.limit.deletion_timestamp timestamp with time zone
+tokenfactory_limits.limit.owner_references jsonb not null default '[]'::jsonb
+tokenfactory_limits.limit.spec jsonb not null
+tokenfactory_limits.limit.status jsonb not null default '{"phase": "Ready", "conditions": [], "observed_generation": 1}'::jsonb
+tokenfactory_limits.limit.phase text generated as (status ->> 'phase'::text)
+tokenfactory_limits.limit.ref_key uuid
+tokenfactory_limits.limit_label.uid uuid not null
+tokenfactory_limits.limit_label.scope ltree not null
+tokenfactory_limits.limit_label.path text not null
+tokenfactory_limits.limit_label.name text not null
+tokenfactory_limits.limit_label.key text not null
+tokenfactory_limits.limit_label.value text not null
+tokenfactory_responses.response.response_id text not null
+tokenfactory_responses.response.scope ltree not null
+tokenfactory_responses.response.previous_id text
+tokenfactory_responses.response.key_uid uuid not null
+tokenfactory_responses.response.model text not null
+tokenfactory_responses.response.created_at timestamp with time zone not null
+tokenfactory_responses.response.expires_at timestamp with time zone not null
+tokenfactory_responses.response.size integer not null
+tokenfactory_responses.response.nonce bytea not null
+tokenfactory_responses.response.ciphertext bytea not null
+tokenfactory_responses.response_key.scope ltree not null
+tokenfactory_responses.response_key.version integer not null
+tokenfactory_responses.response_key.wrapped bytea not null
+tokenfactory_responses.response_key.master_key_id text not null
+tokenfactory_responses.response_key.created_at timestamp with time zone not null default now()
+tokenfactory_routing.external_endpoint.uid uuid not null default gen_random_uuid()
+tokenfactory_routing.external_endpoint.scope ltree not null
+tokenfactory_routing.external_endpoint.path text not null generated as ltree2text(scope)
+tokenfactory_routing.external_endpoint.name text not null
+tokenfactory_routing.external_endpoint.display_name text
+tokenfactory_routing.external_endpoint.labels jsonb not null default '{}'::jsonb
+tokenfactory_routing.external_endpoint.annotations jsonb not null default '{}'::jsonb
+tokenfactory_routing.external_endpoint.generation bigint not null default 1
+tokenfactory_routing.external_endpoint.resource_version bigint not null default 0
+tokenfactory_routing.external_endpoint.creation_timestamp timestamp with time zone not null default now()
+tokenfactory_routing.external_endpoint.update_timestamp timestamp with time zone not null default now()
+tokenfactory_routing.external_endpoint.deletion_timestamp timestamp with time zone
+tokenfactory_routing.external_endpoint.owner_references jsonb not null default '[]'::jsonb
+tokenfactory_routing.external_endpoint.spec jsonb not null
+tokenfactory_routing.external_endpoint.status jsonb not null default '{"phase": "Pending", "conditions": [], "observed_generation": 0}'::jsonb
+tokenfactory_routing.external_endpoint.phase text generated as (status ->> 'phase'::text)
+tokenfactory_routing.external_endpoint_label.uid uuid not null
+tokenfactory_routing.external_endpoint_label.scope ltree not null
+tokenfactory_routing.external_endpoint_label.path text not null
+tokenfactory_routing.external_endpoint_label.name text not null
+tokenfactory_routing.external_endpoint_label.key text not null
+tokenfactory_routing.external_endpoint_label.value text not null
+tokenfactory_routing.route.uid uuid not null default gen_random_uuid()
+tokenfactory_routing.route.scope ltree not null
+tokenfactory_routing.route.path text not null generated as ltree2text(scope)
+tokenfactory_routing.route.name text not null
+tokenfactory_routing.route.display_name text
+tokenfactory_routing.route.labels jsonb not null default '{}'::jsonb
+tokenfactory_routing.route.annotations jsonb not null default '{}'::jsonb
+tokenfactory_routing.route.generation bigint not null default 1
+tokenfactory_routing.route.resource_version bigint not null default 0
+tokenfactory_routing.route.creation_timestamp timestamp with time zone not null default now()
+tokenfactory_routing.route.update_timestamp timestamp with time zone not null default now()
+tokenfactory_routing.route.deletion_timestamp timestamp with time zone
+tokenfactory_routing.route.owner_references jsonb not null default '[]'::jsonb
+tokenfactory_routing.route.spec jsonb not null
+tokenfactory_routing.route.status jsonb not null default '{"phase": "Pending", "conditions": [], "observed_generation": 0}'::jsonb
+tokenfactory_routing.route.phase text generated as (status ->> 'phase'::text)
+tokenfactory_routing.route_label.uid uuid not null
+tokenfactory_routing.route_label.scope ltree not null
+tokenfactory_routing.route_label.path text not null
+tokenfactory_routing.route_label.name text not null
+tokenfactory_routing.route_label.key text not null
+tokenfactory_routing.route_label.value text not null
+tokenfactory_routing.route_ref_targets_endpoint.owner uuid not null
+tokenfactory_routing.route_ref_targets_endpoint.target uuid not null
+tokenfactory_routing.route_ref_targets_external.owner uuid not null
+tokenfactory_routing.route_ref_targets_external.target uuid not null
+tokenfactory_traces.trace.request_id text not null
+tokenfactory_traces.trace.scope ltree not null
+tokenfactory_traces.trace.path text not null generated as ltree2text(scope)
+tokenfactory_traces.trace.policy uuid not null
+tokenfactory_traces.trace.occurred_at timestamp with time zone not null
+tokenfactory_traces.trace.expires_at timestamp with time zone not null
+tokenfactory_traces.trace.operation text not null
+tokenfactory_traces.trace.model text not null
+tokenfactory_traces.trace.endpoint text not null
+tokenfactory_traces.trace.key_uid uuid not null
+tokenfactory_traces.trace.status integer not null
+tokenfactory_traces.trace.input_tokens integer not null
+tokenfactory_traces.trace.output_tokens integer not null
+tokenfactory_traces.trace.content_type text not null
+tokenfactory_traces.trace.size integer not null
+tokenfactory_traces.trace.truncated boolean not null
+tokenfactory_traces.trace.nonce bytea not null
+tokenfactory_traces.trace.ciphertext bytea not null
+tokenfactory_traces.trace_key.policy uuid not null
+tokenfactory_traces.trace_key.scope ltree not null
+tokenfactory_traces.trace_key.version integer not null
+tokenfactory_traces.trace_key.wrapped bytea not null
+tokenfactory_traces.trace_key.master_key_id text not null
+tokenfactory_traces.trace_key.created_at timestamp with time zone not null default now()
+tokenfactory_traces.trace_policy.uid uuid not null default gen_random_uuid()
+tokenfactory_traces.trace_policy.scope ltree not null
+tokenfactory_traces.trace_policy.path text not null generated as ltree2text(scope)
+tokenfactory_traces.trace_policy.name text not null
+tokenfactory_traces.trace_policy.display_name text
+tokenfactory_traces.trace_policy.labels jsonb not null default '{}'::jsonb
+tokenfactory_traces.trace_policy.annotations jsonb not null default '{}'::jsonb
+tokenfactory_traces.trace_policy.generation bigint not null default 1
+tokenfactory_traces.trace_policy.resource_version bigint not null default 0
+tokenfactory_traces.trace_policy.creation_timestamp timestamp with time zone not null default now()
+tokenfactory_traces.trace_policy.update_timestamp timestamp with time zone not null default now()
+tokenfactory_traces.trace_policy.deletion_timestamp timestamp with time zone
+tokenfactory_traces.trace_policy.owner_references jsonb not null default '[]'::jsonb
+tokenfactory_traces.trace_policy.spec jsonb not null
+tokenfactory_traces.trace_policy.status jsonb not null default '{"phase": "Pending", "conditions": [], "observed_generation": 0}'::jsonb
+tokenfactory_traces.trace_policy.phase text generated as (status ->> 'phase'::text)
+tokenfactory_traces.trace_policy_label.uid uuid not null
+tokenfactory_traces.trace_policy_label.scope ltree not null
+tokenfactory_traces.trace_policy_label.path text not null
+tokenfactory_traces.trace_policy_label.name text not null
+tokenfactory_traces.trace_policy_label.key text not null
+tokenfactory_traces.trace_policy_label.value text not null
 
 
 -- constraints
@@ -634,6 +897,9 @@ inference_clusters.cluster PRIMARY KEY (uid)
 inference_clusters.cluster UNIQUE (path, name)
 inference_clusters.cluster_label FOREIGN KEY (uid) REFERENCES inference_clusters.cluster(uid) ON DELETE CASCADE
 inference_clusters.cluster_label PRIMARY KEY (uid, key)
+inference_endpoints.activity CHECK ((slept_after <= wakes))
+inference_endpoints.activity FOREIGN KEY (endpoint) REFERENCES inference_endpoints.endpoint(uid) ON DELETE CASCADE
+inference_endpoints.activity PRIMARY KEY (endpoint)
 inference_endpoints.endpoint CHECK ((length(display_name) <= 128))
 inference_endpoints.endpoint CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
 inference_endpoints.endpoint FOREIGN KEY (ref_cluster) REFERENCES inference_clusters.cluster(uid) ON DELETE RESTRICT
@@ -741,6 +1007,7 @@ platform_ledger.transfer UNIQUE (corrects)
 platform_metering.set_aside PRIMARY KEY (event_id, digest)
 platform_metering.usage_claim PRIMARY KEY (event_id)
 platform_metering.usage_event CHECK ((jsonb_typeof(dimensions) = 'object'::text))
+platform_metering.usage_event CHECK ((jsonb_typeof(metadata) = 'object'::text))
 platform_metering.usage_event CHECK ((jsonb_typeof(quantities) = 'object'::text))
 platform_metering.usage_event PRIMARY KEY (event_id)
 platform_notification.mail CHECK (((length(dedup_key) >= 1) AND (length(dedup_key) <= 200)))
@@ -829,6 +1096,78 @@ shared.queue_worker PRIMARY KEY (worker)
 shared.work_item CHECK (((token IS NULL) = (worker IS NULL)))
 shared.work_item PRIMARY KEY (kind, uid)
 shared.work_pin PRIMARY KEY (kind, uid)
+tokenfactory_analytics.history CHECK (one)
+tokenfactory_analytics.history PRIMARY KEY (one)
+tokenfactory_analytics.hourly PRIMARY KEY (series, bucket)
+tokenfactory_analytics.minutely PRIMARY KEY (series, bucket)
+tokenfactory_budgets.budget CHECK ((length(display_name) <= 128))
+tokenfactory_budgets.budget CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
+tokenfactory_budgets.budget FOREIGN KEY (ref_endpoint) REFERENCES inference_endpoints.endpoint(uid) ON DELETE RESTRICT
+tokenfactory_budgets.budget FOREIGN KEY (ref_key) REFERENCES platform_iam.api_key(uid) ON DELETE RESTRICT
+tokenfactory_budgets.budget FOREIGN KEY (ref_route) REFERENCES tokenfactory_routing.route(uid) ON DELETE RESTRICT
+tokenfactory_budgets.budget PRIMARY KEY (uid)
+tokenfactory_budgets.budget UNIQUE (path, name)
+tokenfactory_budgets.budget_label FOREIGN KEY (uid) REFERENCES tokenfactory_budgets.budget(uid) ON DELETE CASCADE
+tokenfactory_budgets.budget_label PRIMARY KEY (uid, key)
+tokenfactory_budgets.budget_period CHECK (((unreserved_nano >= 0) AND (unreserved_nano <= spent_nano)))
+tokenfactory_budgets.budget_period CHECK ((spent_nano >= 0))
+tokenfactory_budgets.budget_period FOREIGN KEY (budget) REFERENCES tokenfactory_budgets.budget(uid) ON DELETE CASCADE
+tokenfactory_budgets.budget_period PRIMARY KEY (budget, period_start)
+tokenfactory_budgets.lease CHECK (((closed_at IS NOT NULL) = (state = ANY (ARRAY['closed'::text, 'declared_lost'::text]))))
+tokenfactory_budgets.lease CHECK ((granted_nano >= 0))
+tokenfactory_budgets.lease CHECK ((state = ANY (ARRAY['open'::text, 'frozen'::text, 'closed'::text, 'declared_lost'::text])))
+tokenfactory_budgets.lease CHECK ((used_nano >= 0))
+tokenfactory_budgets.lease FOREIGN KEY (budget, period_start) REFERENCES tokenfactory_budgets.budget_period(budget, period_start) ON DELETE CASCADE
+tokenfactory_budgets.lease PRIMARY KEY (id)
+tokenfactory_budgets.threshold_told FOREIGN KEY (budget, period_start) REFERENCES tokenfactory_budgets.budget_period(budget, period_start) ON DELETE CASCADE
+tokenfactory_budgets.threshold_told PRIMARY KEY (budget, period_start, percent)
+tokenfactory_gateway.incident FOREIGN KEY (process) REFERENCES tokenfactory_gateway.process(uid) ON DELETE CASCADE
+tokenfactory_gateway.incident PRIMARY KEY (process, component, reason, since)
+tokenfactory_gateway.process PRIMARY KEY (uid)
+tokenfactory_limits.host PRIMARY KEY (uid)
+tokenfactory_limits.limit CHECK ((length(display_name) <= 128))
+tokenfactory_limits.limit CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
+tokenfactory_limits.limit FOREIGN KEY (ref_key) REFERENCES platform_iam.api_key(uid) ON DELETE RESTRICT
+tokenfactory_limits.limit PRIMARY KEY (uid)
+tokenfactory_limits.limit UNIQUE (path, name)
+tokenfactory_limits.limit_label FOREIGN KEY (uid) REFERENCES tokenfactory_limits."limit"(uid) ON DELETE CASCADE
+tokenfactory_limits.limit_label PRIMARY KEY (uid, key)
+tokenfactory_responses.response CHECK (((length(response_id) >= 1) AND (length(response_id) <= 128)))
+tokenfactory_responses.response CHECK ((length(nonce) = 12))
+tokenfactory_responses.response FOREIGN KEY (scope) REFERENCES tokenfactory_responses.response_key(scope) ON DELETE CASCADE
+tokenfactory_responses.response PRIMARY KEY (response_id)
+tokenfactory_responses.response_key CHECK ((version >= 1))
+tokenfactory_responses.response_key PRIMARY KEY (scope)
+tokenfactory_routing.external_endpoint CHECK ((length(display_name) <= 128))
+tokenfactory_routing.external_endpoint CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
+tokenfactory_routing.external_endpoint PRIMARY KEY (uid)
+tokenfactory_routing.external_endpoint UNIQUE (path, name)
+tokenfactory_routing.external_endpoint_label FOREIGN KEY (uid) REFERENCES tokenfactory_routing.external_endpoint(uid) ON DELETE CASCADE
+tokenfactory_routing.external_endpoint_label PRIMARY KEY (uid, key)
+tokenfactory_routing.route CHECK ((length(display_name) <= 128))
+tokenfactory_routing.route CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
+tokenfactory_routing.route PRIMARY KEY (uid)
+tokenfactory_routing.route UNIQUE (path, name)
+tokenfactory_routing.route_label FOREIGN KEY (uid) REFERENCES tokenfactory_routing.route(uid) ON DELETE CASCADE
+tokenfactory_routing.route_label PRIMARY KEY (uid, key)
+tokenfactory_routing.route_ref_targets_endpoint FOREIGN KEY (owner) REFERENCES tokenfactory_routing.route(uid) ON DELETE CASCADE
+tokenfactory_routing.route_ref_targets_endpoint FOREIGN KEY (target) REFERENCES inference_endpoints.endpoint(uid) ON DELETE RESTRICT
+tokenfactory_routing.route_ref_targets_endpoint PRIMARY KEY (owner, target)
+tokenfactory_routing.route_ref_targets_external FOREIGN KEY (owner) REFERENCES tokenfactory_routing.route(uid) ON DELETE CASCADE
+tokenfactory_routing.route_ref_targets_external FOREIGN KEY (target) REFERENCES tokenfactory_routing.external_endpoint(uid) ON DELETE RESTRICT
+tokenfactory_routing.route_ref_targets_external PRIMARY KEY (owner, target)
+tokenfactory_traces.trace CHECK ((length(nonce) = 12))
+tokenfactory_traces.trace FOREIGN KEY (policy) REFERENCES tokenfactory_traces.trace_key(policy) ON DELETE CASCADE
+tokenfactory_traces.trace PRIMARY KEY (request_id)
+tokenfactory_traces.trace_key CHECK ((version >= 1))
+tokenfactory_traces.trace_key FOREIGN KEY (policy) REFERENCES tokenfactory_traces.trace_policy(uid) ON DELETE CASCADE
+tokenfactory_traces.trace_key PRIMARY KEY (policy)
+tokenfactory_traces.trace_policy CHECK ((length(display_name) <= 128))
+tokenfactory_traces.trace_policy CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
+tokenfactory_traces.trace_policy PRIMARY KEY (uid)
+tokenfactory_traces.trace_policy UNIQUE (path, name)
+tokenfactory_traces.trace_policy_label FOREIGN KEY (uid) REFERENCES tokenfactory_traces.trace_policy(uid) ON DELETE CASCADE
+tokenfactory_traces.trace_policy_label PRIMARY KEY (uid, key)
 
 
 -- indexes
@@ -836,7 +1175,12 @@ CREATE INDEX account_label_key_value_path_name_idx ON platform_tenancy.account_l
 CREATE INDEX api_key_label_key_value_path_name_idx ON platform_iam.api_key_label USING btree (key, value, path, name)
 CREATE INDEX binding_role_idx ON platform_iam.binding USING btree (role)
 CREATE INDEX binding_subject_scope_role_idx ON platform_iam.binding USING btree (subject, scope, role)
+CREATE INDEX budget_label_key_value_path_name_idx ON tokenfactory_budgets.budget_label USING btree (key, value, path, name)
+CREATE INDEX budget_ref_endpoint_idx ON tokenfactory_budgets.budget USING btree (ref_endpoint)
+CREATE INDEX budget_ref_key_idx ON tokenfactory_budgets.budget USING btree (ref_key)
+CREATE INDEX budget_ref_route_idx ON tokenfactory_budgets.budget USING btree (ref_route)
 CREATE INDEX change_log_event ON shared.change_log USING btree ("position") WHERE (event_type IS NOT NULL)
+CREATE INDEX closed_leases ON tokenfactory_budgets.lease USING btree (closed_at) WHERE (closed_at IS NOT NULL)
 CREATE INDEX cluster_label_key_value_path_name_idx ON inference_clusters.cluster_label USING btree (key, value, path, name)
 CREATE INDEX data_key_master_key_id_idx ON platform_secrets.data_key USING btree (master_key_id)
 CREATE INDEX dead_letter_wanted ON shared.dead_letter USING btree (consumer, "position") WHERE ((replay_requested_at IS NOT NULL) AND (replayed_at IS NULL))
@@ -845,10 +1189,19 @@ CREATE INDEX endpoint_ref_cluster_idx ON inference_endpoints.endpoint USING btre
 CREATE INDEX endpoint_ref_engine_engine_idx ON inference_endpoints.endpoint USING btree (ref_engine_engine)
 CREATE INDEX endpoint_ref_model_registry_idx ON inference_endpoints.endpoint USING btree (ref_model_registry)
 CREATE INDEX engine_label_key_value_path_name_idx ON inference_engines.engine_label USING btree (key, value, path, name)
+CREATE INDEX external_endpoint_label_key_value_path_name_idx ON tokenfactory_routing.external_endpoint_label USING btree (key, value, path, name)
+CREATE INDEX hourly_bucket_idx ON tokenfactory_analytics.hourly USING btree (bucket)
+CREATE INDEX hourly_path_bucket_idx ON tokenfactory_analytics.hourly USING btree (path, bucket)
 CREATE INDEX idempotency_created_at_idx ON shared.idempotency USING btree (created_at)
+CREATE INDEX incident_since_idx ON tokenfactory_gateway.incident USING btree (since DESC)
+CREATE INDEX limit_label_key_value_path_name_idx ON tokenfactory_limits.limit_label USING btree (key, value, path, name)
+CREATE INDEX limit_ref_key_idx ON tokenfactory_limits."limit" USING btree (ref_key)
+CREATE INDEX live_leases_of ON tokenfactory_budgets.lease USING btree (holder) WHERE (state = ANY (ARRAY['open'::text, 'frozen'::text]))
 CREATE INDEX login_guard_last_attempt_idx ON platform_iam.login_guard USING btree (last_attempt)
 CREATE INDEX mail_created_at_uid_idx ON platform_notification.mail USING btree (created_at DESC, uid)
 CREATE INDEX mail_due_at_idx ON platform_notification.mail USING btree (due_at) WHERE ((sent_at IS NULL) AND (given_up_at IS NULL))
+CREATE INDEX minutely_bucket_idx ON tokenfactory_analytics.minutely USING btree (bucket)
+CREATE INDEX minutely_path_bucket_idx ON tokenfactory_analytics.minutely USING btree (path, bucket)
 CREATE INDEX model_registry_label_key_value_path_name_idx ON inference_models.model_registry_label USING btree (key, value, path, name)
 CREATE INDEX node_path_ends_at_idx ON platform_tenancy.node_path USING btree (ends_at) WHERE (phase = 'pending_cancellation'::text)
 CREATE INDEX node_path_halted ON platform_tenancy.node_path USING gist (path) WHERE ((closed_at IS NOT NULL) OR (phase = ANY (ARRAY['suspended'::text, 'cancelled'::text, 'deleted'::text])) OR ((kind = 'Account'::text) AND (phase = 'pending'::text)))
@@ -860,10 +1213,16 @@ CREATE INDEX record_correlation_id_idx ON platform_audit.record USING btree (cor
 CREATE INDEX record_occurred_at_uid_idx ON platform_audit.record USING btree (occurred_at DESC, uid DESC)
 CREATE INDEX record_platform_occurred_at_uid_idx ON platform_audit.record USING btree (platform, occurred_at DESC, uid DESC)
 CREATE INDEX refresh_token_session_idx ON platform_iam.refresh_token USING btree (session)
+CREATE INDEX response_expires_at_idx ON tokenfactory_responses.response USING btree (expires_at)
+CREATE INDEX response_key_master_key_id_idx ON tokenfactory_responses.response_key USING btree (master_key_id)
+CREATE INDEX response_scope_idx ON tokenfactory_responses.response USING btree (scope)
 CREATE INDEX role_assignment_label_key_value_path_name_idx ON platform_iam.role_assignment_label USING btree (key, value, path, name)
 CREATE INDEX role_assignment_ref_role_idx ON platform_iam.role_assignment USING btree (ref_role)
 CREATE INDEX role_label_key_value_path_name_idx ON platform_iam.role_label USING btree (key, value, path, name)
 CREATE INDEX role_permission_permission_role_idx ON platform_iam.role_permission USING btree (permission, role)
+CREATE INDEX route_label_key_value_path_name_idx ON tokenfactory_routing.route_label USING btree (key, value, path, name)
+CREATE INDEX route_ref_targets_endpoint_target_idx ON tokenfactory_routing.route_ref_targets_endpoint USING btree (target)
+CREATE INDEX route_ref_targets_external_target_idx ON tokenfactory_routing.route_ref_targets_external USING btree (target)
 CREATE INDEX secret_scope_key_version_idx ON platform_secrets.secret USING btree (scope, key_version)
 CREATE INDEX service_account_label_key_value_path_name_idx ON platform_iam.service_account_label USING btree (key, value, path, name)
 CREATE INDEX session_expires_at_idx ON platform_iam.session USING btree (expires_at)
@@ -872,6 +1231,11 @@ CREATE INDEX set_aside_path_recorded_at_idx ON platform_metering.set_aside USING
 CREATE INDEX signing_key_verifies_until_idx ON platform_iam.signing_key USING btree (verifies_until)
 CREATE INDEX signup_email_idx ON platform_iam.signup USING btree (email)
 CREATE INDEX tenant_label_key_value_path_name_idx ON platform_tenancy.tenant_label USING btree (key, value, path, name)
+CREATE INDEX trace_expires_at_idx ON tokenfactory_traces.trace USING btree (expires_at)
+CREATE INDEX trace_key_master_key_id_idx ON tokenfactory_traces.trace_key USING btree (master_key_id)
+CREATE INDEX trace_path_occurred_at_request_id_idx ON tokenfactory_traces.trace USING btree (path, occurred_at DESC, request_id)
+CREATE INDEX trace_policy_idx ON tokenfactory_traces.trace USING btree (policy)
+CREATE INDEX trace_policy_label_key_value_path_name_idx ON tokenfactory_traces.trace_policy_label USING btree (key, value, path, name)
 CREATE INDEX transfer_credit_account_amount_nano_idx ON platform_ledger.transfer USING btree (credit_account) INCLUDE (amount_nano)
 CREATE INDEX transfer_debit_account_amount_nano_idx ON platform_ledger.transfer USING btree (debit_account) INCLUDE (amount_nano)
 CREATE INDEX usage_event_path_occurred_at_event_id_idx ON platform_metering.usage_event USING btree (path, occurred_at, event_id)
@@ -881,10 +1245,15 @@ CREATE INDEX work_item_held ON shared.work_item USING btree (worker) WHERE (toke
 CREATE UNIQUE INDEX account_label_pkey ON platform_tenancy.account_label USING btree (uid, key)
 CREATE UNIQUE INDEX account_path_name_key ON platform_tenancy.account USING btree (path, name)
 CREATE UNIQUE INDEX account_pkey ON platform_tenancy.account USING btree (uid)
+CREATE UNIQUE INDEX activity_pkey ON inference_endpoints.activity USING btree (endpoint)
 CREATE UNIQUE INDEX api_key_label_pkey ON platform_iam.api_key_label USING btree (uid, key)
 CREATE UNIQUE INDEX api_key_path_name_key ON platform_iam.api_key USING btree (path, name)
 CREATE UNIQUE INDEX api_key_pkey ON platform_iam.api_key USING btree (uid)
 CREATE UNIQUE INDEX binding_pkey ON platform_iam.binding USING btree (assignment)
+CREATE UNIQUE INDEX budget_label_pkey ON tokenfactory_budgets.budget_label USING btree (uid, key)
+CREATE UNIQUE INDEX budget_path_name_key ON tokenfactory_budgets.budget USING btree (path, name)
+CREATE UNIQUE INDEX budget_period_pkey ON tokenfactory_budgets.budget_period USING btree (budget, period_start)
+CREATE UNIQUE INDEX budget_pkey ON tokenfactory_budgets.budget USING btree (uid)
 CREATE UNIQUE INDEX chain_head_pkey ON platform_audit.chain_head USING btree (platform)
 CREATE UNIQUE INDEX change_consumer_pkey ON shared.change_consumer USING btree (name)
 CREATE UNIQUE INDEX change_head_pkey ON shared.change_head USING btree (only_row)
@@ -905,26 +1274,39 @@ CREATE UNIQUE INDEX engine_path_name_key ON inference_engines.engine USING btree
 CREATE UNIQUE INDEX engine_pkey ON inference_engines.engine USING btree (uid)
 CREATE UNIQUE INDEX entry_pkey ON platform_registry.entry USING btree (category, name)
 CREATE UNIQUE INDEX entry_version_pkey ON platform_registry.entry_version USING btree (category, name, version)
+CREATE UNIQUE INDEX external_endpoint_label_pkey ON tokenfactory_routing.external_endpoint_label USING btree (uid, key)
+CREATE UNIQUE INDEX external_endpoint_path_name_key ON tokenfactory_routing.external_endpoint USING btree (path, name)
+CREATE UNIQUE INDEX external_endpoint_pkey ON tokenfactory_routing.external_endpoint USING btree (uid)
+CREATE UNIQUE INDEX history_pkey ON tokenfactory_analytics.history USING btree (one)
+CREATE UNIQUE INDEX host_pkey ON tokenfactory_limits.host USING btree (uid)
+CREATE UNIQUE INDEX hourly_pkey ON tokenfactory_analytics.hourly USING btree (series, bucket)
 CREATE UNIQUE INDEX idempotency_pkey ON shared.idempotency USING btree (subject, method, path, key)
+CREATE UNIQUE INDEX incident_pkey ON tokenfactory_gateway.incident USING btree (process, component, reason, since)
 CREATE UNIQUE INDEX key_material_hash_key ON platform_iam.key_material USING btree (hash)
 CREATE UNIQUE INDEX key_material_pkey ON platform_iam.key_material USING btree (key)
 CREATE UNIQUE INDEX key_material_previous_hash_key ON platform_iam.key_material USING btree (previous_hash)
 CREATE UNIQUE INDEX kind_pkey ON shared.kind USING btree (kind)
 CREATE UNIQUE INDEX kind_table_name_key ON shared.kind USING btree (table_name)
+CREATE UNIQUE INDEX lease_pkey ON tokenfactory_budgets.lease USING btree (id)
 CREATE UNIQUE INDEX ledger_account_id_currency_key ON platform_ledger.ledger_account USING btree (id, currency)
 CREATE UNIQUE INDEX ledger_account_path_purpose_currency_key ON platform_ledger.ledger_account USING btree (path, purpose, currency)
 CREATE UNIQUE INDEX ledger_account_pkey ON platform_ledger.ledger_account USING btree (id)
+CREATE UNIQUE INDEX limit_label_pkey ON tokenfactory_limits.limit_label USING btree (uid, key)
+CREATE UNIQUE INDEX limit_path_name_key ON tokenfactory_limits."limit" USING btree (path, name)
+CREATE UNIQUE INDEX limit_pkey ON tokenfactory_limits."limit" USING btree (uid)
 CREATE UNIQUE INDEX login_guard_pkey ON platform_iam.login_guard USING btree (guard)
 CREATE UNIQUE INDEX mail_dedup_key_key ON platform_notification.mail USING btree (dedup_key)
 CREATE UNIQUE INDEX mail_pkey ON platform_notification.mail USING btree (uid)
 CREATE UNIQUE INDEX migration_number_key ON shared.migration USING btree (number)
 CREATE UNIQUE INDEX migration_pkey ON shared.migration USING btree (name)
+CREATE UNIQUE INDEX minutely_pkey ON tokenfactory_analytics.minutely USING btree (series, bucket)
 CREATE UNIQUE INDEX model_registry_label_pkey ON inference_models.model_registry_label USING btree (uid, key)
 CREATE UNIQUE INDEX model_registry_path_name_key ON inference_models.model_registry USING btree (path, name)
 CREATE UNIQUE INDEX model_registry_pkey ON inference_models.model_registry USING btree (uid)
 CREATE UNIQUE INDEX node_path_external_id_key ON platform_tenancy.node_path USING btree (external_id)
 CREATE UNIQUE INDEX node_path_pkey ON platform_tenancy.node_path USING btree (path)
 CREATE UNIQUE INDEX node_path_uid_key ON platform_tenancy.node_path USING btree (uid)
+CREATE UNIQUE INDEX one_live_lease ON tokenfactory_budgets.lease USING btree (budget, period_start, holder) WHERE (state = ANY (ARRAY['open'::text, 'frozen'::text]))
 CREATE UNIQUE INDEX password_pkey ON platform_iam.password USING btree (user_uid)
 CREATE UNIQUE INDEX pending_pkey ON platform_audit.pending USING btree (uid)
 CREATE UNIQUE INDEX platform_label_pkey ON platform_tenancy.platform_label USING btree (uid, key)
@@ -935,12 +1317,15 @@ CREATE UNIQUE INDEX preset_pkey ON platform_iam.preset USING btree (role)
 CREATE UNIQUE INDEX price_meter_model_currency_valid_from_key ON platform_pricing.price USING btree (meter, model, currency, valid_from)
 CREATE UNIQUE INDEX price_pkey ON platform_pricing.price USING btree (id)
 CREATE UNIQUE INDEX principal_pkey ON platform_iam.principal USING btree (uid)
+CREATE UNIQUE INDEX process_pkey ON tokenfactory_gateway.process USING btree (uid)
 CREATE UNIQUE INDEX queue_worker_pkey ON shared.queue_worker USING btree (worker)
 CREATE UNIQUE INDEX rated_line_pkey ON platform_pricing.rated_line USING btree (usage_event_id, meter)
 CREATE UNIQUE INDEX record_pkey ON platform_audit.record USING btree (platform, chain_seq)
 CREATE UNIQUE INDEX record_uid_key ON platform_audit.record USING btree (uid)
 CREATE UNIQUE INDEX refresh_token_pkey ON platform_iam.refresh_token USING btree (hash)
 CREATE UNIQUE INDEX registry_version_pkey ON platform_registry.registry_version USING btree (version)
+CREATE UNIQUE INDEX response_key_pkey ON tokenfactory_responses.response_key USING btree (scope)
+CREATE UNIQUE INDEX response_pkey ON tokenfactory_responses.response USING btree (response_id)
 CREATE UNIQUE INDEX role_assignment_label_pkey ON platform_iam.role_assignment_label USING btree (uid, key)
 CREATE UNIQUE INDEX role_assignment_path_name_key ON platform_iam.role_assignment USING btree (path, name)
 CREATE UNIQUE INDEX role_assignment_pkey ON platform_iam.role_assignment USING btree (uid)
@@ -948,6 +1333,12 @@ CREATE UNIQUE INDEX role_label_pkey ON platform_iam.role_label USING btree (uid,
 CREATE UNIQUE INDEX role_path_name_key ON platform_iam.role USING btree (path, name)
 CREATE UNIQUE INDEX role_permission_pkey ON platform_iam.role_permission USING btree (role, permission)
 CREATE UNIQUE INDEX role_pkey ON platform_iam.role USING btree (uid)
+CREATE UNIQUE INDEX route_label_pkey ON tokenfactory_routing.route_label USING btree (uid, key)
+CREATE UNIQUE INDEX route_path_name_key ON tokenfactory_routing.route USING btree (path, name)
+CREATE UNIQUE INDEX route_pkey ON tokenfactory_routing.route USING btree (uid)
+CREATE UNIQUE INDEX route_public_name ON tokenfactory_routing.route USING btree (path, COALESCE((spec ->> 'model'::text), name))
+CREATE UNIQUE INDEX route_ref_targets_endpoint_pkey ON tokenfactory_routing.route_ref_targets_endpoint USING btree (owner, target)
+CREATE UNIQUE INDEX route_ref_targets_external_pkey ON tokenfactory_routing.route_ref_targets_external USING btree (owner, target)
 CREATE UNIQUE INDEX secret_pkey ON platform_secrets.secret USING btree (owner, pointer)
 CREATE UNIQUE INDEX service_account_label_pkey ON platform_iam.service_account_label USING btree (uid, key)
 CREATE UNIQUE INDEX service_account_name ON platform_iam.principal USING btree (name) WHERE (kind = 'service_account'::text)
@@ -961,6 +1352,12 @@ CREATE UNIQUE INDEX signup_token_hash_key ON platform_iam.signup USING btree (to
 CREATE UNIQUE INDEX tenant_label_pkey ON platform_tenancy.tenant_label USING btree (uid, key)
 CREATE UNIQUE INDEX tenant_path_name_key ON platform_tenancy.tenant USING btree (path, name)
 CREATE UNIQUE INDEX tenant_pkey ON platform_tenancy.tenant USING btree (uid)
+CREATE UNIQUE INDEX threshold_told_pkey ON tokenfactory_budgets.threshold_told USING btree (budget, period_start, percent)
+CREATE UNIQUE INDEX trace_key_pkey ON tokenfactory_traces.trace_key USING btree (policy)
+CREATE UNIQUE INDEX trace_pkey ON tokenfactory_traces.trace USING btree (request_id)
+CREATE UNIQUE INDEX trace_policy_label_pkey ON tokenfactory_traces.trace_policy_label USING btree (uid, key)
+CREATE UNIQUE INDEX trace_policy_path_name_key ON tokenfactory_traces.trace_policy USING btree (path, name)
+CREATE UNIQUE INDEX trace_policy_pkey ON tokenfactory_traces.trace_policy USING btree (uid)
 CREATE UNIQUE INDEX transfer_corrects_key ON platform_ledger.transfer USING btree (corrects)
 CREATE UNIQUE INDEX transfer_pkey ON platform_ledger.transfer USING btree (id)
 CREATE UNIQUE INDEX unrated_line_pkey ON platform_pricing.unrated_line USING btree (usage_event_id, meter)
@@ -984,6 +1381,8 @@ inference_clusters.cluster worker for * to ironworks_worker using (true) with ch
 inference_clusters.cluster_label api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('cluster:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('cluster:read'::text) AS granted)::ltree[])))) with check ()
 inference_clusters.cluster_label system for * to ironworks_system using (true) with check (true)
 inference_clusters.cluster_label worker for * to ironworks_worker using (true) with check (true)
+inference_endpoints.activity system for * to ironworks_system using (true) with check (true)
+inference_endpoints.activity worker for * to ironworks_worker using (true) with check (true)
 inference_endpoints.endpoint api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('endpoint:create'::text) AS granted)::ltree[])))
 inference_endpoints.endpoint api_delete for d to ironworks_api using (((deletion_timestamp IS NOT NULL) AND (scope <@ ANY (( SELECT shared.granted('endpoint:force-delete'::text) AS granted)::ltree[])))) with check ()
 inference_endpoints.endpoint api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('endpoint:read'::text) AS granted)::ltree[]))) with check ()
@@ -1154,6 +1553,94 @@ shared.dead_letter system for * to ironworks_system using (true) with check (tru
 shared.dead_letter worker for * to ironworks_worker using (true) with check (true)
 shared.idempotency own for * to ironworks_api using ((subject = shared.subject())) with check ((subject = shared.subject()))
 shared.idempotency worker for * to ironworks_worker using (true) with check ()
+tokenfactory_analytics.history worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_analytics.hourly api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_analytics.hourly gateway for * to ironworks_gateway using (true) with check (true)
+tokenfactory_analytics.hourly worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_analytics.minutely api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_analytics.minutely gateway for * to ironworks_gateway using (true) with check (true)
+tokenfactory_analytics.minutely worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_budgets.budget api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('budget:create'::text) AS granted)::ltree[])))
+tokenfactory_budgets.budget api_delete for d to ironworks_api using (((deletion_timestamp IS NOT NULL) AND (scope <@ ANY (( SELECT shared.granted('budget:force-delete'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_budgets.budget api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('budget:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_budgets.budget api_update for w to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('budget:update'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('budget:delete'::text) AS granted)::ltree[])))) with check ((((scope <@ ANY (( SELECT shared.granted('budget:update'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NULL)) OR ((scope <@ ANY (( SELECT shared.granted('budget:delete'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NOT NULL))))
+tokenfactory_budgets.budget gateway for r to ironworks_gateway using (true) with check ()
+tokenfactory_budgets.budget system for * to ironworks_system using (true) with check (true)
+tokenfactory_budgets.budget worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_budgets.budget_label api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('budget:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_budgets.budget_label system for * to ironworks_system using (true) with check (true)
+tokenfactory_budgets.budget_label worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_budgets.budget_period api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('budget:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_budgets.budget_period system for * to ironworks_system using (true) with check (true)
+tokenfactory_budgets.budget_period worker for r to ironworks_worker using (true) with check ()
+tokenfactory_budgets.lease api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('budget:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_budgets.lease system for * to ironworks_system using (true) with check (true)
+tokenfactory_budgets.lease worker for r to ironworks_worker using (true) with check ()
+tokenfactory_budgets.threshold_told system for * to ironworks_system using (true) with check (true)
+tokenfactory_gateway.incident api_read for r to ironworks_api using ((''::ltree = ANY (( SELECT shared.granted('gateway:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_gateway.incident system for * to ironworks_system using (true) with check (true)
+tokenfactory_gateway.incident worker for * to ironworks_worker using (true) with check ()
+tokenfactory_gateway.process api_read for r to ironworks_api using ((''::ltree = ANY (( SELECT shared.granted('gateway:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_gateway.process system for * to ironworks_system using (true) with check (true)
+tokenfactory_gateway.process worker for * to ironworks_worker using (true) with check ()
+tokenfactory_limits.host gateway for * to ironworks_gateway using (true) with check (true)
+tokenfactory_limits.limit api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('limit:create'::text) AS granted)::ltree[])))
+tokenfactory_limits.limit api_delete for d to ironworks_api using (((deletion_timestamp IS NOT NULL) AND (scope <@ ANY (( SELECT shared.granted('limit:delete'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_limits.limit api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('limit:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_limits.limit api_update for w to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('limit:update'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('limit:delete'::text) AS granted)::ltree[])))) with check ((((scope <@ ANY (( SELECT shared.granted('limit:update'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NULL)) OR ((scope <@ ANY (( SELECT shared.granted('limit:delete'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NOT NULL))))
+tokenfactory_limits.limit gateway for r to ironworks_gateway using (true) with check ()
+tokenfactory_limits.limit system for * to ironworks_system using (true) with check (true)
+tokenfactory_limits.limit worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_limits.limit_label api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('limit:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_limits.limit_label system for * to ironworks_system using (true) with check (true)
+tokenfactory_limits.limit_label worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_responses.response gateway for * to ironworks_gateway using ((scope = ( SELECT tokenfactory_responses.place() AS place))) with check ((scope = ( SELECT tokenfactory_responses.place() AS place)))
+tokenfactory_responses.response worker for * to ironworks_worker using (true) with check ()
+tokenfactory_responses.response_key gateway for * to ironworks_gateway using ((scope = ( SELECT tokenfactory_responses.place() AS place))) with check ((scope = ( SELECT tokenfactory_responses.place() AS place)))
+tokenfactory_responses.response_key worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_routing.external_endpoint api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('external-endpoint:create'::text) AS granted)::ltree[])))
+tokenfactory_routing.external_endpoint api_delete for d to ironworks_api using (((deletion_timestamp IS NOT NULL) AND (scope <@ ANY (( SELECT shared.granted('external-endpoint:force-delete'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_routing.external_endpoint api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('external-endpoint:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('external-endpoint:read'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_routing.external_endpoint api_update for w to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('external-endpoint:update'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('external-endpoint:delete'::text) AS granted)::ltree[])))) with check ((((scope <@ ANY (( SELECT shared.granted('external-endpoint:update'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NULL)) OR ((scope <@ ANY (( SELECT shared.granted('external-endpoint:delete'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NOT NULL))))
+tokenfactory_routing.external_endpoint gateway for r to ironworks_gateway using (true) with check ()
+tokenfactory_routing.external_endpoint system for * to ironworks_system using (true) with check (true)
+tokenfactory_routing.external_endpoint worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_routing.external_endpoint_label api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('external-endpoint:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('external-endpoint:read'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_routing.external_endpoint_label system for * to ironworks_system using (true) with check (true)
+tokenfactory_routing.external_endpoint_label worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_routing.route api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('route:create'::text) AS granted)::ltree[])))
+tokenfactory_routing.route api_delete for d to ironworks_api using (((deletion_timestamp IS NOT NULL) AND (scope <@ ANY (( SELECT shared.granted('route:force-delete'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_routing.route api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('route:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('route:read'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_routing.route api_update for w to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('route:update'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('route:delete'::text) AS granted)::ltree[])))) with check ((((scope <@ ANY (( SELECT shared.granted('route:update'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NULL)) OR ((scope <@ ANY (( SELECT shared.granted('route:delete'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NOT NULL))))
+tokenfactory_routing.route gateway for r to ironworks_gateway using (true) with check ()
+tokenfactory_routing.route system for * to ironworks_system using (true) with check (true)
+tokenfactory_routing.route worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_routing.route_label api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('route:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('route:read'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_routing.route_label system for * to ironworks_system using (true) with check (true)
+tokenfactory_routing.route_label worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_routing.route_ref_targets_endpoint system for * to ironworks_system using (true) with check (true)
+tokenfactory_routing.route_ref_targets_endpoint worker for r to ironworks_worker using (true) with check ()
+tokenfactory_routing.route_ref_targets_external system for * to ironworks_system using (true) with check (true)
+tokenfactory_routing.route_ref_targets_external worker for r to ironworks_worker using (true) with check ()
+tokenfactory_traces.trace api_delete for d to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('endpoint:trace-delete'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_traces.trace api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('endpoint:trace-read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_traces.trace gateway for a to ironworks_gateway using () with check (true)
+tokenfactory_traces.trace worker for * to ironworks_worker using (true) with check ()
+tokenfactory_traces.trace_key api_read for r to ironworks_api using ((EXISTS ( SELECT
+   FROM tokenfactory_traces.trace t
+  WHERE ((t.policy = trace_key.policy) AND (t.scope <@ ANY (( SELECT shared.granted('endpoint:trace-read'::text) AS granted)::ltree[])))))) with check ()
+tokenfactory_traces.trace_key gateway for r to ironworks_gateway using (true) with check ()
+tokenfactory_traces.trace_key worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_traces.trace_policy api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('trace-policy:create'::text) AS granted)::ltree[])))
+tokenfactory_traces.trace_policy api_delete for d to ironworks_api using (((deletion_timestamp IS NOT NULL) AND (scope <@ ANY (( SELECT shared.granted('trace-policy:force-delete'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_traces.trace_policy api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('trace-policy:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('trace-policy:read'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_traces.trace_policy api_update for w to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('trace-policy:update'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('trace-policy:delete'::text) AS granted)::ltree[])))) with check ((((scope <@ ANY (( SELECT shared.granted('trace-policy:update'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NULL)) OR ((scope <@ ANY (( SELECT shared.granted('trace-policy:delete'::text) AS granted)::ltree[])) AND (deletion_timestamp IS NOT NULL))))
+tokenfactory_traces.trace_policy gateway for r to ironworks_gateway using (true) with check ()
+tokenfactory_traces.trace_policy system for * to ironworks_system using (true) with check (true)
+tokenfactory_traces.trace_policy worker for * to ironworks_worker using (true) with check (true)
+tokenfactory_traces.trace_policy_label api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('trace-policy:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('trace-policy:read'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_traces.trace_policy_label system for * to ironworks_system using (true) with check (true)
+tokenfactory_traces.trace_policy_label worker for * to ironworks_worker using (true) with check (true)
 
 
 -- grants
@@ -1163,6 +1650,8 @@ inference_clusters.cluster to ironworks_worker: DELETE, SELECT
 inference_clusters.cluster_label to ironworks_api: SELECT
 inference_clusters.cluster_label to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 inference_clusters.cluster_label to ironworks_worker: SELECT
+inference_endpoints.activity to ironworks_system: INSERT, SELECT, UPDATE
+inference_endpoints.activity to ironworks_worker: INSERT, SELECT, UPDATE
 inference_endpoints.endpoint to ironworks_api: DELETE, SELECT
 inference_endpoints.endpoint to ironworks_gateway: SELECT
 inference_endpoints.endpoint to ironworks_system: DELETE, INSERT, SELECT, UPDATE
@@ -1320,6 +1809,76 @@ shared.work_item to ironworks_system: INSERT, SELECT, UPDATE
 shared.work_item to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
 shared.work_pin to ironworks_system: SELECT
 shared.work_pin to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_analytics.history to ironworks_worker: SELECT
+tokenfactory_analytics.hourly to ironworks_api: SELECT
+tokenfactory_analytics.hourly to ironworks_gateway: INSERT, SELECT, UPDATE
+tokenfactory_analytics.hourly to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_analytics.minutely to ironworks_api: SELECT
+tokenfactory_analytics.minutely to ironworks_gateway: INSERT, SELECT, UPDATE
+tokenfactory_analytics.minutely to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_budgets.budget to ironworks_api: DELETE, SELECT
+tokenfactory_budgets.budget to ironworks_gateway: SELECT
+tokenfactory_budgets.budget to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_budgets.budget to ironworks_worker: DELETE, SELECT
+tokenfactory_budgets.budget_label to ironworks_api: SELECT
+tokenfactory_budgets.budget_label to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_budgets.budget_label to ironworks_worker: SELECT
+tokenfactory_budgets.budget_period to ironworks_api: SELECT
+tokenfactory_budgets.budget_period to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_budgets.budget_period to ironworks_worker: SELECT
+tokenfactory_budgets.lease to ironworks_api: SELECT
+tokenfactory_budgets.lease to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_budgets.lease to ironworks_worker: SELECT
+tokenfactory_budgets.threshold_told to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_gateway.incident to ironworks_api: SELECT
+tokenfactory_gateway.incident to ironworks_system: INSERT, SELECT, UPDATE
+tokenfactory_gateway.incident to ironworks_worker: DELETE, SELECT
+tokenfactory_gateway.process to ironworks_api: SELECT
+tokenfactory_gateway.process to ironworks_system: INSERT, SELECT, UPDATE
+tokenfactory_gateway.process to ironworks_worker: DELETE, SELECT
+tokenfactory_limits.host to ironworks_gateway: DELETE, INSERT, SELECT
+tokenfactory_limits.limit to ironworks_api: DELETE, SELECT
+tokenfactory_limits.limit to ironworks_gateway: SELECT
+tokenfactory_limits.limit to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_limits.limit to ironworks_worker: DELETE, SELECT
+tokenfactory_limits.limit_label to ironworks_api: SELECT
+tokenfactory_limits.limit_label to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_limits.limit_label to ironworks_worker: SELECT
+tokenfactory_responses.response to ironworks_gateway: DELETE, INSERT, SELECT
+tokenfactory_responses.response to ironworks_worker: DELETE
+tokenfactory_responses.response_key to ironworks_gateway: INSERT, SELECT
+tokenfactory_responses.response_key to ironworks_worker: DELETE, SELECT, UPDATE
+tokenfactory_routing.external_endpoint to ironworks_api: DELETE, SELECT
+tokenfactory_routing.external_endpoint to ironworks_gateway: SELECT
+tokenfactory_routing.external_endpoint to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_routing.external_endpoint to ironworks_worker: DELETE, SELECT
+tokenfactory_routing.external_endpoint_label to ironworks_api: SELECT
+tokenfactory_routing.external_endpoint_label to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_routing.external_endpoint_label to ironworks_worker: SELECT
+tokenfactory_routing.route to ironworks_api: DELETE, SELECT
+tokenfactory_routing.route to ironworks_gateway: SELECT
+tokenfactory_routing.route to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_routing.route to ironworks_worker: DELETE, SELECT
+tokenfactory_routing.route_label to ironworks_api: SELECT
+tokenfactory_routing.route_label to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_routing.route_label to ironworks_worker: SELECT
+tokenfactory_routing.route_ref_targets_endpoint to ironworks_system: DELETE, INSERT, SELECT
+tokenfactory_routing.route_ref_targets_endpoint to ironworks_worker: SELECT
+tokenfactory_routing.route_ref_targets_external to ironworks_system: DELETE, INSERT, SELECT
+tokenfactory_routing.route_ref_targets_external to ironworks_worker: SELECT
+tokenfactory_traces.trace to ironworks_api: DELETE, SELECT
+tokenfactory_traces.trace to ironworks_gateway: INSERT
+tokenfactory_traces.trace to ironworks_worker: DELETE, SELECT
+tokenfactory_traces.trace_key to ironworks_api: SELECT
+tokenfactory_traces.trace_key to ironworks_gateway: SELECT
+tokenfactory_traces.trace_key to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_traces.trace_policy to ironworks_api: DELETE, SELECT
+tokenfactory_traces.trace_policy to ironworks_gateway: SELECT
+tokenfactory_traces.trace_policy to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_traces.trace_policy to ironworks_worker: DELETE, SELECT
+tokenfactory_traces.trace_policy_label to ironworks_api: SELECT
+tokenfactory_traces.trace_policy_label to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_traces.trace_policy_label to ironworks_worker: SELECT
 
 
 -- column grants
@@ -1371,6 +1930,25 @@ platform_tenancy.tenant to ironworks_api: UPDATE (annotations, deletion_timestam
 platform_tenancy.tenant to ironworks_worker: UPDATE (status)
 shared.dead_letter to ironworks_api: UPDATE (replay_requested_at)
 shared.idempotency to ironworks_api: UPDATE (response, status, uid)
+tokenfactory_analytics.history to ironworks_worker: UPDATE (done, reached)
+tokenfactory_budgets.budget to ironworks_api: INSERT (annotations, display_name, labels, name, owner_references, scope, spec, uid)
+tokenfactory_budgets.budget to ironworks_api: UPDATE (annotations, deletion_timestamp, display_name, labels, owner_references, spec)
+tokenfactory_budgets.budget to ironworks_worker: UPDATE (status)
+tokenfactory_limits.host to ironworks_gateway: UPDATE (seen_at)
+tokenfactory_limits.limit to ironworks_api: INSERT (annotations, display_name, labels, name, owner_references, scope, spec, uid)
+tokenfactory_limits.limit to ironworks_api: UPDATE (annotations, deletion_timestamp, display_name, labels, owner_references, spec)
+tokenfactory_limits.limit to ironworks_worker: UPDATE (status)
+tokenfactory_responses.response to ironworks_worker: SELECT (expires_at, response_id, scope)
+tokenfactory_routing.external_endpoint to ironworks_api: INSERT (annotations, display_name, labels, name, owner_references, scope, spec, uid)
+tokenfactory_routing.external_endpoint to ironworks_api: UPDATE (annotations, deletion_timestamp, display_name, labels, owner_references, spec)
+tokenfactory_routing.external_endpoint to ironworks_worker: UPDATE (status)
+tokenfactory_routing.route to ironworks_api: INSERT (annotations, display_name, labels, name, owner_references, scope, spec, uid)
+tokenfactory_routing.route to ironworks_api: UPDATE (annotations, deletion_timestamp, display_name, labels, owner_references, spec)
+tokenfactory_routing.route to ironworks_worker: UPDATE (status)
+tokenfactory_traces.trace to ironworks_gateway: SELECT (request_id)
+tokenfactory_traces.trace_policy to ironworks_api: INSERT (annotations, display_name, labels, name, owner_references, scope, spec, uid)
+tokenfactory_traces.trace_policy to ironworks_api: UPDATE (annotations, deletion_timestamp, display_name, labels, owner_references, spec)
+tokenfactory_traces.trace_policy to ironworks_worker: UPDATE (status)
 
 
 -- triggers
@@ -1404,6 +1982,11 @@ CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON platform_iam.servi
 CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON platform_tenancy.account FOR EACH ROW EXECUTE FUNCTION shared.kind_after('Account', 'reconciled')
 CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON platform_tenancy.platform FOR EACH ROW EXECUTE FUNCTION shared.kind_after('Platform', 'reconciled')
 CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON platform_tenancy.tenant FOR EACH ROW EXECUTE FUNCTION shared.kind_after('Tenant', 'reconciled')
+CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON tokenfactory_budgets.budget FOR EACH ROW EXECUTE FUNCTION shared.kind_after('Budget', 'reconciled')
+CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON tokenfactory_limits."limit" FOR EACH ROW EXECUTE FUNCTION shared.kind_after('Limit', '')
+CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON tokenfactory_routing.external_endpoint FOR EACH ROW EXECUTE FUNCTION shared.kind_after('ExternalEndpoint', 'reconciled')
+CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON tokenfactory_routing.route FOR EACH ROW EXECUTE FUNCTION shared.kind_after('Route', 'reconciled')
+CREATE TRIGGER kind_after AFTER INSERT OR DELETE OR UPDATE ON tokenfactory_traces.trace_policy FOR EACH ROW EXECUTE FUNCTION shared.kind_after('TracePolicy', 'reconciled')
 CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON inference_clusters.cluster FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
 CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON inference_endpoints.endpoint FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
 CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON inference_engines.engine FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
@@ -1416,13 +1999,24 @@ CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON platform_iam.service_accou
 CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON platform_tenancy.account FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
 CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON platform_tenancy.platform FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
 CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON platform_tenancy.tenant FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
+CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON tokenfactory_budgets.budget FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
+CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON tokenfactory_limits."limit" FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
+CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON tokenfactory_routing.external_endpoint FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
+CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON tokenfactory_routing.route FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
+CREATE TRIGGER kind_before BEFORE INSERT OR UPDATE ON tokenfactory_traces.trace_policy FOR EACH ROW EXECUTE FUNCTION shared.kind_before()
+CREATE TRIGGER kind_list_references AFTER INSERT OR UPDATE OF spec ON tokenfactory_routing.route FOR EACH ROW EXECUTE FUNCTION shared.kind_list_references('{"targets[].endpoint": "inference_endpoints.endpoint", "targets[].external": "tokenfactory_routing.external_endpoint"}', 'tokenfactory_routing.route')
 CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON inference_endpoints.endpoint FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"cluster": "inference_clusters.cluster", "engine.engine": "inference_engines.engine", "model.registry": "inference_models.model_registry"}')
 CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON platform_iam.role_assignment FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"role": "platform_iam.role"}')
+CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON tokenfactory_budgets.budget FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"key": "platform_iam.api_key", "route": "tokenfactory_routing.route", "endpoint": "inference_endpoints.endpoint"}')
+CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON tokenfactory_limits."limit" FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"key": "platform_iam.api_key"}')
 CREATE TRIGGER never_changed BEFORE UPDATE ON platform_audit.pending FOR EACH ROW EXECUTE FUNCTION platform_audit.refuse_change()
+CREATE TRIGGER one_public_name BEFORE INSERT OR UPDATE OF spec ON tokenfactory_routing.route FOR EACH ROW EXECUTE FUNCTION tokenfactory_routing.refuse_second_name()
 CREATE TRIGGER show_phase AFTER UPDATE OF phase ON platform_tenancy.node_path FOR EACH ROW EXECUTE FUNCTION platform_tenancy.show_phase()
 
 
 -- functions
+inference_endpoints.note_use(used uuid[], at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_gateway
+inference_endpoints.wake(asleep uuid, at timestamp with time zone) returns boolean security definer owner ironworks_system, run by ironworks_gateway
 platform_audit.canonical(r platform_audit.record) returns bytea owner ironworks_owner, run by ironworks_system
 platform_audit.chain_of(scope ltree) returns text owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 platform_audit.field(value text) returns text owner ironworks_owner, run by ironworks_system
@@ -1465,6 +2059,7 @@ platform_iam.purge(at timestamp with time zone) returns void security definer ow
 platform_iam.redeem_signup(token bytea, at timestamp with time zone) returns TABLE(signup_uid uuid, email text, account uuid) security definer owner ironworks_system, run by ironworks_api
 platform_iam.refuse_field(field text, problem text, remedy text) returns void owner ironworks_system, run by nobody
 platform_iam.refuse_grant(lacking text[], place ltree) returns void owner ironworks_system, run by nobody
+platform_iam.refuse_others_key(key_owner uuid, place ltree) returns void owner ironworks_system, run by nobody
 platform_iam.renew_session(token_hash bytea, next_hash bytea, at timestamp with time zone) returns TABLE(outcome text, session_id uuid, user_uid uuid, email text) security definer owner ironworks_system, run by ironworks_api
 platform_iam.set_password(who uuid, new_hash text, at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_iam.signing_keys(at timestamp with time zone) returns TABLE(kid text, process text, public_key bytea, verifies_until timestamp with time zone) security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
@@ -1494,6 +2089,7 @@ platform_tenancy.halted_scopes() returns SETOF ltree security definer owner iron
 platform_tenancy.keep_path() returns trigger security definer owner ironworks_system, run by nobody
 platform_tenancy.new_external_id() returns text owner ironworks_system, run by nobody
 platform_tenancy.open_account(account_name text, account_spec jsonb, title text) returns uuid security definer owner ironworks_system, run by ironworks_api
+platform_tenancy.scope_known(scope ltree) returns boolean security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_tenancy.scope_open(scope ltree) returns boolean security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_tenancy.scope_running(scope ltree) returns boolean security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 platform_tenancy.show_phase() returns trigger security definer owner ironworks_system, run by nobody
@@ -1506,6 +2102,7 @@ shared.change_bounds() returns TABLE(floor bigint, head bigint) security definer
 shared.claim_work(worker uuid, runner text, kinds text[], slots integer[]) returns TABLE(kind text, uid uuid, token uuid, wanted bigint, attempts integer, waited double precision) owner ironworks_owner, run by ironworks_worker
 shared.create_domain_schema(name text) returns void owner ironworks_owner, run by nobody
 shared.create_kind_table(kind text, table_name text, inherited boolean, node boolean, reconciled boolean, refs jsonb) returns void owner ironworks_owner, run by nobody
+shared.create_plain_kind_table(kind text, table_name text, inherited boolean, node boolean, reconciled boolean, refs jsonb) returns void owner ironworks_owner, run by nobody
 shared.enqueue(kind text, uid uuid, due_in interval) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 shared.enqueue_all(target text, kind text, spread interval) returns bigint owner ironworks_owner, run by ironworks_worker
 shared.finish_step(target text, kind text, uid uuid, token uuid, wanted bigint, status jsonb, remove boolean, delay interval, failed boolean, error text, pin text, request_id text) returns void owner ironworks_owner, run by ironworks_worker
@@ -1513,14 +2110,17 @@ shared.finish_work(kind text, uid uuid, token uuid, wanted bigint, delay interva
 shared.granted(permission text) returns ltree[] owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.kind_after() returns trigger security definer owner ironworks_system, run by nobody
 shared.kind_before() returns trigger owner ironworks_owner, run by nobody
+shared.kind_list_references() returns trigger security definer owner ironworks_system, run by nobody
 shared.kind_references() returns trigger security definer owner ironworks_system, run by nobody
 shared.leave_queue(worker uuid) returns void owner ironworks_owner, run by ironworks_worker
+shared.link_table(table_name text, field text) returns text owner ironworks_owner, run by ironworks_system
 shared.may_write(owner uuid) returns boolean security definer owner ironworks_system, run by ironworks_api
 shared.prune_changes(older_than interval, max integer) returns integer security definer owner ironworks_system, run by ironworks_worker
 shared.referrers(which text, target uuid) returns TABLE(kind text, path text, name text, visible boolean) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 shared.registered(category text, name text) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.registry_version() returns bigint owner ironworks_owner, run by ironworks_system
 shared.release_lost(worker uuid, active uuid[]) returns void owner ironworks_owner, run by ironworks_worker
+shared.resolve_reference(target shared.kind, wanted text, place ltree, as_caller boolean, OUT target_uid uuid, OUT deleting boolean) returns record owner ironworks_owner, run by ironworks_system
 shared.resources_below(place ltree) returns TABLE(kind text, count bigint) security definer owner ironworks_system, run by nobody
 shared.scope_open(scope ltree) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.scope_running(scope ltree) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
@@ -1530,3 +2130,18 @@ shared.subject() returns uuid owner ironworks_owner, run by ironworks_api, ironw
 shared.tail_changes(after bigint, max integer, only_kind text) returns TABLE("position" bigint, kind text, uid uuid, scope text, name text, op text, resource_version bigint, event_type text) security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 shared.take_over_work(lease interval) returns bigint owner ironworks_owner, run by ironworks_worker
 shared.writes_at(place ltree) returns boolean security definer owner ironworks_system, run by ironworks_api
+tokenfactory_analytics.merge_counts(a integer[], b integer[]) returns integer[] owner ironworks_owner, run by ironworks_gateway, ironworks_worker
+tokenfactory_budgets.adjust_lease(which uuid, start timestamp with time zone, who text, place text, known bigint, keep bigint, wanted bigint, whole bigint, minimum bigint, hold bigint, ttl interval, closing boolean) returns TABLE(outcome text, lease text, epoch bigint, granted bigint, left_nano bigint, tight boolean, poke boolean) security definer owner ironworks_system, run by ironworks_gateway
+tokenfactory_budgets.close_leases(who text) returns integer security definer owner ironworks_system, run by ironworks_gateway
+tokenfactory_budgets.freeze_leases() returns integer security definer owner ironworks_system, run by ironworks_worker
+tokenfactory_budgets.period_start(period text, moment timestamp with time zone) returns timestamp with time zone owner ironworks_owner, run by ironworks_system
+tokenfactory_budgets.prune_leases(older_than interval) returns integer security definer owner ironworks_system, run by ironworks_worker
+tokenfactory_budgets.recalled_leases(who text) returns TABLE(budget uuid, period_start timestamp with time zone) security definer owner ironworks_system, run by ironworks_gateway
+tokenfactory_budgets.referred_path(reference text, home text) returns text owner ironworks_owner, run by ironworks_system
+tokenfactory_budgets.release_lost(which uuid, who text, place text) returns TABLE(id bigint, period_start timestamp with time zone, holder text, host text, freed_nano bigint) security definer owner ironworks_system, run by ironworks_api
+tokenfactory_budgets.settle_usage(usage jsonb) returns TABLE(budget uuid, name text, path text, period_start timestamp with time zone, percent integer, amount_nano bigint, spent_nano bigint) security definer owner ironworks_system, run by ironworks_gateway, ironworks_worker
+tokenfactory_budgets.upwards(place text) returns SETOF text owner ironworks_owner, run by ironworks_system
+tokenfactory_gateway.report_health(process uuid, host text, pid integer, started_at timestamp with time zone, stopped boolean, status text, troubles jsonb, incidents jsonb) returns void security definer owner ironworks_system, run by ironworks_gateway
+tokenfactory_responses.place() returns ltree owner ironworks_owner, run by ironworks_gateway
+tokenfactory_routing.refuse_second_name() returns trigger security definer owner ironworks_system, run by nobody
+tokenfactory_routing.request_check(target uuid) returns boolean security definer owner ironworks_system, run by ironworks_api
