@@ -21,7 +21,7 @@ from ironworks.products.tokenfactory.gateway.model import KeyView, Refusal, Usag
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
-    from ironworks.products.tokenfactory.gateway.exchange import Exchange
+    from ironworks.products.tokenfactory.gateway.ending import Ending
     from ironworks.products.tokenfactory.gateway.heads import Request
 
 log = telemetry.logger(__name__)
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 
 def entry_of(
-    exchange: Exchange, address: str, status: int, usage: Usage, refusal: Refusal | None, *, cached: bool
+    exchange: Ending, address: str, status: int, usage: Usage, refusal: Refusal | None, *, cached: bool
 ) -> Entry:
     """A request that was admitted and is over."""
     request, pick, key, route = exchange.request, exchange.pick, exchange.hold.key, exchange.hold.route

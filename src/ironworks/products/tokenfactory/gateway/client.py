@@ -16,7 +16,8 @@ import httptools
 
 from ironworks.products.tokenfactory.gateway import operations, wire
 from ironworks.products.tokenfactory.gateway.core import Core
-from ironworks.products.tokenfactory.gateway.exchange import NEVER, Exchange
+from ironworks.products.tokenfactory.gateway.ending import NEVER
+from ironworks.products.tokenfactory.gateway.exchange import Exchange
 from ironworks.products.tokenfactory.gateway.heads import KnownRequest, Request, learn_request, without_upgrade
 from ironworks.products.tokenfactory.gateway.model import Refusal, malformed
 from ironworks.shared import telemetry

@@ -26,7 +26,7 @@ from ironworks.products.tokenfactory.routing import Leg, Target
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
-    from ironworks.products.tokenfactory.gateway.exchange import Exchange
+    from ironworks.products.tokenfactory.gateway.ending import Ending
 
 Gauges: TypeAlias = Callable[[], dict[str, tuple[str, float]]]
 """{metric name: (help, value now)}."""
@@ -166,7 +166,7 @@ class Metrics(Collector):
         if code:
             self.count("ironworks_gateway_refusals", code)
 
-    def finished(self, exchange: Exchange, status: int, usage: Usage, refusal: Refusal | None) -> None:
+    def finished(self, exchange: Ending, status: int, usage: Usage, refusal: Refusal | None) -> None:
         """A request that was admitted is over."""
         seconds = time.perf_counter() - exchange.began
         error = "" if status == 200 else refusal.code if refusal else str(status)
@@ -189,7 +189,7 @@ class Metrics(Collector):
         if exchange.first_byte_at:
             self._stream_finished(exchange, exchange.api.path, seconds, usage, self._gen_ai_labels(exchange))
 
-    def _line_of(self, exchange: Exchange, status: int, error: str) -> _Line:
+    def _line_of(self, exchange: Ending, status: int, error: str) -> _Line:
         """Where requests like this one are counted: looked up at once, for every request adds to all of it."""
         pick = exchange.pick
         leg = None if pick is None else pick.leg
@@ -201,7 +201,7 @@ class Metrics(Collector):
             known = self._lines[facts] = self._new_line(exchange, status, error)
         return known
 
-    def _new_line(self, exchange: Exchange, status: int, error: str) -> _Line:
+    def _new_line(self, exchange: Ending, status: int, error: str) -> _Line:
         operation, labels = exchange.api.path, self._gen_ai_labels(exchange)
         return _Line(
             None if exchange.pick is None else exchange.pick.leg,
@@ -216,7 +216,7 @@ class Metrics(Collector):
         )
 
     def _stream_finished(
-        self, exchange: Exchange, operation: str, seconds: float, usage: Usage, labels: tuple[str, ...]
+        self, exchange: Ending, operation: str, seconds: float, usage: Usage, labels: tuple[str, ...]
     ) -> None:
         first = exchange.first_byte_at - exchange.began
         self.observe("ironworks_gateway_time_to_first_byte_seconds", first, operation)
@@ -225,7 +225,7 @@ class Metrics(Collector):
             per_token = (seconds - first) / (usage.output_tokens - 1)
             self.observe("gen_ai_server_time_per_output_token_seconds", per_token, *labels)
 
-    def _gen_ai_labels(self, exchange: Exchange) -> tuple[str, ...]:
+    def _gen_ai_labels(self, exchange: Ending) -> tuple[str, ...]:
         """Operation, provider, model asked for, model that answered."""
         operation, pick = operation_name(exchange.api.path), exchange.pick
         asked = self._bounded(exchange.call.model)

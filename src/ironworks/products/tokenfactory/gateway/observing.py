@@ -18,7 +18,7 @@ from ironworks.products.tokenfactory.traces import Captured, Captures, Capturing
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
-    from ironworks.products.tokenfactory.gateway.exchange import Exchange
+    from ironworks.products.tokenfactory.gateway.ending import Ending
     from ironworks.products.tokenfactory.gateway.heads import Request
     from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
     from ironworks.products.tokenfactory.routing import Pick
@@ -33,7 +33,7 @@ RECORD: Final = {name: place for place, name in enumerate(UsageRecord._fields)}
 class Observer(Protocol):
     """Somebody else who is told: add it to `Observers.others`."""
 
-    def finished(self, exchange: Exchange, record: Sequence[Any], refusal: Refusal | None) -> None:
+    def finished(self, exchange: Ending, record: Sequence[Any], refusal: Refusal | None) -> None:
         """An admitted request is over, its closing record (a UsageRecord's fields) is on disk and the caller told."""
 
 
@@ -72,7 +72,7 @@ class Observers:
         self.others: list[Observer] = []
         self._told = {"access_log": 0, "spans": 0, "traces": 0}
 
-    def begin(self, exchange: Exchange) -> Watch | None:
+    def begin(self, exchange: Ending) -> Watch | None:
         """The watch of a request that was admitted, if somebody looks."""
         headers = exchange.request.headers
         context = self.spans.begin(headers) if self.spans.on or b"traceparent" in headers else None
@@ -83,7 +83,7 @@ class Observers:
         return Watch(self.spans, context, capture) if context is not None or capture is not None else None
 
     def finished(
-        self, exchange: Exchange, address: str, record: Sequence[Any], usage: Usage, refusal: Refusal | None
+        self, exchange: Ending, address: str, record: Sequence[Any], usage: Usage, refusal: Refusal | None
     ) -> None:
         """An admitted request is over, its closing record is on disk, the caller has his answer."""
         try:
@@ -102,7 +102,7 @@ class Observers:
             log.exception("an observer of requests failed", request_id=exchange.request.id)
 
     def _finish_watch(
-        self, watch: Watch, exchange: Exchange, record: Sequence[Any], usage: Usage, refusal: Refusal | None
+        self, watch: Watch, exchange: Ending, record: Sequence[Any], usage: Usage, refusal: Refusal | None
     ) -> None:
         status: int = record[RECORD["status"]]
         if watch.context is not None:

@@ -29,7 +29,7 @@ from ironworks.products.tokenfactory.gateway.model import Refusal, Usage
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
-    from ironworks.products.tokenfactory.gateway.exchange import Exchange
+    from ironworks.products.tokenfactory.gateway.ending import Ending
     from ironworks.products.tokenfactory.routing import Pick
 
 log = telemetry.logger(__name__)
@@ -170,7 +170,7 @@ class Spans:
         line = b"traceparent: 00-%b-%b-0%d\r\n" % (context.trace.encode(), span.encode(), context.sampled)
         return line + b"tracestate: %b\r\n" % context.state if context.state else line
 
-    def finish(self, context: Context, exchange: Exchange, status: int, usage: Usage, refusal: Refusal | None) -> None:
+    def finish(self, context: Context, exchange: Ending, status: int, usage: Usage, refusal: Refusal | None) -> None:
         """The request is over: its spans wait for the next batch."""
         if not context.recorded:
             return
@@ -226,7 +226,7 @@ class Spans:
             answer.read()
 
 
-def _about(exchange: Exchange, usage: Usage) -> dict[str, Any]:
+def _about(exchange: Ending, usage: Usage) -> dict[str, Any]:
     """The attributes that both spans share."""
     pick = exchange.pick
     return {
@@ -240,7 +240,7 @@ def _about(exchange: Exchange, usage: Usage) -> dict[str, Any]:
     }
 
 
-def _server_span(context: Context, exchange: Exchange, status: int, age: int, about: dict[str, Any]) -> dict[str, Any]:
+def _server_span(context: Context, exchange: Ending, status: int, age: int, about: dict[str, Any]) -> dict[str, Any]:
     key = exchange.hold.key
     facts = about | {
         "http.request.method": "POST",
@@ -254,7 +254,7 @@ def _server_span(context: Context, exchange: Exchange, status: int, age: int, ab
 
 
 def _client_span(
-    context: Context, exchange: Exchange, sent: Try, age: int, status: int, about: dict[str, Any]
+    context: Context, exchange: Ending, sent: Try, age: int, status: int, about: dict[str, Any]
 ) -> dict[str, Any]:
     """`status` is 0 for a try that came to nothing, so that another was made."""
     parts = urlsplit(f"//{sent.address}")

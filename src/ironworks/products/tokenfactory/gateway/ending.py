@@ -1,0 +1,297 @@
+"""How a request ends: what it used is written down and settled, and only then does its caller hear the end.
+
+The order is the promise: the terminator goes out only after the closing record, with the true usage, is on disk.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ironworks.products.tokenfactory.gateway.admission import Hold, settle
+from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.dialects import Adapter, Answer, Api, Reader
+from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, Usage, unavailable
+from ironworks.products.tokenfactory.gateway.paying import UNBOUND, Bill
+from ironworks.products.tokenfactory.gateway.segments import Ticket
+from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
+from ironworks.products.tokenfactory.routing import Pick, Place, ReplicaState
+from ironworks.shared import telemetry
+from ironworks.shared.path import show_path
+
+if TYPE_CHECKING:
+    from ironworks.products.tokenfactory.gateway.client import ClientConnection
+    from ironworks.products.tokenfactory.gateway.heads import Request
+    from ironworks.products.tokenfactory.gateway.observing import Watch
+
+log = telemetry.logger(__name__)
+
+NEVER = float("inf")
+CLIENT_LEFT = 499
+NANO = 10**9
+
+
+class Ending(ABC):
+    """One admitted request, from whatever it has come to until its end.
+
+    Attributes:
+        request, call, api, hold, bill: what was asked, and under which terms.
+        pick: the upstream that it is at, or was at last.
+        tries: upstreams that it was sent to. cost_nano: what it costs at list price, -1 while nobody can say.
+        began, sent_at, first_byte_at, ended_at: by `time.perf_counter`, 0 where never; from sending to the end of the
+            upstream's answer it was not ours to be quick.
+        started_at: seconds since the epoch.
+        deadline: when its upstream's silence has lasted too long, on the loop's clock.
+    """
+
+    __slots__ = (
+        "_adapter",
+        "_answer",
+        "_answer_size",
+        "_body",
+        "_cache_key",
+        "_cached",
+        "_client",
+        "_connection",
+        "_content_type",
+        "_core",
+        "_head",
+        "_longest",
+        "_opened",
+        "_over",
+        "_place",
+        "_reader",
+        "_record",
+        "_shown",
+        "_status",
+        "_streaming",
+        "_ticket",
+        "_tried",
+        "_waits_on",
+        "api",
+        "began",
+        "bill",
+        "bytes_out",
+        "call",
+        "cost_nano",
+        "deadline",
+        "ended_at",
+        "first_byte_at",
+        "hold",
+        "pick",
+        "refusal",
+        "request",
+        "sent_at",
+        "started_at",
+        "tries",
+        "watch",
+    )
+
+    def __init__(
+        self, core: Core, client: ClientConnection, request: Request, api: Api, call: Call, hold: Hold
+    ) -> None:
+        self._core = core
+        self._client = client
+        self.request = request
+        self.api = api
+        self.call = call
+        self.hold = hold
+        self.bill: Bill
+        self.pick: Pick | None = None
+        self.tries = 0
+        self.bytes_out = 0
+        self.refusal: Refusal | None = None
+        self.watch: Watch | None = None
+        self.cost_nano = -1
+        self.began = time.perf_counter()
+        self.started_at = time.time()
+        self.sent_at = self.first_byte_at = self.ended_at = 0.0
+        self.deadline = NEVER
+        self._waits_on = False
+        self._tried: tuple[ReplicaState, ...] = ()
+        self._head: bytes
+        self._body: bytes
+        self._record: tuple[object, ...]
+        self._ticket: Ticket
+        self._connection: UpstreamConnection | None = None
+        self._adapter: Adapter
+        self._reader: Reader | None = None
+        self._answer: list[bytes] = []
+        self._answer_size = 0
+        self._content_type = b""
+        self._status = 0
+        self._over = False
+        self._opened = False
+        self._longest = UNBOUND
+        self._streaming = False
+        self._place: Place | None = None
+        self._cache_key: bytes | None = None
+        self._cached = False
+        self._shown: list[bytes] = []
+
+    @abstractmethod
+    def _stop_waiting(self) -> None:
+        """It has no turn and no place in a queue any more."""
+
+    def _about(self) -> bytes:
+        """Header lines that are known before the answer ends."""
+        assert self.pick is not None
+        target = self.pick.leg.target
+        limits = self.hold.grant.headers() if self.hold.grant is not None else b""
+        about = b"x-ironworks-model: %b\r\n%b" % (f"{show_path(target.scope)}/{target.name}".encode(), limits)
+        if self._cache_key is not None:
+            about += b"x-ironworks-cache: hit\r\n" if self._cached else b"x-ironworks-cache: miss\r\n"
+        return about
+
+    def _closing_comment(self) -> bytes:
+        """What a whole answer says in its headers, for a stream, whose headers are gone by then."""
+        cost = b" cost=%b" % show_cost(self.cost_nano) if self.cost_nano >= 0 else b""
+        return b":%b overhead_ms=%.2f\n\n" % (cost, self.overhead_ms)
+
+    @property
+    def overhead_ms(self) -> float:
+        """How long it was with us before it was sent on, and since the upstream's answer ended."""
+        if not self.sent_at:
+            return (time.perf_counter() - self.began) * 1000
+        return (self.sent_at - self.began + (time.perf_counter() - self.ended_at)) * 1000
+
+    def _respond(self, answer: Answer) -> None:
+        if self.call.stored:
+            then: Callable[[bytes], None] = lambda body: self._tell(answer._replace(body=body))  # noqa: E731
+            self._core.shelf.keep_answer(self.call, self.hold.key, answer.body, then)
+        else:
+            self._tell(answer)
+
+    def _tell(self, answer: Answer) -> None:
+        self.bytes_out = len(answer.body)
+        if self.watch is not None:
+            self.watch.shown(answer.body)
+        extra = self._about() + answer.headers + b"x-ironworks-overhead-ms: %.2f\r\n" % self.overhead_ms
+        if self.cost_nano >= 0:
+            extra += b"x-ironworks-cost: %b\r\n" % show_cost(self.cost_nano)
+        self._client.respond(self.request, 200, answer.body, answer.content_type, extra)
+
+    def _counted(self) -> Usage:
+        """Our own count of what was produced, for a request whose upstream never gave its figure."""
+        if not self.sent_at:
+            return NOTHING
+        guess = self._adapter.guess(self.call, b"")
+        return guess._replace(output_tokens=self._reader.tokens) if self._reader else guess
+
+    def _fail(self, refusal: Refusal) -> None:
+        """The upstream did not deliver. A stream is billed as far as it got; anything else is free."""
+        if self._over:
+            return
+        self.refusal = refusal
+        self._drop_upstream()
+        usage = NOTHING
+        if self._reader is not None:
+            usage = self._reader.usage or (self._counted() if self._reader.tokens else NOTHING)
+        if self._streaming:
+            self._close(refusal.status, usage, lambda: self._client.break_stream(refusal))
+        else:
+            self._close(refusal.status, usage, lambda: self._client.refuse(self.request, refusal))
+
+    def _start_stream(self, lines: bytes) -> None:
+        self._streaming = True
+        self._client.begin_stream(self.request, lines)
+
+    def _give_up(self, refusal: Refusal | None) -> None:
+        """It ends before it was opened: nothing was used, and nothing is written down."""
+        self._over = True
+        core = self._core
+        core.exchanges.discard(self)
+        settle(core.admission, self.hold, NOTHING)
+        if refusal is not None:
+            core.observers.refused(self.request, self._client.address, self.api.path, core.now(), refusal, None)
+            self._client.refuse(self.request, refusal)
+
+    def _drop_upstream(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+
+    def _leave_replica(self) -> None:
+        if self._waits_on and self.pick is not None:
+            self.pick.state.in_flight -= 1
+            self._waits_on = False
+
+    def _leave_place(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            place.leave()
+
+    def _state_failed(self, *, unreachable: bool) -> None:
+        if self._waits_on and self.pick is not None:
+            self._tried = (*self._tried, self.pick.state)
+            aside = self.pick.state.ejected_until
+            self.pick.state.failed(self._core.now(), unreachable=unreachable)
+            if self.pick.state.ejected_until != aside:
+                self._core.metrics.count("ironworks_gateway_ejections")
+            self._leave_replica()
+
+    def _close(self, status: int, usage: Usage, tell: Callable[[], None], made: str | None = None) -> None:
+        """Write the closing record; `tell` the caller once it is on disk.
+
+        What is only estimated is counted by the model's tokenizer first, where there is one; `made` is the text that a
+        whole answer holds.
+        """
+        self._over = True
+        self.deadline = NEVER
+        self.ended_at = self.ended_at or time.perf_counter()
+        if self._connection is not None:
+            self._connection.leave()
+            self._connection = None
+        if self._waits_on and self.pick is not None:
+            if status == 200:
+                self.pick.state.succeeded()
+            self._leave_replica()
+        self._stop_waiting()
+        tokenizers = self._core.tokenizers
+        if usage.counted and self.pick is not None and tokenizers.offers(self.pick.state):
+            tokenizers.recount(
+                self.pick.state, self._body, made, usage, lambda counted: self._write_closing(status, counted, tell)
+            )
+        else:
+            self._write_closing(status, usage, tell)
+
+    def _write_closing(self, status: int, usage: Usage, tell: Callable[[], None]) -> None:
+        if self.pick is not None:
+            usage = self.bill.cut(self.pick.leg, usage)
+            self.cost_nano = self.bill.cost(self.pick.leg, usage)
+        self.bill.settle(self.cost_nano)
+        if self._reader is not None and self._reader.usage is None:
+            self._reader.usage = usage  # what closing events tell is what is billed
+        settle(self._core.admission, self.hold, usage)
+        first = int((self.first_byte_at - self.began) * 1000) if self.first_byte_at else -1
+        finished_at = self.started_at + (time.perf_counter() - self.began)  # the wall clock may be set meanwhile
+        fields = (*self._record, finished_at, status, *usage, self.cost_nano, first, self._cached, self.tries)
+        self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, fields, usage, tell))
+
+    def _closed(
+        self, problem: OSError | None, record: Sequence[object], usage: Usage, tell: Callable[[], None]
+    ) -> None:
+        self._core.exchanges.discard(self)
+        if problem is None:
+            tell()
+        else:
+            self._withhold(problem)
+        self._core.observers.finished(self, self._client.address, record, usage, self.refusal)
+
+    def _withhold(self, problem: OSError) -> None:
+        """An answer whose usage is not on disk is not given."""
+        log.error("usage cannot be put on disk", request_id=self.request.id, problem=repr(problem))
+        refusal = self.refusal = unavailable(
+            "spool_unavailable", "usage cannot be recorded now, so the answer is withheld", 5
+        )
+        if self._streaming:
+            self._client.break_stream(refusal)
+        else:
+            self._client.refuse(self.request, refusal)
+
+
+def show_cost(nano: int) -> bytes:
+    """Nano-units as an exact decimal of the currency."""
+    return b"%d.%09d" % divmod(nano, NANO)
