@@ -14,8 +14,8 @@ Besides the usual files, from the socket inward:
   the same or another, `stored.py` responses that are kept;
 - whether: `admission.py` the one place where a request is let in and settled, `limiting.py` its limits, `paying.py` its
   budgets, `costs.py` what it costs;
-- on its way: `exchange.py` one request, `receiving.py` its answer, `ending.py` its end, `waiting.py` those that wait for
-  a turn or for an endpoint to wake, `cache.py` answers that are given again, `identifiers.py` request ids;
+- on its way: `exchange.py` one request, `receiving.py` its answer, `ending.py` its end, `waiting.py` those that wait
+  for a turn or for an endpoint to wake, `cache.py` answers that are given again, `identifiers.py` request ids;
 - an upstream: `upstream.py` connections, `dialing.py` how they are made, `checks.py` looks at those that are set aside,
   `stream.py` and `answers.py` what comes back, `counting.py` what nobody told;
 - what is known: `sources.py`, `feeds.py`, `snapshot.py` keys, routes, limits, budgets and prices in memory,
