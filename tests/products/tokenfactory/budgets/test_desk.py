@@ -352,6 +352,16 @@ async def test_idle_slices_go_back() -> None:
     await office.held(1000)
 
 
+async def test_a_new_lease_does_not_pay_for_what_an_older_one_spent() -> None:
+    office = Office(budget(100_000), idle=30.0)
+    await office.finish(await office.held(60_000), 60_000)
+    office.desk._look()
+    office.clock.advance(31)
+    await office.until(lambda: office.desk.figures()["leases"] == 0)
+    assert (await office.held(40_000)).amount_nano == 40_000
+    assert office.lender.outstanding() == 40_000
+
+
 async def test_what_is_not_charged_yet_is_not_given_back() -> None:
     office = Office(budget(), idle=30.0)
     held = await office.held(1000)

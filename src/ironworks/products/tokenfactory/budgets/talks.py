@@ -125,7 +125,8 @@ class Talks:
         """There is no lease behind it any more."""
         self.by_lease.pop(held.lease, None)
         self.active.pop(held, None)
-        held.lease, held.epoch, held.free, held.largest = "", 0, 0, 0
+        held.lease, held.epoch, held.largest = "", 0, 0
+        held.free = held.settled = 0  # the next lease begins with what it is granted
         held.good_until = NEVER
         held.returning = False
 
