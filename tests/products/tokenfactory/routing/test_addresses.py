@@ -15,7 +15,8 @@ from ironworks.products.tokenfactory.routing.model import Probe
 
 PRIVATE = (
     "10.1.1.1 127.0.0.1 169.254.169.254 172.16.0.1 192.168.1.1 100.64.0.1 0.0.0.0 224.0.0.1 240.0.0.1 255.255.255.255 "
-    "::1 :: fd00::1 fe80::1 ff02::1 ::ffff:10.0.0.1 ::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1:: 2001:db8::1"
+    "::1 :: fd00::1 fe80::1 fec0::1 ff02::1 ::ffff:10.0.0.1 ::ffff:127.0.0.1 64:ff9b::7f00:1 2002:7f00:1:: 2001:db8::1 "
+    "168.63.129.16 ::ffff:168.63.129.16 64:ff9b::a83f:8110"
 )
 PUBLIC = "8.8.8.8 1.1.1.1 2606:4700:4700::1111 ::ffff:8.8.8.8"
 
@@ -112,6 +113,7 @@ async def test_a_look_finds_the_models(provider: Provider) -> None:
         ("200 OK", b"<html>", "no list of models"),
         ("200 OK", b'{"data": [1]}', "no list of models"),
         ("200 OK", b"[]", "no list of models"),
+        ("200 OK", b"[" * 100_000, "no list of models"),
         ("404 Not Found", b"", ""),
     ],
 )

@@ -23,6 +23,8 @@ _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a
 _PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*")
 _NUMBER: Final = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _NAT64: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
+_LOCAL_ALL_THE_SAME: Final = (ip_network("fec0::/10"), ip_network("168.63.129.16/32"))
+"""Public by the registries and for Python: the site-local addresses of old, and what Azure's hosts tell their guests."""
 
 
 class Base(NamedTuple):
@@ -141,6 +143,8 @@ class AddressPolicy:
     def _permits(self, address: Address) -> bool:
         if any(address.version == network.version and address in network for network in self.allowed):
             return True
+        if any(address in network for network in _LOCAL_ALL_THE_SAME):
+            return False
         return address.is_global and not address.is_multicast and not address.is_reserved
 
 

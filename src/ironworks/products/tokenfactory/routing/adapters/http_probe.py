@@ -98,5 +98,5 @@ def _models(body: bytes) -> Finding:
     try:
         listed: Any = httpx.Response(200, content=body).json()
         return Finding(frozenset(str(model["id"]) for model in listed["data"]))
-    except (ValueError, TypeError, KeyError, UnicodeDecodeError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return Finding(problem="its answer to GET /models is no list of models; check the path of the URL")
