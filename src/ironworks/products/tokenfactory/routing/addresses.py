@@ -24,7 +24,7 @@ _PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*"
 _NUMBER: Final = re.compile(r"0x[0-9a-f]*|[0-9]+")
 _NAT64: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 _LOCAL_ALL_THE_SAME: Final = (ip_network("fec0::/10"), ip_network("168.63.129.16/32"))
-"""Public by the registries and for Python: the site-local addresses of old, and what Azure's hosts tell their guests."""
+"""Public by the registries: site-local addresses of old, and where Azure tells machines about themselves."""
 
 
 class Base(NamedTuple):
