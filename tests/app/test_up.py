@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from ironworks.app import prerequisites, up
 from ironworks.app.postgres import SYSTEM_STATE
+from ironworks.app.progress import Progress
+from ironworks.app.settings import Part, Settings, open_listener
 from tests.support.installation import Installation, installation
 from tests.support.supervisor import lives, until
 
@@ -166,3 +170,24 @@ async def test_a_home_that_cannot_be_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     assert refused.returncode == 1
     assert "set IRONWORKS_HOME to a folder of yours" in refused.stderr
+
+
+async def test_a_port_that_is_lost_at_the_last_moment_is_replaced(
+    installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's server answers where ours should: it is not taken for ours."""
+    del installed.environment["IRONWORKS_POSTGRES_PORT"]
+    thieves: list[socket.socket] = []
+
+    def settle(settings: Settings, keep: Collection[Part] = ()) -> Settings:
+        found = prerequisites.settle_ports(settings, keep)
+        if not thieves:
+            thieves.append(open_listener("127.0.0.1", found.ports["postgres"]))
+        return found
+
+    monkeypatch.setattr(up, "settle_ports", settle)
+    settings = await up.start_everything(installed.settings, Progress(io.StringIO()), demo=False)
+    lost = thieves[0].getsockname()[1]
+    thieves[0].close()
+    assert settings.ports["postgres"] != lost
+    assert {part["state"] for part in installed.parts().values()} == {"ready"}

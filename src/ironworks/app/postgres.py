@@ -252,8 +252,11 @@ def server_command(place: PostgresPlace, port: int, options: Mapping[str, str] |
 
 
 def ready_command(place: PostgresPlace, port: int) -> tuple[str, ...]:
-    """A command that exits with 0 once the server accepts connections."""
-    return (str(place.programs / "bin" / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "2")
+    """A command that exits with 0 once the server accepts connections.
+
+    It asks by the server's own socket: at the port somebody else's server may answer.
+    """
+    return (str(place.programs / "bin" / "pg_isready"), "-q", "-h", str(place.sockets), "-p", str(port), "-t", "2")
 
 
 def connection_url(port: int, user: str, password: str, database: str = "ironworks") -> str:

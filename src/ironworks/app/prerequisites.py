@@ -89,18 +89,19 @@ def _free_port(settings: Settings, part: Part, others: Collection[int]) -> int:
     wanted = settings.ports[part]
     host = "127.0.0.1" if part == "postgres" else settings.host
     if part in settings.fixed_ports:
-        if not _is_free(host, wanted):
+        if not is_free(host, wanted):
             raise CannotRun(
                 f"port {wanted} is taken by another program: set IRONWORKS_{part.upper()}_PORT to a free one"
             )
         return wanted
     for port in range(wanted, min(wanted + _TRIES, 65536)):
-        if port not in others and _is_free(host, port):
+        if port not in others and is_free(host, port):
             return port
     raise CannotRun(f"no free port for {part} from {wanted} on: set IRONWORKS_{part.upper()}_PORT to a free one")
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """Whether nobody listens there."""
     try:
         open_listener(host, port).close()
     except OSError as problem:

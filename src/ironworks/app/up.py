@@ -19,7 +19,7 @@ import asyncpg
 
 from ironworks.app import postgres, programs
 from ironworks.app.credentials import ensure_credentials, role_passwords
-from ironworks.app.prerequisites import CannotRun, plainly, prepare_home, settle_ports
+from ironworks.app.prerequisites import CannotRun, is_free, plainly, prepare_home, settle_ports
 from ironworks.app.progress import Progress
 from ironworks.app.settings import Part, Settings
 from ironworks.app.supervisor import is_running
@@ -55,7 +55,7 @@ async def start_everything(settings: Settings, progress: Progress, demo: bool = 
         running = {each.name: each for each in await client.list()}
         settings = settle_ports(settings, keep=_ports_in_use(settings, running))
         if settings.embedded:
-            await _start_postgres(settings, client, progress)
+            settings = await _start_postgres(settings, client, progress)
         await _migrate(settings, progress)
         await _bootstrap(settings, progress)
         settings = await _start_parts(settings, client, progress)
@@ -127,7 +127,22 @@ def _ports_in_use(settings: Settings, running: dict[str, ProgramStatus]) -> list
     return [part for part in parts if part in running and running[part].labels.get("port") == str(settings.ports[part])]
 
 
-async def _start_postgres(settings: Settings, client: SupervisorClient, progress: Progress) -> None:
+async def _start_postgres(settings: Settings, client: SupervisorClient, progress: Progress) -> Settings:
+    """Start it; a port that somebody took since it was found free is replaced by another."""
+    for attempt in range(_PORTS_TRIED):
+        try:
+            await _try_postgres(settings, client, progress)
+            break
+        except CannotRun:
+            await client.remove("postgres")
+            if attempt == _PORTS_TRIED - 1 or is_free("127.0.0.1", settings.ports["postgres"]):
+                raise  # it was not for want of the port
+            running = {each.name: each for each in await client.list()}
+            settings = settle_ports(settings, keep=_ports_in_use(settings, running))
+    return settings
+
+
+async def _try_postgres(settings: Settings, client: SupervisorClient, progress: Progress) -> None:
     async with progress.step("postgres") as step:
         place = programs.postgres_place(settings)
         try:
