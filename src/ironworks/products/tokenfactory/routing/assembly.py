@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+from uuid import uuid5
 
 from ironworks.products.tokenfactory.routing.addresses import AddressPolicy, parse_base
 from ironworks.products.tokenfactory.routing.model import (
@@ -97,11 +98,14 @@ def _replica(upstream: Upstream, credential: str | None, policy: AddressPolicy) 
 
 
 def _own_name(place: Place, exposed: str, targets: tuple[Target, ...]) -> Route:
-    """The route by which a model of an external endpoint is called without a Route: `<external endpoint>/<model>`."""
+    """The route by which a model of an external endpoint is called without a Route: `<external endpoint>/<model>`.
+
+    Its identity is made of both: what is said about one model, to keep its texts for instance, is not about the others.
+    """
     path, name = place
     first = targets[0]
     return Route(
-        first.uid,
+        uuid5(first.uid, exposed),
         path,
         f"{name}/{exposed}",
         tuple(Leg(target, target.served_as, target.model) for target in targets),

@@ -108,7 +108,7 @@ class Route:
     """A model name and what answers to it. An endpoint without a route of its own has one made for it.
 
     Args:
-        uid: the Route's, or the endpoint's.
+        uid: the Route's, or the endpoint's; of an external endpoint, one for each of its models.
         scope, name: callers at `scope` write `name` as `model`; with `inherited`, callers below do too.
         tries: how many upstreams a request may be sent to before a first byte came back.
     """
