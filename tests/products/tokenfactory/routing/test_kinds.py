@@ -12,6 +12,7 @@ import pytest
 from ironworks.products.tokenfactory import routing
 from ironworks.products.tokenfactory.routing import service
 from ironworks.products.tokenfactory.routing.model import Finding
+from ironworks.shared.context import system_actor
 from tests.products.tokenfactory.routing.conftest import ENDPOINT, HIDDEN, PLACE, Routing, external, named, upstream
 from tests.support.api import envelope
 
@@ -79,6 +80,37 @@ async def test_a_stored_credential_is_sent_nowhere_else(here: Routing) -> None:
     assert "url changed" in envelope(answer)["message"]
     kept = upstream(auth={"type": "api_key", "credential": "***"}, max_concurrency=3)
     await here.world.operator.expect(200, "PUT", f"{EXTERNALS}/openai", named("openai", external(kept)))
+
+
+async def test_a_new_credential_is_not_sent_where_the_one_before_was(
+    here: Routing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Address and credential change at once, just between the reading of the one and of the other."""
+    moved = upstream(url="https://new.example/v1", auth={"credential": f"{HIDDEN}new"})
+    vault = type(here.worker.services.vault)
+
+    def changed_before(name: str) -> None:
+        read, changes = getattr(vault, name), [named("openai", external(moved))]
+
+        async def late(*args: Any) -> Any:
+            while changes:
+                await here.world.operator.expect(200, "PUT", f"{EXTERNALS}/openai", changes.pop())
+            return await read(*args)
+
+        monkeypatch.setattr(vault, name, late)
+
+    await made(here)
+    changed_before("get_many")
+    async with here.worker.transaction(system_actor("test")) as ctx:
+        [(found, kept)] = (await routing.list_declared(ctx)).externals
+    assert (found.spec.upstreams[0].url, list(kept.values())) == ("https://new.example/v1", [f"{HIDDEN}new"])
+
+    await here.world.operator.expect(200, "PUT", f"{EXTERNALS}/openai", named("openai", external()))
+    changed_before("get")
+    await here.reconcile()
+    seen = {(probe.url, probe.credential) for probe in here.prober.seen}
+    assert ("https://new.example/v1", f"{HIDDEN}new") in seen
+    assert ("https://api.provider.example/v1", f"{HIDDEN}new") not in seen
 
 
 # --- addresses ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from ironworks.products.tokenfactory.routing import service
 from ironworks.products.tokenfactory.routing.model import (
     EXTERNAL_ENDPOINT,
     ROUTE,
@@ -41,6 +42,9 @@ async def reconcile_external_endpoint(step: Step[ExternalEndpoint], prober: Prob
     if external.deleting:
         return step.gone()
     kept = await step.secrets()
+    async with step.read() as ctx:
+        if not await service.is_current(ctx, external):  # the credentials may be for other addresses
+            return step.again(0)
     upstreams = external.spec.upstreams
     probes = [probe_of(upstream, kept.get(credential_pointer(upstream), "")) for upstream in upstreams]
     findings = await asyncio.gather(*map(prober.look, probes))

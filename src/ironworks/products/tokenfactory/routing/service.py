@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ironworks.products.tokenfactory.routing import store
@@ -33,6 +34,8 @@ from ironworks.shared.resources import Change, admits, load
 CHECK_WITHIN: Final = 25.0
 """Seconds that a check of a stored external endpoint may take; a worker makes it."""
 _LOOK: Final = 0.25
+READINGS: Final = 3
+"""So often external endpoints are read until none changes meanwhile; one that still does is left to the next load."""
 
 Problems = list[dict[str, str]]
 
@@ -116,10 +119,32 @@ async def list_declared(ctx: Context, unreadable: list[str] | None = None) -> De
     An external endpoint whose credentials do not open is left out: it must not keep the others from being found. So is
     what cannot be read; its name is put to `unreadable`.
     """
-    found = await store.fetch_live(ctx, EXTERNAL_ENDPOINT, unreadable=unreadable)
-    kept = await ctx.services.vault.get_many(ctx, [external.uid for external in found])
-    externals = [(external, kept[external.uid]) for external in found if external.uid in kept]
+    externals = await _with_credentials(ctx, unreadable)
     return Declared(await store.fetch_live(ctx, ROUTE, unreadable=unreadable), externals)
+
+
+async def _with_credentials(
+    ctx: Context, unreadable: list[str] | None
+) -> list[tuple[ExternalEndpoint, Mapping[str, str]]]:
+    """Each with the credentials that belong to its addresses: who gives both anew may commit between two readings."""
+    for _ in range(READINGS):
+        skipped: list[str] = []
+        found = await store.fetch_live(ctx, EXTERNAL_ENDPOINT, unreadable=skipped)
+        kept = await ctx.services.vault.get_many(ctx, [external.uid for external in found])
+        now = await store.fetch_generations(ctx, EXTERNAL_ENDPOINT)
+        same = [external for external in found if now.get(external.uid) == external.metadata.generation]
+        if len(same) == len(found):
+            break
+    if unreadable is not None:
+        unreadable += skipped
+    return [(external, kept[external.uid]) for external in same if external.uid in kept]
+
+
+async def is_current(ctx: Context, external: ExternalEndpoint) -> bool:
+    """Whether it is still as it was read: then what was read of the vault since belongs to it."""
+    return (await store.fetch_generations(ctx, EXTERNAL_ENDPOINT, external.uid)) == {
+        external.uid: external.metadata.generation
+    }
 
 
 # --- checks ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,12 @@ async def fetch_live(
     return kind.parse_all([row[0] for row in rows], unreadable if unreadable is not None else [])
 
 
+async def fetch_generations(ctx: Context, kind: Kind, uid: UUID | None = None) -> dict[UUID, int]:
+    """Of every resource of `kind`, or of the one of that uid: which spec it has now."""
+    rows = await ctx.db.fetch(f"select uid, generation from {kind.table} where $1::uuid is null or uid = $1", uid)
+    return {row["uid"]: row["generation"] for row in rows}
+
+
 async def request_check(ctx: Context, uid: UUID) -> bool:
     """Have an external endpoint looked at now; False where the caller may not ask for it."""
     asked: bool = await ctx.db.fetchval("select tokenfactory_routing.request_check($1)", uid)
