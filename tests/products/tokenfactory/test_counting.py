@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ironworks.products.tokenfactory.gateway.shipping import dead_records
 from tests.products.tokenfactory.upstream import Upstream
 from tests.products.tokenfactory.world import World, chat, post, run_world, targets_for
 
@@ -50,6 +51,27 @@ async def test_an_upstream_without_tokenizer_is_asked_once(tmp_path: Path, upstr
         records = await world.ledger.expect(3)
     assert len({record.input_tokens for record in records}) == 1
     assert all(record.counted and record.input_tokens > PROMPT for record in records)
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 400_000}}
+
+
+async def test_an_images_bytes_are_not_taken_for_text(world: World, upstream: Upstream) -> None:
+    looks = {"messages": [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, IMAGE]}]}
+    async with world.http() as http:
+        await http.post("/v1/chat/completions", json=chat("without-usage", **looks))
+    [record] = await world.ledger.expect(1)
+    assert record.counted
+    assert record.input_tokens < 2_000
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(post("/v1/chat/completions", chat("waits", stream=True, **looks)))
+    while b" a" not in await reader.read(65536):
+        pass
+    [spool] = world.spool.iterdir()
+    *_, lost = dead_records(spool)  # as if the process died now
+    assert (lost.output_tokens, lost.status) == (3, 499)
+    assert 0 < lost.input_tokens < 2_000
+    writer.transport.abort()
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -7,10 +7,12 @@ from typing import Any
 
 import orjson
 
-from ironworks.products.tokenfactory.gateway.model import Refusal, Usage, unavailable, upstream_failed
+from ironworks.products.tokenfactory.gateway.model import Call, Refusal, Usage, unavailable, upstream_failed
 
 BYTES_PER_TOKEN = 4
 """A common tokenizer's mean on English text and JSON; used only where the upstream's figure never came."""
+TOKENS_OF_AN_IMAGE = 1_000
+"""A common model's count for a large one; its bytes say nothing about it."""
 _MOST = 2**31 - 1
 _NO_DETAILS: dict[str, int] = {}
 _ABOUT_THE_REQUEST = frozenset({400, 409, 413, 415, 422})
@@ -97,11 +99,16 @@ def guess_tokens(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
-def count_answer(answer: Mapping[str, Any], request_size: int) -> Usage:
+def estimate_input(call: Call) -> int:
+    """Tokens of a request's input by its size; what is no text counts by pieces."""
+    return guess_tokens(max(0, len(call.body) - call.inline)) + TOKENS_OF_AN_IMAGE * call.images
+
+
+def count_answer(answer: Mapping[str, Any], call: Call) -> Usage:
     """Our own count for an answer that came without usage: by the size of the request and of what was generated."""
     choices = answer.get("choices")
     made = sum(_text_size(choice) for choice in choices) if isinstance(choices, list) else 0
-    return Usage(guess_tokens(request_size), 0, guess_tokens(made), counted=True)
+    return Usage(estimate_input(call), 0, guess_tokens(made), counted=True)
 
 
 def _text_size(value: object) -> int:

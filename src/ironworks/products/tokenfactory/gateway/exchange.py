@@ -11,7 +11,6 @@ import time
 from ironworks.platform import metering
 from ironworks.products.tokenfactory.budgets import Refused, Reservation
 from ironworks.products.tokenfactory.gateway.admission import find_again
-from ironworks.products.tokenfactory.gateway.answers import guess_tokens
 from ironworks.products.tokenfactory.gateway.cache import Kept, cache_key
 from ironworks.products.tokenfactory.gateway.dialects import Answer, affinity_of
 from ironworks.products.tokenfactory.gateway.ending import CLIENT_LEFT, NEVER
@@ -83,7 +82,7 @@ class Exchange(Receiving):
     def _open(self, leg: Leg) -> None:
         self._record = self._opening(leg)
         try:
-            self._ticket = self._core.spool.open((*self._record, guess_tokens(len(self.call.body))))
+            self._ticket = self._core.spool.open((*self._record, self.bill.guess(self.call)))
         except SpoolFull:
             raise unavailable("overloaded", "the gateway is serving as many requests as it may") from None
         except OSError:
@@ -295,7 +294,7 @@ class Exchange(Receiving):
         record = self._opening(leg)
         self._record = (*record[:-2], *self._record[-2:])
         try:
-            self._ticket = self._core.spool.reopen(self._ticket, (*self._record, guess_tokens(len(self.call.body))))
+            self._ticket = self._core.spool.reopen(self._ticket, (*self._record, self.bill.guess(self.call)))
         except OSError:
             raise unavailable("spool_unavailable", "usage cannot be recorded now, so nothing is served", 5) from None
 

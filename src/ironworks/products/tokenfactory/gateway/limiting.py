@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from ironworks.products.tokenfactory import limits
-from ironworks.products.tokenfactory.gateway.answers import guess_tokens
+from ironworks.products.tokenfactory.gateway.answers import estimate_input
 from ironworks.products.tokenfactory.gateway.model import Call, KeyView, Refusal
 from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared import telemetry
@@ -19,8 +19,6 @@ log = telemetry.logger(__name__)
 COUNT_EVERY: Final = 5.0
 """Seconds between two counts of the hosts that share the limits."""
 MAX_PLANS: Final = 200_000
-TOKENS_OF_AN_IMAGE: Final = 1_000
-"""A common model's count for a large one; its bytes say nothing about it."""
 _KINDS: Final = {403: "permission_error", 413: "invalid_request_error", 429: "rate_limit_error", 503: "server_error"}
 
 CountHosts = Callable[[UUID], Awaitable[int]]
@@ -102,11 +100,6 @@ class Limiter:
     def close(self) -> None:
         """Count what is left, and give back what this process counted as in flight."""
         self.desk.close()
-
-
-def estimate_input(call: Call) -> int:
-    """Tokens of a request's input by its size; what is no text counts by pieces. The true figure comes at the end."""
-    return guess_tokens(len(call.body) - call.inline) + TOKENS_OF_AN_IMAGE * call.images
 
 
 def _refusal(exceeded: limits.Exceeded) -> Refusal:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ironworks.platform import metering, pricing
 from ironworks.products.tokenfactory import budgets
+from ironworks.products.tokenfactory.gateway.answers import estimate_input
 from ironworks.products.tokenfactory.gateway.costs import LAG, Prices, lag_of
 from ironworks.products.tokenfactory.gateway.model import Call, KeyView, Refusal, Usage, UsageRecord, unavailable
 from ironworks.products.tokenfactory.routing import Leg, Route
@@ -124,6 +125,10 @@ class Bill:
         thought = min(usage.reasoning_tokens, made)
         spoken = min(usage.output_audio_tokens, made - thought)
         return Usage(given, cached, made, usage.counted, thought, heard, spoken, extra)
+
+    def guess(self, call: Call) -> int:
+        """Input tokens by the size of the request, for the one whose end nobody sees; no more than it is held to."""
+        return min(estimate_input(call), self.input_tokens) if self.holds else estimate_input(call)
 
     def cost(self, leg: Leg, usage: Usage) -> int:
         """What `usage` costs in nano-units, -1 where something in it has no price."""

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from ironworks.products.tokenfactory.gateway import wire
-from ironworks.products.tokenfactory.gateway.answers import guess_tokens, parse_answer
+from ironworks.products.tokenfactory.gateway.answers import estimate_input, parse_answer
 from ironworks.products.tokenfactory.gateway.dialects.base import Answer, Api, Reader, not_offered
 from ironworks.products.tokenfactory.gateway.dialects.reading import (
     read_json,
@@ -99,7 +99,7 @@ def _count_documents(call: Call) -> Usage:
 
 
 def _count_text(call: Call) -> Usage:
-    return Usage(guess_tokens(len(call.body)), counted=True)
+    return Usage(estimate_input(call), counted=True)
 
 
 def _api(path: str, task: str | None, read: Callable[[bytes, Mapping[bytes, bytes]], Call], adapter: Any) -> Api:

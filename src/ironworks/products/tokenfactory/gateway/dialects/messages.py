@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ironworks.products.tokenfactory.gateway import wire
-from ironworks.products.tokenfactory.gateway.answers import guess_tokens, parse_answer
+from ironworks.products.tokenfactory.gateway.answers import estimate_input, parse_answer
 from ironworks.products.tokenfactory.gateway.dialects import messages_native, messages_to_openai
 from ironworks.products.tokenfactory.gateway.dialects.base import Answer, Api
 from ironworks.products.tokenfactory.gateway.dialects.openai_to_anthropic import MESSAGES
@@ -142,7 +142,7 @@ class CountingAdapter:
 
 def estimate(call: Call) -> Answer:
     """Our own count, for an upstream that cannot count; says so in a header."""
-    return Answer(orjson.dumps({"input_tokens": guess_tokens(len(call.body))}), NOTHING, headers=ESTIMATED)
+    return Answer(orjson.dumps({"input_tokens": estimate_input(call)}), NOTHING, headers=ESTIMATED)
 
 
 MESSAGES_API = Api(

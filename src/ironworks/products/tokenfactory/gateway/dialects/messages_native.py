@@ -8,7 +8,12 @@ from typing import Any
 import orjson
 
 from ironworks.products.tokenfactory.gateway import wire
-from ironworks.products.tokenfactory.gateway.answers import BYTES_PER_TOKEN, guess_tokens, parse_answer
+from ironworks.products.tokenfactory.gateway.answers import (
+    BYTES_PER_TOKEN,
+    estimate_input,
+    guess_tokens,
+    parse_answer,
+)
 from ironworks.products.tokenfactory.gateway.dialects.base import Answer
 from ironworks.products.tokenfactory.gateway.dialects.openai_to_anthropic import LEAST_THINKING, MESSAGES
 from ironworks.products.tokenfactory.gateway.dialects.sse import Splitter, data_of, named_event
@@ -52,7 +57,7 @@ class MessagesAdapter:
     def guess(self, call: Call, body: bytes) -> Usage:
         answer = parse_answer(body) or {}
         content = orjson.dumps(answer.get("content") or [])
-        return Usage(guess_tokens(len(call.body)), 0, guess_tokens(len(content) - 2), counted=True)
+        return Usage(estimate_input(call), 0, guess_tokens(len(content) - 2), counted=True)
 
 
 class MessagesReader:

@@ -57,7 +57,7 @@ class NativeAdapter:
         return Answer(body, read_usage(answer.get("usage")))
 
     def guess(self, call: Call, body: bytes) -> Usage:
-        return count_answer(parse_answer(body) or {}, len(call.body))
+        return count_answer(parse_answer(body) or {}, call)
 
 
 def read_chat(body: bytes, headers: Mapping[bytes, bytes]) -> Call:

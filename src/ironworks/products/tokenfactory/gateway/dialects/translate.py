@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from ironworks.products.tokenfactory.gateway import wire
-from ironworks.products.tokenfactory.gateway.answers import guess_tokens, parse_answer
+from ironworks.products.tokenfactory.gateway.answers import estimate_input, guess_tokens, parse_answer
 from ironworks.products.tokenfactory.gateway.dialects.base import Answer
 from ironworks.products.tokenfactory.gateway.dialects.pieces import (
     Arguments,
@@ -190,4 +190,4 @@ def _count(call: Call, pieces: Iterable[Piece]) -> Usage:
             made += len(piece.name)
         elif isinstance(piece, Text | Thought | Arguments | Refused):
             made += len(piece.text.encode("utf-8", "replace"))
-    return Usage(guess_tokens(len(call.body)), 0, guess_tokens(made), counted=True)
+    return Usage(estimate_input(call), 0, guess_tokens(made), counted=True)
