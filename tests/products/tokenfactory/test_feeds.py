@@ -16,7 +16,7 @@ import pytest
 
 from ironworks.platform.secrets import TextMasterKeys, load_keyring, new_master_key
 from ironworks.products.tokenfactory.gateway import GatewaySettings, KeyView, Sources, read_rows
-from ironworks.products.tokenfactory.gateway.keeping import Seal
+from ironworks.products.tokenfactory.gateway.keeping import Keeper, Seal
 from ironworks.products.tokenfactory.gateway.model import Refusal
 from ironworks.products.tokenfactory.gateway.snapshot import KEPT_AS, Mirror, Snapshot
 from ironworks.products.tokenfactory.routing import Route, route_to
@@ -328,3 +328,27 @@ async def test_a_disk_that_takes_nothing_is_told_and_stops_nobody(
         assert world.mirror.read().keys
         missing.mkdir()
         await world.until(lambda: not world.mirror.problems)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A row as the release before kept it."""
+
+    credential: str
+
+
+@dataclass(frozen=True)
+class LaterProvider:
+    credential: str
+    region: str
+
+
+async def test_what_another_release_kept_is_left_alone_and_not_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seal = await a_seal()
+    await Keeper(tmp_path / KEPT_AS, seal, {"routes": Provider}).save({"routes": [Provider("hunter2-a")]}, 1.0)
+    assert await Keeper(tmp_path / KEPT_AS, seal, {"routes": LaterProvider}).load() is None
+    told = str([vars(record) for record in caplog.records])
+    assert "region" in told
+    assert "hunter2" not in told

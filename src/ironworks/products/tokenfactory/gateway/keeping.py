@@ -26,7 +26,12 @@ PURPOSE = "gateway.snapshot"
 FORMAT = 1
 LINES = 1_000
 """Rows in one line of the file: what is dumped or read before the event loop gets its turn."""
-_AS_JSON = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
+_AS_JSON = ConfigDict(
+    ser_json_bytes="base64",
+    val_json_bytes="base64",
+    ser_json_inf_nan="constants",
+    hide_input_in_errors=True,  # which are logged, and a row holds credentials
+)
 
 
 class Seal(Protocol):
