@@ -91,7 +91,14 @@ async def test_who_is_elsewhere_gets_reasons_and_no_names(world: World, monkeypa
     trouble = Trouble("snapshot.routes", "degraded", "PartNotLoaded", "Endpoint acme.shop/secret-project", "served")
     core.health.checks.append(lambda: [trouble])
     assert "secret-project" in repr(await health(world))
-    monkeypatch.setattr(operations, "_is_local", lambda client: False)
+    async with world.http() as http:
+        for header in ("x-forwarded-for", "forwarded", "via", "x-real-ip"):
+            passed_on = {header: "198.51.100.7"}
+            told = (await http.get("/health", headers=passed_on)).json()
+            assert told == {"status": "degraded", "problems": ["PartNotLoaded"]}, "a proxy here, its caller elsewhere"
+            assert (await http.get("/metrics", headers=passed_on)).status_code == 404
+        assert (await http.get("/metrics")).status_code == 200
+    monkeypatch.setattr(operations, "_is_local", lambda client, request: False)
     assert (await health(world))[1] == {"status": "degraded", "problems": ["PartNotLoaded"]}
 
 

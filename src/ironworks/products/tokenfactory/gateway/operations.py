@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.heads import Request
 
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+_PASSED_ON = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
+"""Headers of which a proxy sends one at least."""
 
 Handler: TypeAlias = "Callable[[Core, ClientConnection, Request], Exchange | None]"
 
@@ -218,16 +220,19 @@ def _show_dependencies(core: Core, client: ClientConnection, request: Request) -
     """
     core.health.look()
     status = 503 if core.health.status == "unavailable" else 200
-    client.respond(request, status, orjson.dumps(core.health.document(detailed=_is_local(client))))
+    client.respond(request, status, orjson.dumps(core.health.document(detailed=_is_local(client, request))))
 
 
-def _is_local(client: ClientConnection) -> bool:
+def _is_local(client: ClientConnection, request: Request) -> bool:
+    """Whether it was sent on this machine, and not only passed on here by a proxy for somebody else."""
+    if not _PASSED_ON.isdisjoint(request.headers):
+        return False
     return not client.address or ip_address(client.address).is_loopback
 
 
 def _show_metrics(core: Core, client: ClientConnection, request: Request) -> None:
     """For scrapers on this machine; to anybody else the path does not exist."""
-    if not _is_local(client):
+    if not _is_local(client, request):
         raise Refusal(404, "unknown_url", "unknown path '/metrics'; the API is below /v1")
     client.respond(request, 200, core.metrics.render(), telemetry.CONTENT_TYPE.encode())
 
