@@ -6,12 +6,14 @@ import asyncio
 import errno
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironworks.products.tokenfactory.gateway import UsageRecord
 from ironworks.products.tokenfactory.gateway.segments import encode_record, read_records
 from ironworks.products.tokenfactory.gateway.shipping import Shipper, dead_records
 from ironworks.products.tokenfactory.gateway.spool import Cursor, Spool, SpoolFull
@@ -150,6 +152,40 @@ async def test_only_what_is_on_disk_is_charged(tmp_path: Path, monkeypatch: pyte
     await done
     assert len(spool.read_closed(Cursor(), 10)[0]) == 1
     spool.release()
+
+
+async def test_one_whose_answer_breaks_holds_up_no_other(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, asyncio.get_running_loop())
+
+    def breaks(problem: OSError | None) -> None:
+        raise KeyError("an answer that cannot be told")
+
+    spool.close(spool.open(opening(1)), closing(1), breaks)
+    async with asyncio.timeout(5):
+        assert await close(spool, spool.open(opening(2)), 2) is None
+    spool.release()
+
+
+async def test_a_spool_that_cannot_be_settled_holds_up_no_other(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    spools = sorted([Spool(tmp_path, loop) for _ in range(3)], key=lambda spool: spool.directory)
+    for number, dead in enumerate(spools[:2]):
+        await close(dead, dead.open(opening(number)), number)
+        os.close(dead._lock)  # what the kernel does when the process dies
+
+    ledger = Ledger()
+
+    async def charge(batch: Sequence[UsageRecord]) -> None:
+        if batch[0].request_id == "req_0":
+            raise ValueError("a record that nobody understands")
+        await ledger.charge(batch)
+
+    shipper = Shipper(spools[2], tmp_path, charge, every=0.01, batch=10)
+    with pytest.raises(ValueError, match="nobody understands"):
+        await shipper.recover_once()
+    assert set(ledger.records) == {"req_1"}
+    assert spools[0].directory.is_dir()
+    assert not spools[1].directory.exists()
 
 
 async def test_a_charge_that_fails_is_tried_again(world: World) -> None:

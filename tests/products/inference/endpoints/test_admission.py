@@ -36,7 +36,7 @@ async def test_a_model_name_is_all_that_an_endpoint_needs(people: World) -> None
         ({"model": {"name": "nothing"}}, "spec.model"),
         ({"model": {"name": "smollm2", "version": "0"}}, "spec.model"),
         ({"model": {"name": "smollm2", "file": "/etc/passwd"}}, "spec.model"),
-        ({"model": {"name": "smollm2", "task": "text-rerank"}}, "spec.model.task"),
+        ({"model": {"name": "smollm2", "task": "juggling"}}, "spec.model.task"),
         ({"model": {"name": "smollm2", "registry": "-/none"}}, "spec.model.registry"),
         ({"model": {"name": "smollm2"}, "cluster": "local"}, "spec.cluster"),
         ({"model": {"name": "smollm2"}, "engine": {"engine": "-/vllm"}}, "spec.engine.engine"),
@@ -52,6 +52,16 @@ async def test_a_model_name_is_all_that_an_endpoint_needs(people: World) -> None
 )
 async def test_what_could_never_run_is_refused_by_field(people: World, spec: dict[str, Any], field: str) -> None:
     assert await _fields(people, spec) == {field}
+
+
+async def test_a_task_that_the_engine_cannot_do_is_refused_with_those_it_can(people: World) -> None:
+    versions = [{"version": "1", "runtime": "llamacpp", "supported_tasks": ["text-generation"]}]
+    await people.make(engines.ENGINE, "", "chatty", {"versions": versions})
+    model = {"name": "smollm2", "task": "text-rerank"}
+    with pytest.raises(Invalid) as refusal:
+        await people.make(endpoints.ENDPOINT, DEV, "chat", {"model": model, "engine": {"engine": "-/chatty"}})
+    [problem] = refusal.value.details["fields"]
+    assert (problem["field"], problem["remedy"]) == ("spec.model.task", "it can do: text-generation")
 
 
 async def test_every_problem_is_told_at_once(people: World) -> None:

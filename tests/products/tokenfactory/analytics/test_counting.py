@@ -115,6 +115,7 @@ async def test_minutes_are_told_while_they_are_kept(world: LowerWorld) -> None:
     report = await ask(world, actor, since=NOON + timedelta(seconds=30), until=NOON + HOUR, interval="minute")
     assert [at.minute for at, _ in report.groups[0].series] == [0, 1, 59]
     assert report.since == NOON
+    await ask(world, actor, since=NOON - 2 * HOUR - timedelta(seconds=5), by="minute")  # three hours when it was sent
     with pytest.raises(Invalid, match="minutes"):
         await ask(world, actor, since=NOON - 3 * HOUR, by="minute")
     await forget_old_rows(await world.database("worker"))

@@ -11,6 +11,7 @@ import pytest
 
 from ironworks.platform import metering
 from ironworks.products.tokenfactory.budgets import BudgetView
+from ironworks.products.tokenfactory.gateway.dialects.native import NativeAdapter
 from tests.products.tokenfactory.budgets.lender import FakeLender
 from tests.products.tokenfactory.budgets.test_costs import WHOLE, price
 from tests.products.tokenfactory.budgets.test_desk import budget
@@ -192,6 +193,27 @@ async def test_one_who_leaves_while_he_waits_asks_no_upstream(tmp_path: Path, up
         assert world.gateway._core is not None
         assert not world.gateway._core.exchanges
         assert world.gateway._core.admission.in_flight == 0
+
+
+async def test_a_request_that_breaks_holds_nothing(
+    tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*given: object) -> None:
+        raise KeyError("what nobody thought of")
+
+    async with paying(tmp_path, upstream, view(10**9)) as world:
+        core = world.gateway._core
+        assert core is not None
+        for place in ((NativeAdapter, "request"), (core.observers, "begin")):  # before and after it is opened
+            for _ in range(2):  # the first request waits for the ledger, the next does not
+                monkeypatch.setattr(*place, breaks)
+                assert (await post(world, chat(max_tokens=5))).status_code == 500
+                monkeypatch.undo()
+                await asyncio.sleep(0.05)
+                assert core.payments.gauges()["budget_reserved_nano"][1] == 0
+                assert (core.admission.in_flight, len(core.exchanges)) == (0, 0)
+        assert (await post(world, chat(max_tokens=5))).status_code == 200
+        assert {record.output_tokens for record in await world.ledger.expect(3)} == {0, 5}
 
 
 async def test_one_who_waits_is_served_when_another_has_cost_less(tmp_path: Path, upstream: Upstream) -> None:

@@ -186,6 +186,25 @@ async def test_a_full_queue_says_when_to_come_again(upstream: Upstream, tmp_path
         assert core.gates.waiting == 0
 
 
+async def test_who_leaves_while_he_waits_for_the_next_target_owes_nothing(upstream: Upstream, tmp_path: Path) -> None:
+    capped = at(upstream, "waits", gate="provider/eu", max_concurrency=1, max_queue=5)
+    routes = [route(at(upstream, "bad-gateway"), capped, strategy="ordered_fallback"), route(capped, name="alone")]
+    async with run_world(tmp_path, [], routes=routes) as world, world.http() as http, asyncio.timeout(10):
+        core = world.gateway._core
+        assert core is not None
+        first = asyncio.create_task(http.post("/v1/chat/completions", json=chat("alone")))
+        while not upstream.received:
+            await asyncio.sleep(0.01)
+        leaving = asyncio.create_task(ask(world))
+        while not core.gates.waiting:
+            await asyncio.sleep(0.01)
+        leaving.cancel()
+        [record] = await world.ledger.expect(1)
+        assert (record.status, record.tries, record.input_tokens) == (499, 1, 0)
+        upstream.release.set()
+        assert (await first).status_code == 200
+
+
 async def test_who_has_room_is_asked_before_who_has_none(upstream: Upstream, second: Upstream, tmp_path: Path) -> None:
     full = at(upstream, "waits", gate="a", max_concurrency=1, max_queue=5)
     async with run_world(tmp_path, [], routes=[route(full, at(second), strategy="ordered_fallback")]) as world:

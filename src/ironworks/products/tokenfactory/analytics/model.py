@@ -16,7 +16,8 @@ from ironworks.platform import metering
 Interval: TypeAlias = Literal["minute", "hour", "day"]
 Sort: TypeAlias = Literal["requests", "tokens", "cost", "errors"]
 
-MINUTES_KEPT: Final = timedelta(hours=3)
+MINUTES_KEPT: Final = timedelta(hours=3, minutes=1)
+"""Three hours, and a minute for a question to arrive in."""
 HOURS_KEPT: Final = timedelta(days=400)
 METERS: Final = (
     metering.INPUT_TOKENS,

@@ -127,7 +127,10 @@ class Core:
         for client in [c for c in self.clients if c.deadline <= now]:
             client.on_deadline()
         for exchange in [e for e in self.exchanges if e.deadline <= now]:
-            exchange.on_deadline()
+            try:
+                exchange.on_deadline()
+            except Exception:  # else it would hold up everything below, each time anew
+                exchange.on_broken()
         self.waits.tick(now)
         self.upstreams.sweep(now)
         self.payments.tick(self.mirror.ages["prices"])

@@ -274,10 +274,14 @@ class Ending(ABC):
         self, problem: OSError | None, record: Sequence[object], usage: Usage, tell: Callable[[], None]
     ) -> None:
         self._core.exchanges.discard(self)
-        if problem is None:
-            tell()
-        else:
-            self._withhold(problem)
+        try:
+            if problem is None:
+                tell()
+            else:
+                self._withhold(problem)
+        except Exception:
+            log.exception("an answer could not be told", request_id=self.request.id)
+            self._client.abort()
         self._core.observers.finished(self, self._client.address, record, usage, self.refusal)
 
     def _withhold(self, problem: OSError) -> None:

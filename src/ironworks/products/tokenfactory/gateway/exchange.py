@@ -14,13 +14,16 @@ from ironworks.products.tokenfactory.gateway.admission import find_again
 from ironworks.products.tokenfactory.gateway.cache import Kept, cache_key
 from ironworks.products.tokenfactory.gateway.dialects import Answer, affinity_of
 from ironworks.products.tokenfactory.gateway.ending import CLIENT_LEFT, NEVER
-from ironworks.products.tokenfactory.gateway.model import Refusal, Usage, unavailable, upstream_failed
+from ironworks.products.tokenfactory.gateway.model import NOTHING, Refusal, Usage, unavailable, upstream_failed
 from ironworks.products.tokenfactory.gateway.paying import refused_by_budget
 from ironworks.products.tokenfactory.gateway.receiving import Receiving
 from ironworks.products.tokenfactory.gateway.spool import SpoolFull
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
 from ironworks.products.tokenfactory.gateway.waiting import busy, waited_in_vain
 from ironworks.products.tokenfactory.routing import Leg, Pick
+from ironworks.shared import telemetry
+
+log = telemetry.logger(__name__)
 
 
 class Exchange(Receiving):
@@ -52,13 +55,21 @@ class Exchange(Receiving):
             self._start()
         except Refusal as refusal:
             self._give_up(refusal)
+        except Exception:
+            log.exception("a request broke the gateway", request_id=self.request.id)
+            self._give_up(broken())
 
     def _start(self) -> None:
-        """Raises Refusal, with nothing left behind."""
+        """Raises Refusal, or whatever else is wrong, with nothing left behind."""
         try:
             self._go()
-        except Refusal:
-            self.bill.release()
+        except BaseException:
+            if not self._opened:
+                self._leave_place()
+                self.bill.release()
+            elif not self._over:
+                self._drop_upstream()
+                self._close(500, NOTHING, lambda: None)
             raise
 
     def _go(self) -> None:
@@ -67,11 +78,7 @@ class Exchange(Receiving):
         pick, leg = (kept.pick, kept.pick.leg) if kept is not None else self._choose_or_sleep()
         if pick is not None and kept is None:
             self._place = waits.enter(self, leg)
-        try:
-            self._open(leg)
-        except Refusal:
-            self._leave_place()
-            raise
+        self._open(leg)
         if kept is not None:
             self._give(kept)
         elif pick is None:
@@ -211,6 +218,11 @@ class Exchange(Receiving):
         else:
             self._take_turn(pick)
 
+    def on_broken(self) -> None:
+        """Something of ours went wrong while it waited."""
+        log.exception("a request broke the gateway", request_id=self.request.id)
+        self._fail(broken())
+
     def keep_alive(self, comment: bytes) -> None:
         """We wait still: a caller who streams is told."""
         if self.call.stream and not self._over:
@@ -253,6 +265,7 @@ class Exchange(Receiving):
         if reused and not answered and self._waits_on and self.pick is not None:
             # the replica closed an idle connection just as it was used: no failure, and it never saw the request
             self._leave_replica()
+            self.sent_at = 0.0
             self._ask(self.pick, fresh=True)
         elif answered:
             self._state_failed(unreachable=False)
@@ -285,6 +298,7 @@ class Exchange(Receiving):
             return False
         self._answer.clear()
         self._answer_size = self._status = 0
+        self.sent_at = 0.0  # whoever leaves now has had nothing of the next upstream
         self._core.metrics.count("ironworks_gateway_retries")
         self._take_turn(pick)
         return True
@@ -339,6 +353,11 @@ class Exchange(Receiving):
             return
         self._state_failed(unreachable=False)
         self._fail(upstream_failed("the model server took too long", 504))
+
+
+def broken() -> Refusal:
+    """500: nothing that the caller could mend."""
+    return Refusal(500, "internal_error", "this is our fault; it has been logged", kind="server_error")
 
 
 def not_ready() -> Refusal:

@@ -114,12 +114,21 @@ class Shipper:
             await asyncio.sleep(every)
 
     async def recover_once(self) -> int:
-        """Settle and charge what dead processes left; the number of records. Raises what `charge` raises."""
+        """Settle and charge what dead processes left; the number of records.
+
+        What cannot be settled holds up no other: the first problem, such as one of `charge`, is raised at the end.
+        """
         total = 0
+        problems = []
         for directory in sorted(self._root.iterdir()):
             if directory != self._spool.directory and directory.is_dir():
-                total += await self._recover(directory)
+                try:
+                    total += await self._recover(directory)
+                except Exception as problem:
+                    problems.append(problem)
         self.recovered += total
+        if problems:
+            raise problems[0]
         return total
 
     async def _recover(self, directory: Path) -> int:

@@ -15,6 +15,9 @@ from queue import SimpleQueue
 from typing import TypeAlias
 
 from ironworks.products.tokenfactory.gateway.segments import Segment
+from ironworks.shared import telemetry
+
+log = telemetry.logger(__name__)
 
 Then: TypeAlias = Callable[[OSError | None], None]
 """Called in the event loop when the bytes are on disk, or with why they are not."""
@@ -91,7 +94,10 @@ class GroupSync:
         else:
             self._failed()
         for then in waiting:
-            then(problem)
+            try:
+                then(problem)
+            except Exception:  # one caller's trouble is not that of all who shared its sync
+                log.exception("what waited for a sync could not go on")
 
 
 def _sync_all(group: _Group) -> OSError | None:

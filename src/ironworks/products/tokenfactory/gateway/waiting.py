@@ -65,15 +65,15 @@ class Waits:
             return self._gates.enter(
                 leg,
                 exchange.hold.key.scope,
-                partial(self._soon, exchange.on_turn),
-                partial(self._soon, exchange.on_evicted),
+                partial(self._soon, exchange, exchange.on_turn),
+                partial(self._soon, exchange, exchange.on_evicted),
             )
         except QueueFull:
             raise busy() from None
 
-    def _soon(self, call: Callable[[], None]) -> None:
+    def _soon(self, exchange: Exchange, call: Callable[[], None]) -> None:
         """Not within whoever leaves: one who goes on may end at once, and leave in turn."""
-        self._loop.call_soon(call)
+        self._loop.call_soon(_try, exchange, call)
 
     def queue(self, exchange: Exchange) -> float:
         """It waits for its turn; returns until when, on the loop's clock."""
@@ -123,7 +123,7 @@ class Waits:
     def resume(self) -> None:
         """There are new routes: whoever waits for a replica looks again."""
         for exchange in list(self.held):
-            exchange.on_routes()
+            _try(exchange, exchange.on_routes)
 
     def tick(self, now: float) -> None:
         """Call again for those who sleep, and tell callers that they are not forgotten."""
@@ -147,6 +147,14 @@ class Waits:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _try(exchange: Exchange, call: Callable[[], None]) -> None:
+    """One that breaks ends, and holds up no other."""
+    try:
+        call()
+    except Exception:
+        exchange.on_broken()
 
 
 def busy() -> Refusal:
