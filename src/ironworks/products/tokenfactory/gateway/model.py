@@ -208,7 +208,8 @@ class UsageRecord(NamedTuple):
         """The record of a closing in a spool, also one that the release before routes wrote."""
         if len(fields) == _FIRST_FIELDS:
             return cls(*read_opening(fields[:_FIRST_OPENING]), *fields[_FIRST_OPENING:])
-        return cls(*fields)
+        record = cls(*fields)
+        return record._replace(holds=[(lease, nano) for lease, nano in record.holds])
 
 
 _FIRST_OPENING = 12

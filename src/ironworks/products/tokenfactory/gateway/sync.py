@@ -41,8 +41,8 @@ class GroupSync:
         self._busy = False
         self._began = -APART
         self._work: SimpleQueue[bool] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="spool-sync", daemon=True)
-        self._thread.start()
+        self._syncer = threading.Thread(target=self._run, name="spool-sync", daemon=True)
+        self._syncer.start()
 
     def submit(self, segment: Segment, then: Then) -> None:
         """Call `then` once all that `segment` now holds is on disk."""
@@ -56,7 +56,7 @@ class GroupSync:
     def close(self) -> None:
         """End the thread after the group it is at."""
         self._work.put(False)
-        self._thread.join(timeout=5)
+        self._syncer.join(timeout=5)
 
     # on the thread
 
