@@ -70,22 +70,22 @@ def charges_of(events: Sequence[UsageInput], rating: pricing.Rating) -> list[Cha
     return [Charged(event, costs.get(event.id, 0), waiting=event.id in waiting) for event in events]
 
 
-def transfers_for(lines: Sequence[pricing.RatedLine], correlation: str) -> dict[tuple[str, str], ledger.NewTransfer]:
-    """One transfer per (scope, currency) that owes something: from the tenant's receivable to the operator's revenue.
-
-    Lines that share both ledger accounts share the transfer.
+def transfers_for(lines: Sequence[pricing.RatedLine], correlation: str) -> dict[pricing.TransferOf, ledger.NewTransfer]:
+    """One transfer per scope, currency and day that owes something: from the tenant's receivable to the operator's
+    revenue.
     """
-    totals: dict[tuple[str, str], int] = defaultdict(int)
+    totals: dict[pricing.TransferOf, int] = defaultdict(int)
     for line in lines:
-        totals[line.scope, line.currency] += line.amount_nano
+        totals[line.scope, line.currency, line.day] += line.amount_nano
     return {
-        (scope, currency): ledger.NewTransfer(
+        (scope, currency, day): ledger.NewTransfer(
             debit=ledger.AccountName(scope, ledger.Purpose.RECEIVABLE, currency),
             credit=ledger.AccountName("", ledger.Purpose.REVENUE, currency),
             amount_nano=total,
             kind=ledger.TransferKind.USAGE,
             correlation=correlation,
+            day=day,
         )
-        for (scope, currency), total in totals.items()
+        for (scope, currency, day), total in totals.items()
         if total
     }

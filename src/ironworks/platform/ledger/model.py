@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -19,9 +19,23 @@ class Purpose(StrEnum):
     """What a ledger account is for."""
 
     RECEIVABLE = "receivable"
-    """What the scope owes for what it used: debits add to it."""
+    """What the scope owes for what it used and no invoice names yet: debits add to it."""
+    DUE = "due"
+    """What an account owes by its invoices: debits add to it."""
+    CREDIT = "credit"
+    """What an account has paid, or was given, beforehand: credits add to it."""
     REVENUE = "revenue"
     """What was earned: credits add to it."""
+    CASH = "cash"
+    """What came in: debits add to it."""
+    PROMOTION = "promotion"
+    """Credit that was given away: debits add to it."""
+    TAX = "tax"
+    """What is owed to tax offices: credits add to it."""
+    ROUNDING = "rounding"
+    """What invoices in whole cents leave over, either way."""
+    LOSS = "loss"
+    """What will never be paid: debits add to it."""
 
 
 class TransferKind(StrEnum):
@@ -29,6 +43,21 @@ class TransferKind(StrEnum):
 
     USAGE = "usage"
     REVERSAL = "reversal"
+    FEE = "fee"
+    """A plan's base fee, whole or in part."""
+    ADJUSTMENT = "adjustment"
+    """What a period's close adds to usage at base price, or takes from it: tiers, minimums, discounts."""
+    INVOICE = "invoice"
+    """What was used and is invoiced now: from `receivable` to `due`."""
+    TAX = "tax"
+    ROUNDING = "rounding"
+    PAYMENT = "payment"
+    REFUND = "refund"
+    CREDIT_GRANT = "credit_grant"
+    CREDIT_USE = "credit_use"
+    CREDIT_EXPIRY = "credit_expiry"
+    CREDIT_NOTE = "credit_note"
+    WRITE_OFF = "write_off"
 
 
 class AccountName(NamedTuple):
@@ -56,6 +85,8 @@ class NewTransfer:
     Args:
         correlation: the request, batch or run that caused it.
         corrects: the transfer that this one takes back.
+        day: the one in UTC that it belongs to, which may be before the one on which it is posted: an invoice takes
+            what belongs to its period. A transfer never spans two.
     """
 
     debit: AccountName
@@ -64,6 +95,7 @@ class NewTransfer:
     kind: TransferKind
     correlation: str
     corrects: UUID | None = None
+    day: date = field(default_factory=lambda: datetime.now(UTC).date())
     id: UUID = field(default_factory=new_transfer_id)
 
     def __post_init__(self) -> None:
@@ -98,6 +130,7 @@ class Transfer:
     correlation: str
     corrects: UUID | None
     posted_at: datetime
+    day: date
 
 
 @dataclass(frozen=True, slots=True)

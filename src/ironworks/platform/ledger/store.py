@@ -52,10 +52,11 @@ async def save_transfers(ctx: Context, transfers: Sequence[NewTransfer], account
     await ctx.db.execute(
         """
         insert into platform_ledger.transfer
-          (id, debit_account, credit_account, amount_nano, currency, kind, correlation, corrects, scope)
-        select id, debit, credit, amount, currency, kind, correlation, corrects, scope::ltree
+          (id, debit_account, credit_account, amount_nano, currency, kind, correlation, corrects, scope, day)
+        select id, debit, credit, amount, currency, kind, correlation, corrects, scope::ltree, day
         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::uuid[],
-                    $9::text[]) as t (id, debit, credit, amount, currency, kind, correlation, corrects, scope)
+                    $9::text[], $10::date[])
+          as t (id, debit, credit, amount, currency, kind, correlation, corrects, scope, day)
         """,
         [t.id for t in transfers],
         [accounts[t.debit] for t in transfers],
@@ -66,6 +67,7 @@ async def save_transfers(ctx: Context, transfers: Sequence[NewTransfer], account
         [t.correlation for t in transfers],
         [t.corrects for t in transfers],
         [t.scope for t in transfers],
+        [t.day for t in transfers],
     )
 
 
@@ -125,4 +127,5 @@ def _transfer(row: asyncpg.Record) -> Transfer:
         row["correlation"],
         row["corrects"],
         row["posted_at"],
+        row["day"],
     )

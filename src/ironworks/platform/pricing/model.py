@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from ironworks.platform import metering
@@ -80,10 +80,24 @@ class Measured:
         """The moment whose prices count."""
         return self.priced_at or self.occurred_at
 
+    @property
+    def day(self) -> date:
+        """The one in UTC on which it occurred: whose period pays for it, whenever it is rated."""
+        return self.occurred_at.astimezone(UTC).date()
+
+
+TransferOf: TypeAlias = tuple[str, str, date]
+"""(scope, currency, day): the lines of one rating that share them are moved by one transfer."""
+
 
 @dataclass(frozen=True, slots=True)
 class RatedLine:
-    """quantity × price version = amount, rounded once. `transfer_id` is the transfer that moved it."""
+    """quantity × price version = amount, rounded once.
+
+    Args:
+        day: the one in UTC on which it was used. model: what was used; None in lines of a release that kept none.
+        transfer_id: the transfer that moved it.
+    """
 
     usage_event_id: str
     meter: str
@@ -93,6 +107,8 @@ class RatedLine:
     amount_nano: int
     currency: str
     scope: str
+    day: date
+    model: str | None = None
     transfer_id: UUID | None = None
 
 

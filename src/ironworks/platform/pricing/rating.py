@@ -74,6 +74,17 @@ def rate(measured: Iterable[Measured], book: PriceBook, currency: str = CURRENCY
             unrated.append(UnratedLine(m, UnratedReason.OVER_LIMIT))
             continue
         lines.append(
-            RatedLine(m.usage_event_id, m.meter, m.quantity, price.id, price.unit_price, amount, currency, m.scope)
+            RatedLine(
+                m.usage_event_id,
+                m.meter,
+                m.quantity,
+                price.id,
+                price.unit_price,
+                amount,
+                currency,
+                m.scope,
+                m.day,
+                m.model,
+            )
         )
     return Rating(lines, unrated)

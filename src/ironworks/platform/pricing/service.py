@@ -23,6 +23,7 @@ from ironworks.platform.pricing.model import (
     PriceKey,
     RatedLine,
     Rating,
+    TransferOf,
     UnratedLine,
     check_start,
     lookups,
@@ -135,8 +136,8 @@ async def _rate(ctx: Context, measured: Sequence[Measured]) -> Rating:
     return rate(measured, PriceBook(await store.list_prices_for(ctx, keys)))
 
 
-async def keep_rating(ctx: Context, rating: Rating, transfer_of: Mapping[tuple[str, str], UUID]) -> None:
-    """Save the lines, each with the transfer that moved it: `transfer_of` maps (scope, currency) to its id."""
+async def keep_rating(ctx: Context, rating: Rating, transfer_of: Mapping[TransferOf, UUID]) -> None:
+    """Save the lines, each with the transfer that moved it."""
     if rating.lines:
         await store.save_lines(ctx, rating.lines, transfer_of)
     if rating.unrated:

@@ -14,6 +14,7 @@ from ironworks.platform.pricing.model import (
     Price,
     PriceKey,
     RatedLine,
+    TransferOf,
     UnratedLine,
     UnratedReason,
 )
@@ -78,15 +79,16 @@ async def save_price(ctx: Context, key: PriceKey, unit_price: Decimal, valid_fro
     return Price(price_id, key, unit_price, valid_from) if price_id else None
 
 
-async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[tuple[str, str], UUID]) -> None:
-    """Insert rated lines; `transfer_of` names the transfer of (scope, currency) for those that cost something."""
+async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[TransferOf, UUID]) -> None:
+    """Insert rated lines; `transfer_of` names the transfers of those that cost something."""
     await ctx.db.execute(
         """
         insert into platform_pricing.rated_line
-          (usage_event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id)
-        select event_id, meter, quantity, price_id, amount_nano, currency, scope::ltree, transfer_id
-        from unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::uuid[])
-          as l (event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id)
+          (usage_event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id, day, model)
+        select event_id, meter, quantity, price_id, amount_nano, currency, scope::ltree, transfer_id, day, model
+        from unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::uuid[],
+                    $9::date[], $10::text[])
+          as l (event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id, day, model)
         """,
         [line.usage_event_id for line in lines],
         [line.meter for line in lines],
@@ -95,7 +97,9 @@ async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapp
         [line.amount_nano for line in lines],
         [line.currency for line in lines],
         [line.scope for line in lines],
-        [transfer_of[line.scope, line.currency] if line.amount_nano else None for line in lines],
+        [transfer_of[line.scope, line.currency, line.day] if line.amount_nano else None for line in lines],
+        [line.day for line in lines],
+        [line.model for line in lines],
     )
 
 
@@ -205,5 +209,7 @@ def _line(row: asyncpg.Record) -> RatedLine:
         row["amount_nano"],
         row["currency"],
         row["path"],
+        row["day"],
+        row["model"],
         row["transfer_id"],
     )
