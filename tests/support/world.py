@@ -21,7 +21,7 @@ import asyncpg
 from argon2 import PasswordHasher
 
 from ironworks.app.domains import Catalogue, collect
-from ironworks.platform import audit, iam, registry, tenancy
+from ironworks.platform import audit, iam, policy, registry, tenancy
 from ironworks.shared import resources
 from ironworks.shared.context import Actor, Context, Services, system_actor, utc_now
 from ironworks.shared.db import Database
@@ -36,6 +36,7 @@ DOMAINS = (
     "platform.audit",
     "platform.tenancy",
     "platform.iam",
+    "platform.policy",
     "platform.notification",
 )
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -198,7 +199,8 @@ class World:
 async def scope_world(place: TestDatabase, more: Sequence[str] = ()) -> AsyncIterator[World]:
     """A world with its words declared, its presets made and its operator there; `more` domains than the usual ones."""
     catalogue = collect((*DOMAINS, *more))
-    services = Services(audit.append_record, NoVault(), catalogue.admissions)  # type: ignore[arg-type]
+    vault: Any = NoVault()
+    services = Services(audit.append_record, vault, catalogue.admissions, policy.check_quota)
     admin = await asyncpg.connect(place.admin)
     world = World(place, catalogue, services, admin)
     try:

@@ -27,6 +27,7 @@ DOMAINS = (
     "platform.audit",
     "platform.tenancy",
     "platform.iam",
+    "platform.policy",
     "platform.notification",
     "platform.metering",
     "platform.pricing",

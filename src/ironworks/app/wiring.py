@@ -14,7 +14,7 @@ from typing import Any
 from ironworks.app.adapters import adapters_of
 from ironworks.app.domains import Catalogue, collect
 from ironworks.app.settings import Role, Settings
-from ironworks.platform import audit, secrets
+from ironworks.platform import audit, policy, secrets
 from ironworks.shared.changelog import Sequencer, Tail
 from ironworks.shared.context import Services
 from ironworks.shared.db import Database
@@ -61,7 +61,7 @@ async def open_process(settings: Settings, role: Role, *, connections: int = 10)
     catalogue = collect()
     keyring = await secrets.load_keyring(master_key_source(settings))
     admissions = bound_admissions(catalogue, adapters_of(settings, keyring))
-    services = Services(audit.append_record, secrets.EnvelopeVault(keyring), admissions)
+    services = Services(audit.append_record, secrets.EnvelopeVault(keyring), admissions, policy.check_quota)
     url = settings.database_url(role)
     # the gateway serves without its database, also from its start on
     database = await Database.connect(

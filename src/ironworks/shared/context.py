@@ -1,7 +1,7 @@
 """Who acts, in which transaction, at what time: the first argument of whatever acts.
 
 A `Context` is made by `Database.transaction` and lives as long as that transaction; nothing is ambient. What the
-kernel needs from business domains (audit, secrets) it takes as Protocols, handed over in `app.wiring`.
+kernel needs from business domains (audit, secrets, quotas) it takes as Protocols, handed over in `app.wiring`.
 """
 
 from __future__ import annotations
@@ -92,6 +92,19 @@ class Vault(Protocol):
     async def remove(self, ctx: Context, owner: UUID, pointers: Sequence[str] | None = None) -> None: ...
 
 
+class QuotaCheck(Protocol):
+    """Asked when a resource was inserted, in its transaction: may it stay? `platform.policy` is one.
+
+    `quota` is the kind's (`Kind.quota`), `kind` its name, `scope` the path it was created in. Raises QuotaExceeded.
+    """
+
+    async def __call__(self, ctx: Context, quota: str, kind: str, scope: str) -> None: ...
+
+
+async def nothing_limited(ctx: Context, quota: str, kind: str, scope: str) -> None:
+    """The check of a process without quotas."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What business domains lend the kernel; `app.wiring` makes it, once per process.
@@ -102,6 +115,7 @@ class Services:
     audit: AuditSink
     vault: Vault
     admissions: Mapping[str, Sequence[Callable[..., Awaitable[None]]]] = field(default_factory=dict)
+    quota: QuotaCheck = nothing_limited
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from ironworks.shared.context import Event
 from ironworks.shared.kind import Kind
 
 Category: TypeAlias = Literal[
-    "permission", "meter", "audit_action", "notification_template", "evidence_type", "event_class"
+    "permission", "meter", "audit_action", "notification_template", "evidence_type", "event_class", "quota"
 ]
 EventModel: TypeAlias = type[Event]
 Aggregation: TypeAlias = Literal["sum", "max", "unique", "time_weighted"]
@@ -34,6 +34,7 @@ AUDIT_ACTION: Final[Category] = "audit_action"
 NOTIFICATION_TEMPLATE: Final[Category] = "notification_template"
 EVIDENCE_TYPE: Final[Category] = "evidence_type"
 EVENT_CLASS: Final[Category] = "event_class"
+QUOTA: Final[Category] = "quota"
 CATEGORIES: Final[tuple[Category, ...]] = (
     PERMISSION,
     METER,
@@ -41,6 +42,7 @@ CATEGORIES: Final[tuple[Category, ...]] = (
     NOTIFICATION_TEMPLATE,
     EVIDENCE_TYPE,
     EVENT_CLASS,
+    QUOTA,
 )
 
 _WORD = r"[a-z0-9]+(?:[-_][a-z0-9]+)*"
@@ -51,6 +53,7 @@ _NAMES: Final[dict[Category, re.Pattern[str]]] = {
     NOTIFICATION_TEMPLATE: re.compile(rf"{_WORD}(?:\.{_WORD})*"),
     EVIDENCE_TYPE: re.compile(rf"{_WORD}(?:\.{_WORD})*"),
     EVENT_CLASS: re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+\.v[1-9][0-9]{0,4}"),
+    QUOTA: re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*"),
 }
 
 
@@ -172,7 +175,25 @@ class EventClass:
         return {"governed": self.model.governed, "schema": self.model.model_json_schema()}
 
 
-Declaration: TypeAlias = Permission | Meter | AuditAction | NotificationTemplate | EvidenceType | EventClass
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many of a kind there may be. Args: kind: its name. levels: where it may live."""
+
+    name: str
+    kind: str
+    levels: tuple[str, ...]
+    description: str
+    category: ClassVar[Category] = QUOTA
+
+    def __post_init__(self) -> None:
+        _check_name(QUOTA, self.name)
+
+    def stored(self) -> dict[str, Any]:
+        """What the registry stores."""
+        return {"kind": self.kind, "levels": list(self.levels), "description": self.description}
+
+
+Declaration: TypeAlias = Permission | Meter | AuditAction | NotificationTemplate | EvidenceType | EventClass | Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +206,7 @@ class Declarations:
     notification_templates: tuple[NotificationTemplate, ...] = ()
     evidence_types: tuple[EvidenceType, ...] = ()
     events: tuple[EventClass, ...] = ()
+    quotas: tuple[Quota, ...] = ()
 
     def __iter__(self) -> Iterator[Declaration]:
         yield from self.permissions
@@ -193,6 +215,7 @@ class Declarations:
         yield from self.notification_templates
         yield from self.evidence_types
         yield from self.events
+        yield from self.quotas
 
 
 _ACTIONS: Final = {
@@ -205,7 +228,10 @@ _ACTIONS: Final = {
 
 
 def declarations_of_kind(kind: Kind) -> Declarations:
-    """What every kind declares by being one: `<kind>:<action>` permissions and `<kind>.<change>` audit actions."""
+    """What every kind declares by being one.
+
+    `<kind>:<action>` permissions, `<kind>.<change>` audit actions, and the quota of how many there may be.
+    """
     plural = kind.plural.replace("-", " ")
     words = {action: text.format(plural=plural) for action, text in _ACTIONS.items()}
     return Declarations(
@@ -213,4 +239,5 @@ def declarations_of_kind(kind: Kind) -> Declarations:
         audit_actions=tuple(
             AuditAction(f"{kind.resource}.{action}", text) for action, text in words.items() if action != "read"
         ),
+        quotas=(Quota(kind.quota, kind.name, kind.levels, f"How many {plural} there may be"),) if kind.quota else (),
     )

@@ -243,6 +243,11 @@ class Kind:
         return f"{self.resource}:{action}"
 
     @property
+    def quota(self) -> str:
+        """The word for how many an account may have: `api_keys`; empty for a kind that only the operator has."""
+        return "" if set(self.levels) == {OPERATOR} else self.plural.replace("-", "_")
+
+    @property
     def permissions(self) -> tuple[str, ...]:
         """What every kind registers."""
         return tuple(self.permission(a) for a in ("read", "create", "update", "delete", "force-delete"))

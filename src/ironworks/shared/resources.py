@@ -152,7 +152,7 @@ def not_found(kind: Kind, path: str, name: str) -> NotFound:
 
 
 async def create_resource(ctx: Context, kind: Kind, path: str, body: Any) -> Written:
-    """Create from a whole document. Raises Invalid, Conflict (exists), Forbidden, NotFound (scope)."""
+    """Create from a whole document. Raises Invalid, Conflict (exists), QuotaExceeded, Forbidden, NotFound (scope)."""
     document = read_document(kind, path, None, body)
     await ctx.require(kind.permission("create"), path)
     return await _insert(ctx, kind, path, document)
@@ -273,6 +273,8 @@ async def _insert(ctx: Context, kind: Kind, path: str, document: Document) -> Wr
     if text is None:
         where = paths.show_path(path)
         raise Overtaken(f"{kind.name} {name!r} exists already in {where!r}", kind=kind.name, scope=where, name=name)
+    if path and kind.quota:  # after the insert: what is counted then is all there is
+        await ctx.services.quota(ctx, kind.quota, kind.name, path)
     if values:
         await ctx.services.vault.put(ctx, path, uid, values)
     await _admit(ctx, kind, Change("create", None, kind.parse(text)))

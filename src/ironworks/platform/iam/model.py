@@ -265,8 +265,11 @@ _OPERATORS: Final = frozenset(
 _TREE: Final = frozenset({"account", "platform", "tenant"})
 _IDENTITY: Final = frozenset({"role", "role-assignment", "service-account"})
 _MONEY: Final = frozenset(
-    {"billing", "ledger", "usage", "invoice", "payment", "payment-method", "budget", "subscription", "transfer"}
-)
+    {
+        "billing", "ledger", "usage", "invoice", "payment", "payment-method", "budget", "subscription", "transfer",
+        "quota", "report",
+    }
+)  # fmt: skip
 _PAYING: Final = frozenset({"payment", "payment-method", "budget", "subscription"})
 _GUARDS: Final = frozenset({"limit", "trace-policy"})
 """What keeps those in check who develop: they see it and do not change it."""
