@@ -1,7 +1,8 @@
 """Pricing: the price book, and what a quantity costs under it.
 
-Owns: price versions, rated lines, and the lines that wait for a price. `rating.py` holds the arithmetic, pure.
-Never: moves money (it remembers the transfer that did), or changes a version or a line that exists.
+Owns: price versions, terms (tiers, packages, included quantities, discounts, minimums), rated lines, and the lines that
+wait for a price. `rating.py` holds the arithmetic of lines, `terms.py` that of a period's close, both pure.
+Never: moves money (it remembers the transfer that did), converts currencies, or changes a version or line that exists.
 Invariants: prices are exact decimals; a line is rounded once, half to even, to whole nano-units; it keeps the price
 version that made it and belongs to exactly one transfer (a line that costs nothing moves nothing, and has none); a
 quantity without a price is kept until there is one; what part of a token has no price of its own costs what the whole
@@ -22,6 +23,7 @@ from ironworks.platform.pricing.model import (
     TransferOf,
     UnratedLine,
     UnratedReason,
+    chain_of,
     lookups,
     show_nano,
 )
@@ -29,15 +31,29 @@ from ironworks.platform.pricing.rating import PriceBook, nano_amount, rate
 from ironworks.platform.pricing.service import (
     DEFAULT_PRICES,
     create_price,
+    create_terms,
     keep_rating,
+    list_adjustments,
     list_lines,
     list_prices,
+    list_terms,
     list_transfer_lines,
     list_unrated,
     rate_usage,
     rate_waiting,
     seed_default_prices,
     sum_costs,
+    withdraw_price,
+)
+from ironworks.platform.pricing.terms import (
+    Adjustment,
+    Package,
+    PriceTerms,
+    Step,
+    TermsVersion,
+    Tier,
+    TierMode,
+    adjust,
 )
 
 __all__ = [
@@ -47,19 +63,31 @@ __all__ = [
     "FALLBACKS",
     "MAX_LINE_NANO",
     "NANO",
+    "Adjustment",
+    "Package",
     "Price",
     "PriceBook",
     "PriceInUse",
     "PriceKey",
+    "PriceTerms",
     "RatedLine",
     "Rating",
+    "Step",
+    "TermsVersion",
+    "Tier",
+    "TierMode",
     "TransferOf",
     "UnratedLine",
     "UnratedReason",
+    "adjust",
+    "chain_of",
     "create_price",
+    "create_terms",
     "keep_rating",
+    "list_adjustments",
     "list_lines",
     "list_prices",
+    "list_terms",
     "list_transfer_lines",
     "list_unrated",
     "lookups",
@@ -70,4 +98,5 @@ __all__ = [
     "seed_default_prices",
     "show_nano",
     "sum_costs",
+    "withdraw_price",
 ]

@@ -1,10 +1,16 @@
 """What pricing registers."""
 
-from ironworks.platform.pricing.events import PriceCreated
+from ironworks.platform.pricing.events import PriceCreated, TermsCreated
 from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission
 
 DECLARATIONS = Declarations(
-    permissions=(Permission("price:create", "Add a version to the price book"),),
-    audit_actions=(AuditAction("pricing.price.create", "A price version was added"),),
-    events=(EventClass("platform.pricing.price_created.v1", PriceCreated),),
+    permissions=(Permission("price:create", "Add a version to the price book, or terms"),),
+    audit_actions=(
+        AuditAction("pricing.price.create", "A price version was added"),
+        AuditAction("pricing.terms.create", "A version of terms was added"),
+    ),
+    events=(
+        EventClass("platform.pricing.price_created.v1", PriceCreated),
+        EventClass("platform.pricing.terms_created.v1", TermsCreated),
+    ),
 )

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from ironworks.platform import metering
-from ironworks.shared.errors import Conflict
+from ironworks.shared.errors import Conflict, invalid
+from ironworks.shared.path import OPERATOR, covers, parent
 
 NANO: Final = 10**9
 ANY_MODEL: Final = "*"
@@ -30,11 +31,23 @@ FALLBACKS: Final[Mapping[str, str]] = {
 
 
 class PriceKey(NamedTuple):
-    """What a price is for. `model` is `*` for every model that has no price of its own."""
+    """What a price is for. `model` is `*` for every model that has no price of its own; `scope` is the path of the
+    scope at and below which it holds, empty for all."""
 
     meter: str
     model: str
     currency: str
+    scope: str = OPERATOR
+
+
+class BookCursor(NamedTuple):
+    """Where a page of versions ended: the last one's key, and the moment or day from which it holds, as text."""
+
+    meter: str
+    model: str
+    currency: str
+    scope: str
+    valid_from: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,7 @@ class Price:
     Args:
         unit_price: exact, in `currency` for one unit of the meter.
         valid_from, valid_to: [from, to); open while no later version of the same key exists.
+        withdrawn: from then on the key has no price, and the next one in the order of `lookups` counts.
     """
 
     id: UUID
@@ -51,6 +65,7 @@ class Price:
     unit_price: Decimal
     valid_from: datetime
     valid_to: datetime | None = None
+    withdrawn: bool = False
 
 
 class UnratedReason(StrEnum):
@@ -134,21 +149,34 @@ class PriceInUse(Conflict):
     code = "PRICE_IN_USE"
 
 
-def lookups(meter: str, model: str, currency: str) -> list[PriceKey]:
-    """Where the price of a quantity is looked for: the model's own before that of `*`, the meter's own before that of
-    the meter it is a part of."""
+def chain_of(scope: str) -> list[str]:
+    """`scope` and every one above it, the nearest first, the operator's last."""
+    chain = [scope]
+    while chain[-1]:
+        chain.append(parent(chain[-1]))
+    return chain
+
+
+def lookups(meter: str, model: str, currency: str, scope: str = OPERATOR) -> list[PriceKey]:
+    """Where the price of a quantity is looked for: the nearest scope's before that of one above it; at each the model's
+    own before that of `*`; for each the meter's own before that of the meter it is a part of."""
     meters = [meter, FALLBACKS[meter]] if meter in FALLBACKS else [meter]
-    return [PriceKey(name, of, currency) for of in dict.fromkeys((model, ANY_MODEL)) for name in meters]
+    models = dict.fromkeys((model, ANY_MODEL))
+    return [PriceKey(name, of, currency, at) for at in chain_of(scope) for of in models for name in meters]
 
 
-def rivals(key: PriceKey) -> set[PriceKey]:
-    """The prices that one of `key` goes before in some quantity's lookup: what it would take the place of."""
-    parts = [part for part, whole in FALLBACKS.items() if whole == key.meter]
-    behind: set[PriceKey] = set()
-    for meter in (key.meter, *parts):
-        found = lookups(meter, key.model, key.currency)
-        behind.update(found[found.index(key) + 1 :])
-    return behind
+def goes_before(key: PriceKey, other: PriceKey) -> bool:
+    """Whether some quantity has both in its lookups and `key` first: what it would take the place of."""
+    if key.currency != other.currency or not covers(other.scope, key.scope):
+        return False
+    if ANY_MODEL not in (key.model, other.model) and key.model != other.model:
+        return False
+    whole, others = FALLBACKS.get(key.meter), FALLBACKS.get(other.meter)
+    if other.meter not in (key.meter, whole) and others != key.meter:
+        return False
+    if key.scope != other.scope:
+        return True
+    return key.model != ANY_MODEL if key.model != other.model else other.meter == whole
 
 
 def check_start(book: Sequence[Price], key: PriceKey, valid_from: datetime, now: datetime) -> None:
@@ -156,7 +184,7 @@ def check_start(book: Sequence[Price], key: PriceKey, valid_from: datetime, now:
 
     From now on it always may: it closes the version before. In the past it may only where usage had no price, which
     is how waiting lines get one; anything else would give two prices to the same moment. `book` holds at least every
-    version of `key` and of its rivals.
+    version of `key` and of what it goes before.
     """
     own = [p.valid_from for p in book if p.key == key]
     if valid_from in own:
@@ -164,9 +192,21 @@ def check_start(book: Sequence[Price], key: PriceKey, valid_from: datetime, now:
     if valid_from >= now:
         return
     ends = min((start for start in own if start > valid_from), default=now)
-    others = [p.valid_from for p in book if p.key in rivals(key)]
-    if any(start < valid_from for start in own) or any(start < ends for start in others):
+    if any(p.key == key or goes_before(key, p.key) for p in book if _prices_within(p, book, valid_from, ends)):
         raise PriceInUse("usage since then has a price already; let the new version begin now or later")
+
+
+def _prices_within(price: Price, book: Sequence[Price], start: datetime, end: datetime) -> bool:
+    """Whether `price` is in force at some moment of [start, end)."""
+    later = [p.valid_from for p in book if p.key == price.key and p.valid_from > price.valid_from]
+    return not price.withdrawn and price.valid_from < end and (not later or min(later) > start)
+
+
+def check_decimal(field: str, number: Decimal, most: Decimal) -> None:
+    """Raises Invalid, naming `field`, unless `number` is 0 to `most` with at most MAX_SCALE decimal places."""
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or not 0 <= number <= most or exponent < -MAX_SCALE:
+        raise invalid(field, "is no price", f"use a decimal from 0 to {most}, at most {MAX_SCALE} places")
 
 
 def show_nano(amount_nano: int) -> str:

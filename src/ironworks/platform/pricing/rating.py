@@ -23,6 +23,7 @@ from ironworks.platform.pricing.model import (
     UnratedReason,
     lookups,
 )
+from ironworks.shared.path import OPERATOR
 
 
 def nano_amount(quantity: int, unit_price: Decimal) -> int:
@@ -41,23 +42,32 @@ def _half_even(number: int, divisor: int) -> int:
 
 
 class PriceBook:
-    """Price versions, found by meter, model and moment, in the order of `lookups`. Holds future versions too."""
+    """Price versions, found by meter, model, moment and scope, in the order of `lookups`. Holds future versions too."""
 
     def __init__(self, prices: Iterable[Price]) -> None:
         self._versions: dict[PriceKey, list[Price]] = {}
         for price in sorted(prices, key=lambda p: p.valid_from):
             self._versions.setdefault(price.key, []).append(price)
+        self._found: dict[PriceKey, list[tuple[list[datetime], list[Price]]]] = {}
+        self.scopes = frozenset(key.scope for key in self._versions)
+        """Where anything has a price of its own."""
 
-    def find(self, meter: str, model: str, currency: str, at: datetime) -> Price | None:
-        """The version in force at `at`, or None."""
-        for key in lookups(meter, model, currency):
-            versions = self._versions.get(key)
-            if versions is None:
-                continue
-            index = bisect_right(versions, at, key=lambda p: p.valid_from)
-            if index:
+    def find(self, meter: str, model: str, currency: str, at: datetime, scope: str = OPERATOR) -> Price | None:
+        """The version in force at `at` for usage of `scope`, or None."""
+        key = PriceKey(meter, model, currency, scope)
+        chain = self._found.get(key)
+        if chain is None:
+            chain = self._found[key] = self._chain(key)
+        for starts, versions in chain:
+            index = bisect_right(starts, at)
+            if index and not versions[index - 1].withdrawn:
                 return versions[index - 1]
         return None
+
+    def _chain(self, key: PriceKey) -> list[tuple[list[datetime], list[Price]]]:
+        """Every version that could price it, by the order in which they are asked."""
+        found = [self._versions[each] for each in lookups(*key) if each in self._versions]
+        return [([price.valid_from for price in versions], versions) for versions in found]
 
 
 def rate(measured: Iterable[Measured], book: PriceBook, currency: str = CURRENCY) -> Rating:
@@ -65,7 +75,7 @@ def rate(measured: Iterable[Measured], book: PriceBook, currency: str = CURRENCY
     lines: list[RatedLine] = []
     unrated: list[UnratedLine] = []
     for m in measured:
-        price = book.find(m.meter, m.model, currency, m.at)
+        price = book.find(m.meter, m.model, currency, m.at, m.scope)
         if price is None:
             unrated.append(UnratedLine(m, UnratedReason.NO_PRICE))
             continue

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import metering, registry
+from ironworks.platform import metering, registry, tenancy
 from ironworks.platform.pricing import store
-from ironworks.platform.pricing.events import PriceCreated
+from ironworks.platform.pricing.events import PriceCreated, TermsCreated
 from ironworks.platform.pricing.model import (
     ANY_MODEL,
     CURRENCY,
     FALLBACKS,
-    MAX_SCALE,
     MAX_UNIT_PRICE,
+    BookCursor,
     Measured,
     Price,
     PriceInUse,
@@ -25,15 +25,24 @@ from ironworks.platform.pricing.model import (
     Rating,
     TransferOf,
     UnratedLine,
+    chain_of,
+    check_decimal,
     check_start,
-    lookups,
-    rivals,
 )
 from ironworks.platform.pricing.rating import PriceBook, rate
+from ironworks.platform.pricing.terms import (
+    Adjustment,
+    PriceTerms,
+    TermsBook,
+    TermsVersion,
+    adjustments,
+    check_terms,
+    terms_to_json,
+)
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
-from ironworks.shared.errors import Forbidden, invalid
-from ironworks.shared.path import OPERATOR
+from ironworks.shared.errors import Forbidden, NotFound
+from ironworks.shared.path import OPERATOR, show_path
 
 DEFAULT_PRICES: Final[Mapping[str, Decimal]] = {
     metering.INPUT_TOKENS: Decimal("0.0000001"),
@@ -59,36 +68,52 @@ async def list_prices(ctx: Context, at: datetime | None = None) -> list[Price]:
 async def create_price(ctx: Context, key: PriceKey, unit_price: Decimal, valid_from: datetime | None = None) -> Price:
     """Add a version to the book, from `valid_from` (default: now) on; it closes the version before.
 
-    What is rated already keeps its version. Needs `price:create` at the operator's scope. Raises Forbidden,
-    UnknownEntry and DisabledEntry (the meter), Invalid (a price that is negative, too large or too fine) and PriceInUse
-    (it would price a moment that has a price).
+    What is rated already keeps its version. Needs `price:create` at the operator's scope. Raises Forbidden, NotFound
+    (the scope), UnknownEntry and DisabledEntry (the meter), Invalid (a price that is negative, too large or too fine)
+    and PriceInUse (it would price a moment that has a price).
     """
+    await _require_operator(ctx)
+    await registry.require(ctx, METER, key.meter)
+    check_decimal("unit_price", unit_price, MAX_UNIT_PRICE)
+    if key.scope:
+        await tenancy.require_scope(ctx, key.scope)
+    return await _add(ctx, key, unit_price, valid_from)
+
+
+async def withdraw_price(ctx: Context, key: PriceKey, valid_from: datetime | None = None) -> Price:
+    """Let `key` have no price from `valid_from` (default: now) on: the next one in the order of `lookups` counts.
+
+    What is rated already keeps its version, and no version is ever removed. Needs `price:create` at the operator's
+    scope. Raises Forbidden, NotFound (it has no price) and PriceInUse (that is in the past).
+    """
+    await _require_operator(ctx)
+    if not any(price.key == key for price in await store.list_prices_for(ctx, [key.meter], key.currency, [key.scope])):
+        raise NotFound(f"{key.meter} has no price for {key.model} in {key.currency} at {show_path(key.scope)!r}")
+    return await _add(ctx, key, Decimal(0), valid_from, withdrawn=True)
+
+
+async def _require_operator(ctx: Context) -> None:
     if not await ctx.allows("price:create", OPERATOR):
         raise Forbidden("this needs the permission 'price:create' at '-': the price book is the operator's")
-    await registry.require(ctx, METER, key.meter)
-    check_unit_price(unit_price)
+
+
+async def _add(
+    ctx: Context, key: PriceKey, unit_price: Decimal, valid_from: datetime | None, *, withdrawn: bool = False
+) -> Price:
     await store.lock_book(ctx)
     now = ctx.now()
     start = now if valid_from is None else valid_from
-    check_start(await store.list_prices_for(ctx, {key, *rivals(key)}), key, start, now)
-    price = await store.save_price(ctx, key, unit_price, start)
+    meters = {key.meter, FALLBACKS.get(key.meter, key.meter)} | {p for p, w in FALLBACKS.items() if w == key.meter}
+    check_start(await store.list_prices_for(ctx, meters, key.currency, chain_of(key.scope)), key, start, now)
+    price = await store.save_price(ctx, key, unit_price, start, withdrawn=withdrawn)
     if price is None:
         raise PriceInUse("a version of this price begins at that time already; choose another")
     await _tell(ctx, price)
     return price
 
 
-def check_unit_price(unit_price: Decimal) -> None:
-    """Raises Invalid unless `unit_price` is 0 to 1,000,000 with at most 18 decimal places."""
-    exponent = unit_price.as_tuple().exponent
-    if not isinstance(exponent, int) or not 0 <= unit_price <= MAX_UNIT_PRICE or exponent < -MAX_SCALE:
-        raise invalid(
-            "unit_price", "is no price", f"use a decimal from 0 to {MAX_UNIT_PRICE}, at most {MAX_SCALE} places"
-        )
-
-
 async def _tell(ctx: Context, price: Price) -> None:
-    meter, model, currency = price.key
+    meter, model, currency, scope = price.key
     event = PriceCreated(
         price_id=price.id,
         meter=meter,
@@ -96,9 +121,73 @@ async def _tell(ctx: Context, price: Price) -> None:
         currency=currency,
         unit_price=format(price.unit_price, "f"),
         valid_from=price.valid_from,
+        scope=scope,
+        withdrawn=price.withdrawn,
     )
-    await ctx.emit(event)
-    await ctx.audit("pricing.price.create", "price", str(price.id), after=event.model_dump(mode="json"))
+    await ctx.emit(event, scope)
+    await ctx.audit("pricing.price.create", "price", str(price.id), scope, after=event.model_dump(mode="json"))
+
+
+async def create_terms(
+    ctx: Context, key: PriceKey, terms: PriceTerms, valid_from: date | None = None, *, withdrawn: bool = False
+) -> TermsVersion:
+    """Add a version of terms for the periods that begin on `valid_from` (default: today, in UTC) or later.
+
+    It closes the version before; what is invoiced stays as it is. `withdrawn`: there are none from then on. Needs
+    `price:create` at the operator's scope. Raises Forbidden, NotFound (the scope), UnknownEntry and DisabledEntry (the
+    meter), Invalid and PriceInUse (a day in the past, or one on which a version begins already).
+    """
+    await _require_operator(ctx)
+    await registry.require(ctx, METER, key.meter)
+    check_terms(terms)
+    if key.scope:
+        await tenancy.require_scope(ctx, key.scope)
+    today = ctx.now().astimezone(UTC).date()
+    start = today if valid_from is None else valid_from
+    if start < today:
+        raise PriceInUse("periods that began since then may be closed; let the terms begin today or later")
+    version = await store.save_terms(ctx, key, terms, start, withdrawn=withdrawn)
+    if version is None:
+        raise PriceInUse(f"a version of these terms begins on {start} already; choose another day")
+    await _tell_terms(ctx, version)
+    return version
+
+
+async def _tell_terms(ctx: Context, version: TermsVersion) -> None:
+    meter, model, currency, scope = version.key
+    event = TermsCreated(
+        terms_id=version.id,
+        meter=meter,
+        model=model,
+        currency=currency,
+        scope=scope,
+        terms=terms_to_json(version.terms),
+        valid_from=version.valid_from,
+        withdrawn=version.withdrawn,
+    )
+    await ctx.emit(event, scope)
+    await ctx.audit("pricing.terms.create", "terms", str(version.id), scope, after=event.model_dump(mode="json"))
+
+
+async def list_terms(ctx: Context, after: BookCursor | None = None, limit: int | None = None) -> list[TermsVersion]:
+    """Every version of terms that the caller may see, by meter, model, currency, scope and day, past `after`."""
+    return await store.list_terms(ctx, after, limit)
+
+
+async def list_adjustments(ctx: Context, account: str, start: date, end: date, currency: str) -> Sequence[Adjustment]:
+    """What terms add to `account`'s usage of the UTC days [start, end) at base price, or take from it.
+
+    Computed from the rated lines that the caller may see; the same lines give the same answer, since the terms that
+    were in force on `start` count, and those cannot change afterwards.
+    """
+    versions = await store.list_terms_for(ctx, account, currency)
+    if not versions:
+        return []
+    book = TermsBook(versions, start)
+    meters = {version.key.meter for version in book.in_force()}
+    if not meters:
+        return []
+    return adjustments(book, account, currency, await store.sum_lines(ctx, account, start, end, currency, meters))
 
 
 async def seed_default_prices(ctx: Context) -> None:
@@ -131,9 +220,11 @@ async def rate_waiting(ctx: Context, limit: int = 1000) -> Rating:
 async def _rate(ctx: Context, measured: Sequence[Measured]) -> Rating:
     if not measured:
         return Rating((), ())
-    kinds = {(m.meter, m.model) for m in measured}
-    keys = {key for meter, model in kinds for key in lookups(meter, model, CURRENCY)}
-    return rate(measured, PriceBook(await store.list_prices_for(ctx, keys)))
+    meters = {m.meter for m in measured}
+    meters |= {FALLBACKS[meter] for meter in meters if meter in FALLBACKS}
+    scopes = {above for scope in {m.scope for m in measured} for above in chain_of(scope)}
+    models = {m.model for m in measured} | {ANY_MODEL}
+    return rate(measured, PriceBook(await store.list_prices_for(ctx, meters, CURRENCY, scopes, models)))
 
 
 async def keep_rating(ctx: Context, rating: Rating, transfer_of: Mapping[TransferOf, UUID]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
 
 from ironworks.platform.pricing.model import (
+    BookCursor,
     Measured,
     Price,
     PriceKey,
@@ -18,11 +20,12 @@ from ironworks.platform.pricing.model import (
     UnratedLine,
     UnratedReason,
 )
+from ironworks.platform.pricing.terms import PriceTerms, TermsVersion, Total, terms_of_json, terms_to_json
 from ironworks.shared.context import Context, to_json
 
 _VERSIONS = """
-    select id, meter, model, currency, unit_price, valid_from,
-           lead(valid_from) over (partition by meter, model, currency order by valid_from) as valid_to
+    select id, meter, model, currency, path, unit_price, valid_from, withdrawn,
+           lead(valid_from) over (partition by meter, model, currency, path order by valid_from) as valid_to
     from platform_pricing.price
 """
 _LINES = """
@@ -37,46 +40,54 @@ async def lock_book(ctx: Context) -> None:
 
 
 async def list_prices(ctx: Context, at: datetime | None = None) -> list[Price]:
-    """Every version, or only those in force at `at`; by meter, model, currency and time."""
+    """Every version, or only those in force at `at`; by meter, model, currency, scope and time."""
     rows = await ctx.db.fetch(
         f"""
         select * from ({_VERSIONS}) v
-        where $1::timestamptz is null or (valid_from <= $1 and (valid_to is null or valid_to > $1))
-        order by meter, model, currency, valid_from
+        where $1::timestamptz is null or (valid_from <= $1 and (valid_to is null or valid_to > $1) and not withdrawn)
+        order by meter, model, currency, path, valid_from
         """,
         at,
     )
     return [_price(row) for row in rows]
 
 
-async def list_prices_for(ctx: Context, keys: Collection[PriceKey]) -> list[Price]:
-    """Every version of these prices."""
+async def list_prices_for(
+    ctx: Context, meters: Collection[str], currency: str, scopes: Collection[str], models: Collection[str] | None = None
+) -> list[Price]:
+    """Every version for any of `meters`, at any of `scopes`, of any of `models` (None: of all)."""
     rows = await ctx.db.fetch(
         """
-        select p.id, p.meter, p.model, p.currency, p.unit_price, p.valid_from, null::timestamptz as valid_to
-        from platform_pricing.price p
-        join unnest($1::text[], $2::text[], $3::text[]) as k (meter, model, currency) using (meter, model, currency)
+        select id, meter, model, currency, path, unit_price, valid_from, null::timestamptz as valid_to, withdrawn
+        from platform_pricing.price where meter = any($1::text[]) and currency = $2 and path = any($3::text[])
+          and ($4::text[] is null or model = any($4::text[]))
         """,
-        [key.meter for key in keys],
-        [key.model for key in keys],
-        [key.currency for key in keys],
+        list(meters),
+        currency,
+        list(scopes),
+        None if models is None else list(models),
     )
     return [_price(row) for row in rows]
 
 
-async def save_price(ctx: Context, key: PriceKey, unit_price: Decimal, valid_from: datetime) -> Price | None:
+async def save_price(
+    ctx: Context, key: PriceKey, unit_price: Decimal, valid_from: datetime, *, withdrawn: bool = False
+) -> Price | None:
     """Add a version; None when one of the same key begins at the same time."""
     price_id = await ctx.db.fetchval(
         """
-        insert into platform_pricing.price (meter, model, currency, unit_price, valid_from, created_by)
-        values ($1, $2, $3, $4, $5, $6) on conflict (meter, model, currency, valid_from) do nothing returning id
+        insert into platform_pricing.price
+          (meter, model, currency, scope, unit_price, valid_from, withdrawn, created_by)
+        values ($1, $2, $3, $4::text::ltree, $5, $6, $7, $8)
+        on conflict (meter, model, currency, path, valid_from) do nothing returning id
         """,
         *key,
         unit_price,
         valid_from,
+        withdrawn,
         ctx.actor.name,
     )
-    return Price(price_id, key, unit_price, valid_from) if price_id else None
+    return Price(price_id, key, unit_price, valid_from, withdrawn=withdrawn) if price_id else None
 
 
 async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[TransferOf, UUID]) -> None:
@@ -134,7 +145,11 @@ async def take_ratable(ctx: Context, currency: str, fallbacks: Mapping[str, str]
           where u.reason = 'no_price' and exists (
             select from platform_pricing.price p
             where p.meter in (u.meter, $2::jsonb ->> u.meter) and p.model in (u.model, '*') and p.currency = $1
-              and p.valid_from <= coalesce(u.priced_at, u.occurred_at))
+              and p.scope @> u.scope and not p.withdrawn and p.valid_from <= coalesce(u.priced_at, u.occurred_at)
+              and not exists (
+                select from platform_pricing.price n
+                where (n.meter, n.model, n.currency, n.path) = (p.meter, p.model, p.currency, p.path)
+                  and n.valid_from > p.valid_from and n.valid_from <= coalesce(u.priced_at, u.occurred_at)))
           order by u.usage_event_id, u.meter limit $3)
         returning *
         """,
@@ -143,6 +158,78 @@ async def take_ratable(ctx: Context, currency: str, fallbacks: Mapping[str, str]
         limit,
     )
     return [_measured(row) for row in rows]
+
+
+async def save_terms(
+    ctx: Context, key: PriceKey, terms: PriceTerms, valid_from: date, *, withdrawn: bool
+) -> TermsVersion | None:
+    """Add a version of terms; None when one of the same key begins on the same day."""
+    terms_id = await ctx.db.fetchval(
+        """
+        insert into platform_pricing.price_terms
+          (meter, model, currency, scope, terms, valid_from, withdrawn, created_by)
+        values ($1, $2, $3, $4::text::ltree, $5::jsonb, $6, $7, $8)
+        on conflict (meter, model, currency, path, valid_from) do nothing returning id
+        """,
+        *key,
+        to_json(terms_to_json(terms)),
+        valid_from,
+        withdrawn,
+        ctx.actor.name,
+    )
+    return TermsVersion(terms_id, key, terms, valid_from, withdrawn) if terms_id else None
+
+
+async def list_terms(ctx: Context, after: BookCursor | None, limit: int | None) -> list[TermsVersion]:
+    """Every version of terms, by meter, model, currency, scope and day, past `after`."""
+    rows = await ctx.db.fetch(
+        """
+        select * from platform_pricing.price_terms
+        where $1::text is null or (meter, model, currency, path, valid_from) > ($1, $2, $3, $4, $5::text::date)
+        order by meter, model, currency, path, valid_from limit $6
+        """,
+        *(after or (None,) * 5),
+        limit,
+    )
+    return [_terms(row) for row in rows]
+
+
+async def list_terms_for(ctx: Context, account: str, currency: str) -> list[TermsVersion]:
+    """Every version that could count for usage of `account`: the operator's, its own, and those below it."""
+    rows = await ctx.db.fetch(
+        """
+        select * from platform_pricing.price_terms
+        where currency = $2 and (path in ('', $1) or (path >= $1 || '.' and path < $1 || '/'))
+        """,
+        account,
+        currency,
+    )
+    return [_terms(row) for row in rows]
+
+
+async def sum_lines(
+    ctx: Context, account: str, start: date, end: date, currency: str, meters: Collection[str]
+) -> list[Total]:
+    """The rated lines at and below `account` of the days [start, end), added up by tenant, meter and model."""
+    rows = await ctx.db.fetch(
+        """
+        with period as (
+          select path, meter, model, quantity, amount_nano from platform_pricing.rated_line
+          where path = $1 and day >= $2 and day < $3 and currency = $4 and meter = any($5::text[])
+          union all
+          select path, meter, model, quantity, amount_nano from platform_pricing.rated_line
+          where path >= $1 || '.' and path < $1 || '/'
+            and day >= $2 and day < $3 and currency = $4 and meter = any($5::text[]))
+        select path, meter, coalesce(model, '') as model, sum(quantity) as quantity, sum(amount_nano) as nano
+        from period group by 1, 2, 3
+        """,
+        account,
+        start,
+        end,
+        currency,
+        list(meters),
+    )
+    return [Total(r["path"], r["meter"], r["model"], int(r["quantity"]), int(r["nano"])) for r in rows]
 
 
 async def list_lines(ctx: Context, usage_event_id: str) -> list[RatedLine]:
@@ -183,8 +270,14 @@ async def list_unrated(ctx: Context, usage_event_id: str) -> list[UnratedLine]:
 
 
 def _price(row: asyncpg.Record) -> Price:
-    key = PriceKey(row["meter"], row["model"], row["currency"])
-    return Price(row["id"], key, row["unit_price"], row["valid_from"], row["valid_to"])
+    key = PriceKey(row["meter"], row["model"], row["currency"], row["path"])
+    return Price(row["id"], key, row["unit_price"], row["valid_from"], row["valid_to"], row["withdrawn"])
+
+
+def _terms(row: asyncpg.Record) -> TermsVersion:
+    key = PriceKey(row["meter"], row["model"], row["currency"], row["path"])
+    terms = terms_of_json(json.loads(row["terms"]))
+    return TermsVersion(row["id"], key, terms, row["valid_from"], row["withdrawn"])
 
 
 def _measured(row: asyncpg.Record) -> Measured:

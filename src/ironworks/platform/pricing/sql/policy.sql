@@ -1,6 +1,11 @@
--- The price book is the same for everyone who is signed in; only the operator's people add to it.
+-- What holds for everyone is open to everyone who is signed in; what holds for a scope, to who sees the bills of it, of
+-- one above it or of one below it. Only the operator's people add.
 drop policy if exists api_read on platform_pricing.price;
-create policy api_read on platform_pricing.price for select to ironworks_api using (shared.subject() is not null);
+create policy api_read on platform_pricing.price for select to ironworks_api
+  using ((path = '' and shared.subject() is not null)
+         or scope <@ any ((select shared.granted('billing:read'))::ltree[])
+         or scope @> any ((select shared.granted('billing:read'))::ltree[])
+         or scope <@ any ((select shared.granted('price:create'))::ltree[]));
 drop policy if exists api_create on platform_pricing.price;
 create policy api_create on platform_pricing.price for insert to ironworks_api
   with check (''::ltree <@ any ((select shared.granted('price:create'))::ltree[]));
@@ -8,6 +13,18 @@ drop policy if exists worker on platform_pricing.price;
 create policy worker on platform_pricing.price to ironworks_worker using (true) with check (true);
 drop policy if exists gateway on platform_pricing.price;
 create policy gateway on platform_pricing.price for select to ironworks_gateway using (true);
+
+drop policy if exists api_read on platform_pricing.price_terms;
+create policy api_read on platform_pricing.price_terms for select to ironworks_api
+  using ((path = '' and shared.subject() is not null)
+         or scope <@ any ((select shared.granted('billing:read'))::ltree[])
+         or scope @> any ((select shared.granted('billing:read'))::ltree[])
+         or scope <@ any ((select shared.granted('price:create'))::ltree[]));
+drop policy if exists api_create on platform_pricing.price_terms;
+create policy api_create on platform_pricing.price_terms for insert to ironworks_api
+  with check (''::ltree <@ any ((select shared.granted('price:create'))::ltree[]));
+drop policy if exists worker on platform_pricing.price_terms;
+create policy worker on platform_pricing.price_terms to ironworks_worker using (true) with check (true);
 
 drop policy if exists api_read on platform_pricing.rated_line;
 create policy api_read on platform_pricing.rated_line for select to ironworks_api
