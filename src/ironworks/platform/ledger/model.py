@@ -142,6 +142,18 @@ class Balance:
     amount_nano: int
 
 
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What a transfer added to what a scope owes for its usage; negative for what it took off."""
+
+    transfer_id: UUID
+    scope: str
+    currency: str
+    kind: TransferKind
+    amount_nano: int
+    posted_at: datetime
+
+
 class AlreadyReversed(Conflict):
     """A transfer is taken back once."""
 

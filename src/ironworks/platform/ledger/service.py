@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import date, datetime
 from uuid import UUID
 
 from ironworks.platform.ledger import store
@@ -10,6 +11,7 @@ from ironworks.platform.ledger.model import (
     AlreadyReversed,
     Balance,
     NewTransfer,
+    Posting,
     Transfer,
     TransferKind,
 )
@@ -60,6 +62,24 @@ async def reverse_transfer(ctx: Context, transfer_id: UUID, correlation: str) ->
 async def list_transfers(ctx: Context, ids: Collection[UUID]) -> list[Transfer]:
     """Those of these transfers that the caller may see, oldest first."""
     return await store.list_transfers(ctx, ids)
+
+
+async def list_postings(
+    ctx: Context, path: str, since: datetime, before: date, after: tuple[str, datetime, UUID], limit: int
+) -> list[Posting]:
+    """One page of what was put on, or taken off, what the scopes at and below `path` owe for usage, fees and the like.
+
+    Args:
+        since: nothing is looked for that was posted earlier.
+        before: only transfers of earlier days.
+        after: the last one's (path, posted at, id).
+    """
+    return await store.list_postings(ctx, path, since, before, after, limit)
+
+
+async def list_payers(ctx: Context, after: str = "", limit: int = 1000) -> list[str]:
+    """Accounts at or below which anything was ever owed, by path, past `after`."""
+    return await store.list_payers(ctx, after, limit)
 
 
 async def get_balances(ctx: Context, path: str) -> list[Balance]:

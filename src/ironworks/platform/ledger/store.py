@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
 
-from ironworks.platform.ledger.model import AccountName, Balance, NewTransfer, Purpose, Transfer, TransferKind
+from ironworks.platform.ledger.model import (
+    AccountName,
+    Balance,
+    NewTransfer,
+    Posting,
+    Purpose,
+    Transfer,
+    TransferKind,
+)
 from ironworks.shared.context import Context
 
 
@@ -110,6 +119,56 @@ async def sum_balances(ctx: Context, path: str) -> list[Balance]:
         path,
     )
     return [Balance(Purpose(row["purpose"]), row["currency"], int(row["amount"])) for row in rows]
+
+
+async def list_postings(
+    ctx: Context, path: str, since: datetime, before: date, after: tuple[str, datetime, UUID], limit: int
+) -> list[Posting]:
+    """Transfers between a `receivable` at or below `path` and revenue, by (path, posted at, id), past `after`."""
+    rows = await ctx.db.fetch(
+        """
+        select t.id, t.path, t.currency, t.kind, t.posted_at,
+               case d.purpose when 'receivable' then t.amount_nano else -t.amount_nano end as nano
+        from (
+          select distinct path from platform_ledger.ledger_account
+          where purpose = 'receivable' and (path = $1 or (path >= $1 || '.' and path < $1 || '/'))) s
+        cross join lateral (
+          select * from platform_ledger.transfer t
+          where t.path = s.path and t.posted_at >= $2 and t.day < $3 and (t.path, t.posted_at, t.id) > ($4, $5, $6)
+          order by t.posted_at, t.id limit $7) t
+        join platform_ledger.ledger_account d on d.id = t.debit_account
+        join platform_ledger.ledger_account c on c.id = t.credit_account
+        where (d.purpose, c.purpose) in (('receivable', 'revenue'), ('revenue', 'receivable'))
+        order by t.path, t.posted_at, t.id limit $7
+        """,
+        path,
+        since,
+        before,
+        *after,
+        limit,
+    )
+    return [
+        Posting(r["id"], r["path"], r["currency"], TransferKind(r["kind"]), r["nano"], r["posted_at"]) for r in rows
+    ]
+
+
+async def list_payers(ctx: Context, after: str, limit: int) -> list[str]:
+    """Accounts at or below which anything was ever owed, by path, past `after`."""
+    rows = await ctx.db.fetch(
+        """
+        with recursive payer as (
+          (select split_part(path, '.', 1) as account from platform_ledger.ledger_account
+           where purpose = 'receivable' and path > $1 || '/' order by path limit 1)
+          union all
+          select (select split_part(path, '.', 1) from platform_ledger.ledger_account
+                  where purpose = 'receivable' and path > p.account || '/' order by path limit 1)
+          from payer p where p.account is not null)
+        select account from payer where account is not null limit $2
+        """,
+        after,
+        limit,
+    )
+    return [row["account"] for row in rows]
 
 
 _TRANSFERS = """

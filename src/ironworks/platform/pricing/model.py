@@ -128,6 +128,19 @@ class RatedLine:
 
 
 @dataclass(frozen=True, slots=True)
+class LineGroup:
+    """Rated lines of one tenant, meter, model and unit price, added up."""
+
+    scope: str
+    meter: str
+    model: str
+    unit_price: Decimal
+    currency: str
+    quantity: int
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class UnratedLine:
     """A quantity that waits: for a price, or for a person."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
@@ -17,6 +17,7 @@ from ironworks.platform.pricing.model import (
     FALLBACKS,
     MAX_UNIT_PRICE,
     BookCursor,
+    LineGroup,
     Measured,
     Price,
     PriceInUse,
@@ -250,6 +251,18 @@ async def list_transfer_lines(
 ) -> list[RatedLine]:
     """One page of the lines that a transfer moved; `after` is the last one's (usage event id, meter)."""
     return await store.list_transfer_lines(ctx, transfer_id, after, limit)
+
+
+async def group_transfer_lines(ctx: Context, transfer_ids: Collection[UUID]) -> list[LineGroup]:
+    """The rated lines that these transfers moved, added up by tenant, meter, model and unit price."""
+    return await store.group_transfer_lines(ctx, transfer_ids)
+
+
+async def list_group_lines(
+    ctx: Context, transfer_ids: Collection[UUID], group: LineGroup, after: tuple[UUID, str], limit: int = 100
+) -> list[RatedLine]:
+    """One page of the lines of `group` that these transfers moved; `after` is the last one's (transfer, usage event)."""
+    return await store.list_group_lines(ctx, transfer_ids, group.meter, group.model, group.unit_price, after, limit)
 
 
 async def list_unrated(ctx: Context, usage_event_id: str) -> list[UnratedLine]:

@@ -12,6 +12,7 @@ import asyncpg
 
 from ironworks.platform.pricing.model import (
     BookCursor,
+    LineGroup,
     Measured,
     Price,
     PriceKey,
@@ -255,6 +256,44 @@ async def list_transfer_lines(ctx: Context, transfer_id: UUID, after: tuple[str,
         f"{_LINES} where l.transfer_id = $1 and (l.usage_event_id, l.meter) > ($2, $3)"
         " order by l.usage_event_id, l.meter limit $4",
         transfer_id,
+        *after,
+        limit,
+    )
+    return [_line(row) for row in rows]
+
+
+async def group_transfer_lines(ctx: Context, transfer_ids: Collection[UUID]) -> list[LineGroup]:
+    """The rated lines that these transfers moved, added up by tenant, meter, model and unit price."""
+    rows = await ctx.db.fetch(
+        """
+        select l.path, l.meter, coalesce(l.model, '') as model, p.unit_price, l.currency,
+               sum(l.quantity)::bigint as quantity, sum(l.amount_nano)::bigint as nano
+        from platform_pricing.rated_line l join platform_pricing.price p on p.id = l.price_id
+        where l.transfer_id = any($1::uuid[]) group by 1, 2, 3, 4, 5
+        """,
+        list(transfer_ids),
+    )
+    return [LineGroup(*row.values()) for row in rows]
+
+
+async def list_group_lines(
+    ctx: Context,
+    transfer_ids: Collection[UUID],
+    meter: str,
+    model: str,
+    unit_price: Decimal,
+    after: tuple[UUID, str],
+    limit: int,
+) -> list[RatedLine]:
+    """The rated lines of a group that these transfers moved, by (transfer, usage event), past `after`."""
+    rows = await ctx.db.fetch(
+        f"{_LINES} where l.transfer_id = any($1::uuid[]) and l.meter = $2 and coalesce(l.model, '') = $3"
+        " and p.unit_price = $4 and (l.transfer_id, l.usage_event_id) > ($5, $6)"
+        " order by l.transfer_id, l.usage_event_id limit $7",
+        list(transfer_ids),
+        meter,
+        model,
+        unit_price,
         *after,
         limit,
     )
