@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from uuid import uuid4
 
 from hypothesis import given
@@ -22,8 +23,10 @@ METERS = (
 )  # fmt: skip
 
 
-def price(meter: str, unit: str, model: str = "*", since: datetime = NOON, currency: str = "USD") -> pricing.Price:
-    return pricing.Price(uuid4(), pricing.PriceKey(meter, model, currency), Decimal(unit), since)
+def price(
+    meter: str, unit: str, model: str = "*", since: datetime = NOON, currency: str = "USD", scope: str = ""
+) -> pricing.Price:
+    return pricing.Price(uuid4(), pricing.PriceKey(meter, model, currency, scope), Decimal(unit), since)
 
 
 WHOLE = (price(metering.INPUT_TOKENS, "0.0000001"), price(metering.OUTPUT_TOKENS, "0.0000004"))
@@ -43,17 +46,16 @@ def usages(draw: st.DrawFn) -> Usage:
 
 
 @st.composite
-def books(draw: st.DrawFn) -> list[pricing.Price]:
+def books(draw: st.DrawFn, scopes: Sequence[str] = ("",)) -> list[pricing.Price]:
     found = [price(meter, str(draw(units))) for meter in (metering.INPUT_TOKENS, metering.OUTPUT_TOKENS)]
-    for meter in METERS:
-        for model in ("m", "*"):
-            if draw(st.booleans()) and (meter, model) not in {(p.key.meter, p.key.model) for p in found}:
-                found.append(price(meter, str(draw(units)), model))
+    for meter, model, scope in product(METERS, ("m", "*"), scopes):
+        if draw(st.booleans()) and pricing.PriceKey(meter, model, "USD", scope) not in {p.key for p in found}:
+            found.append(price(meter, str(draw(units)), model, scope=scope))
     return found
 
 
-def rated(prices: Sequence[pricing.Price], usage: Usage, at: datetime) -> pricing.Rating:
-    measured = [Measured("e", meter, n, "m", "acme", at) for meter, n in quantities_of(usage).items() if n]
+def rated(prices: Sequence[pricing.Price], usage: Usage, at: datetime, scope: str = "acme") -> pricing.Rating:
+    measured = [Measured("e", meter, n, "m", scope, at) for meter, n in quantities_of(usage).items() if n]
     return pricing.rate(measured, pricing.PriceBook(prices))
 
 
@@ -62,6 +64,16 @@ def test_a_quote_is_what_rating_charges(prices: list[pricing.Price], usage: Usag
     quote = Prices(prices).quote("m", NOON.timestamp())
     assert quote.complete
     assert quote.cost(usage) == sum(line.amount_nano for line in rated(prices, usage, NOON).lines)
+
+
+@given(books(("", "acme", "acme.shop")), usages(), st.sampled_from(["acme", "acme.shop", "acme.shop.eu", "acme.shops"]))
+def test_a_quote_is_what_rating_charges_where_a_scope_has_prices_of_its_own(
+    prices: list[pricing.Price], usage: Usage, scope: str
+) -> None:
+    held = Prices(prices)
+    held.quote("m", NOON.timestamp(), "rival")
+    quote = held.quote("m", NOON.timestamp(), scope)
+    assert quote.cost(usage) == sum(line.amount_nano for line in rated(prices, usage, NOON, scope).lines)
 
 
 @given(books(), usages())
@@ -112,3 +124,19 @@ def test_a_version_counts_from_its_moment_on() -> None:
 def test_requests_are_priced_at_a_moment_of_which_all_is_known() -> None:
     assert lag_of(0.1) == LAG
     assert lag_of(60.0) == 61.0
+
+
+def test_scopes_with_the_same_prices_share_one_quote() -> None:
+    own = price(metering.INPUT_TOKENS, "0.0000002", scope="acme.shop")
+    prices, at = Prices([*WHOLE, own]), NOON.timestamp()
+    assert prices.quote("m", at, "acme.shop.eu") is prices.quote("m", at, "acme.shop.us.x")
+    assert prices.quote("m", at, "acme.lab") is prices.quote("m", at, "rival.app.x") is prices.quote("m", at)
+    assert prices.quote("m", at, "acme.shop.eu") is not prices.quote("m", at)
+
+
+def test_a_withdrawn_price_leaves_the_next_one() -> None:
+    own = price(metering.INPUT_TOKENS, "0.0000002", scope="acme.shop")
+    end = pricing.Price(uuid4(), own.key, Decimal(0), NOON + timedelta(hours=1), withdrawn=True)
+    prices, usage = Prices([*WHOLE, own, end]), Usage(10, 0, 0)
+    found = [prices.quote("m", NOON.timestamp() + s, "acme.shop.eu").cost(usage) for s in (0, 3599, 3600)]
+    assert found == [2000, 2000, 1000]

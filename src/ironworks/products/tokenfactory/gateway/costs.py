@@ -133,27 +133,41 @@ class Prices:
         self._book = pricing.PriceBook(kept)
         self._meters = frozenset({price.key.meter for price in kept} | {*_INPUT, *_OUTPUT})
         self._turns = sorted({price.valid_from.timestamp() for price in kept})
-        self._quotes: dict[str, Quote] = {}
+        self._local = self._book.scopes - {""}
+        self._places: dict[str, str] = {}
+        self._quotes: dict[tuple[str, str], Quote] = {}
         self._since, self._until = _NEVER, -_NEVER
 
-    def quote(self, model: str, at: float) -> Quote:
-        """The prices of `model` at `at`, seconds since the epoch. Made once between two changes of any price."""
+    def quote(self, model: str, at: float, scope: str = "") -> Quote:
+        """The prices of `model` for usage of `scope` at `at`, seconds since the epoch. Made once between two changes of
+        any price, for all scopes that have the same ones."""
         if not self._since <= at < self._until:
             self._turn_to(at)
-        found = self._quotes.get(model)
+        place = self._place(scope) if self._local else ""
+        found = self._quotes.get((model, place))
         if found is None:
             if len(self._quotes) > MAX_QUOTES:
                 self._quotes.clear()
-            found = self._quotes[model] = self._make(model, datetime.fromtimestamp(at, UTC))
+            found = self._quotes[model, place] = self._make(model, place, datetime.fromtimestamp(at, UTC))
         return found
+
+    def _place(self, scope: str) -> str:
+        """The nearest scope, at or above `scope`, that has prices of its own."""
+        place = self._places.get(scope)
+        if place is None:
+            if len(self._places) > MAX_QUOTES:
+                self._places.clear()
+            place = next((above for above in pricing.chain_of(scope) if above in self._local), "")
+            self._places[scope] = place
+        return place
 
     def _turn_to(self, at: float) -> None:
         self._quotes.clear()
         self._since = max((turn for turn in self._turns if turn <= at), default=-_NEVER)
         self._until = min((turn for turn in self._turns if turn > at), default=_NEVER)
 
-    def _make(self, model: str, at: datetime) -> Quote:
-        found = {meter: self._book.find(meter, model, _CURRENCY, at) for meter in self._meters}
+    def _make(self, model: str, place: str, at: datetime) -> Quote:
+        found = {meter: self._book.find(meter, model, _CURRENCY, at, place) for meter in self._meters}
         return Quote({meter: Rate(price) for meter, price in found.items() if price is not None})
 
 

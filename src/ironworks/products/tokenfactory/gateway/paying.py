@@ -37,7 +37,7 @@ class Bill:
     """One request's.
 
     Attributes:
-        at: the moment whose prices are the request's, seconds since the epoch.
+        at, scope: the moment, seconds since the epoch, and the path of the tenant whose prices are the request's.
         input_tokens, output_tokens: the bounds; of output for each of `choices` answers. extra: other quantities.
         reservation: what is held; None where no hard budget applies.
     """
@@ -52,13 +52,15 @@ class Bill:
         "output_tokens",
         "plan",
         "reservation",
+        "scope",
         "wanted",
     )
 
-    def __init__(self, payments: Payments, at: float, plan: budgets.Plan | None) -> None:
+    def __init__(self, payments: Payments, at: float, scope: str, plan: budgets.Plan | None) -> None:
         self._payments = payments
         self._named = True
         self.at = at
+        self.scope = scope
         self.plan = plan
         self.input_tokens = self.output_tokens = 0
         self.choices = 1
@@ -97,7 +99,7 @@ class Bill:
         assert self.reservation is not None
         if self.reservation.amount_nano >= self.wanted:
             return self.output_tokens
-        quote = self._payments.prices.quote(leg.model, self.at)
+        quote = self._payments.prices.quote(leg.model, self.at, self.scope)
         afforded = quote.affordable_output(self.reservation.amount_nano, self.input_tokens)
         return min(self.output_tokens, afforded // self.choices)
 
@@ -132,7 +134,7 @@ class Bill:
 
     def cost(self, leg: Leg, usage: Usage) -> int:
         """What `usage` costs in nano-units, -1 where something in it has no price."""
-        cost = self._payments.prices.quote(leg.model, self.at).cost(usage)
+        cost = self._payments.prices.quote(leg.model, self.at, self.scope).cost(usage)
         return -1 if cost is None else cost
 
     def settle(self, cost: int) -> None:
@@ -189,17 +191,18 @@ class Payments:
         self._lag = lag_of(age + TICK) if math.isfinite(age) else LAG
 
     def typical_cost(self, model: str) -> float:
-        """What a thousand tokens each way cost at most now, in nano-units; infinite where a price is missing."""
+        """What a thousand tokens each way cost at most now, in nano-units, where no scope has prices of its own;
+        infinite where a price is missing."""
         quote = self.prices.quote(model, time.time() - self._lag)
         return quote.worst(1000, 1000) if quote.complete else math.inf
 
     def bill(self, key: KeyView, route: Route, call: Call, *, free: bool = False) -> Bill:
         """For a request of `key`. Raises Refusal where a budget would have to pay what has no price."""
         plan = None if free or self.desk is None else self._plan(key, route)
-        bill = Bill(self, time.time() - self._lag, plan)
+        bill = Bill(self, time.time() - self._lag, key.scope, plan)
         if plan is not None:
             bill.bound(route, call)
-            if not all(self.prices.quote(leg.model, bill.at).covers(bill.extra) for leg in route.legs):
+            if not all(self.prices.quote(leg.model, bill.at, bill.scope).covers(bill.extra) for leg in route.legs):
                 self._do_without(bill, plan)
         return bill
 
@@ -215,7 +218,7 @@ class Payments:
         """Hold what the request may cost; False: `then` is called when there is an answer."""
         if bill.plan is None or self.desk is None:
             return True
-        quotes = [self.prices.quote(leg.model, bill.at) for leg in route.legs]
+        quotes = [self.prices.quote(leg.model, bill.at, bill.scope) for leg in route.legs]
         few = min(bill.output_tokens, LEAST_OUTPUT) * bill.choices
         wanted = max(
             [quote.worst(bill.input_tokens, bill.output_tokens * bill.choices, bill.extra) for quote in quotes]
