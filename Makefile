@@ -13,7 +13,7 @@ ifneq ($(shell cat .venv/.checkout 2>/dev/null),$(CURDIR))
 moved := anew
 endif
 
-.PHONY: up down status test test-all lint format lock contracts bench bench-gateway clean anew
+.PHONY: up down status test test-all lint format lock contracts compiled bench bench-gateway clean anew
 
 up: .venv/.run ## start everything in the background and run the main job
 	@$(bin)/python -m ironworks.app up
@@ -52,10 +52,13 @@ format: .venv/.dev ## put the code into shape
 contracts: .venv/.dev ## regenerate what contracts/ publishes
 	@$(bin)/python -m ironworks.app dev contracts
 
+compiled: .venv/.dev ## make native code of the gateway's hot modules (needs a C compiler; two minutes)
+	@$(bin)/python -m ironworks.app compile
+
 bench: .venv/.dev ## measure; each benchmark writes its page under docs/bench/
 	@$(bin)/python -m bench
 
-bench-gateway: .venv/.dev ## the gateway against Envoy, LiteLLM and Portkey (about half an hour)
+bench-gateway: .venv/.dev ## the gateway against Envoy, LiteLLM and Portkey (compiles ours first; about half an hour)
 	@$(bin)/python bench/gateway.py
 
 # no download addresses in the pins: they work with any index
@@ -63,7 +66,8 @@ compile := $(bin)/uv pip compile --quiet --generate-hashes --no-emit-index-url -
 	--no-header --universal --python-version 3.11
 lock: .venv/.dev ## pin dependencies anew after a change of pyproject.toml
 	$(compile) --extra server --extra local --group build pyproject.toml -o requirements/run.txt
-	$(compile) --extra server --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
+	$(compile) --extra server --extra local --extra compile --group build --group dev pyproject.toml \
+		-o requirements/dev.txt
 
 clean: ## remove the environment and every cache; state stays, `ironworks down --purge` removes it
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

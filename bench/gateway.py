@@ -1,10 +1,11 @@
 """Gateway benchmark: ours against Envoy as a bare proxy, LiteLLM's proxy and Portkey's gateway, one core each.
 
 `python bench/gateway.py [--seconds 4] [--rounds 3] [--without litellm,portkey] [--requests 1000000] [--streams 5000]
-[--revocations 100]` writes `docs/bench/gateway.md`; a number of 0 leaves that measurement out. The program under test
-has the first core to itself, load and mock share the second. Every figure is the median of the rounds, and the
-programs take turns within a round, so that a neighbour's load hits them all. CPU time per request is the figure that a
-busy machine disturbs least; requests per second the one that a user would see on an idle one.
+[--revocations 100]` writes `docs/bench/gateway.md`; a number of 0 leaves that measurement out. Ours runs compiled
+(decision 0018), which is done first where it has not been, and once more interpreted. The program under test has the
+first core to itself, load and mock share the second. Every figure is the median of the rounds, and the programs take
+turns within a round, so that a neighbour's load hits them all. CPU time per request is the figure that a busy machine
+disturbs least; requests per second the one that a user would see on an idle one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from typing import Any
 import gateway_memory as memory
 import gateway_page as report
 import gateway_rivals as rivals
-from gateway_page import DIRECT, ENVOY, FLOOR, LITELLM, OURS, PORTKEY, UNSYNCED, Figures, Findings
+from gateway_page import DIRECT, ENVOY, FLOOR, INTERPRETED, LITELLM, OURS, PORTKEY, UNSYNCED, Figures, Findings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -162,20 +163,31 @@ def wait_for(name: str, port: int, within: float, lines: tuple[str, ...]) -> Non
     raise RuntimeError(f"{name} did not answer within {within} s")
 
 
+def compiled() -> Path:
+    """The home below which the gateway's hot modules are compiled, as they are now."""
+    home = rivals.cache()
+    print("compiling ours, two minutes unless it is done already", flush=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "IRONWORKS_HOME": str(home)}
+    subprocess.run([sys.executable, "-m", "ironworks.app", "compile"], env=environment, check=True, timeout=900)
+    return home
+
+
 @contextmanager
-def ours(name: str, folder: Path, mock: int, **config: object) -> Iterator[Running]:
-    """Our gateway, with what `config` says."""
+def ours(name: str, folder: Path, mock: int, home: Path | None, **config: object) -> Iterator[Running]:
+    """Our gateway, with what `config` says; compiled below `home`, interpreted where that is None."""
     port = free_port()
     facts = {"port": port, "upstream": mock, "spool": str(folder / f"spool-{port}"), "sync": True, **config}
-    command = [sys.executable, str(HERE / "gateway_ours.py"), json.dumps(facts)]
+    program = ["gateway_ours.py"] if home is None else ["gateway_compiled.py", str(home)]
+    command = [sys.executable, str(HERE / program[0]), *program[1:], json.dumps(facts)]
     with started(name, command, port, TESTED_CORE, PYTHONPATH=str(ROOT / "src")) as running:
         yield running
 
 
-def start_all(stack: ExitStack, folder: Path, mock: int, without: set[str]) -> list[Running]:
+def start_all(stack: ExitStack, folder: Path, mock: int, home: Path, without: set[str]) -> list[Running]:
     """Every program, ready."""
     programs = [
-        stack.enter_context(ours(name, folder, mock, sync=sync)) for name, sync in ((OURS, True), (UNSYNCED, False))
+        stack.enter_context(ours(name, folder, mock, where, sync=sync))
+        for name, where, sync in ((OURS, home, True), (UNSYNCED, home, False), (INTERPRETED, None, True))
     ]
     for name, make in ((ENVOY, rivals.envoy), (LITELLM, rivals.litellm), (PORTKEY, rivals.portkey)):
         if name.lower() not in without:
@@ -206,17 +218,18 @@ def run(direct: Running, programs: list[Running], seconds: float, rounds: int) -
     return results
 
 
-def take_apart(folder: Path, mock: int, seconds: float, rounds: int) -> dict[str, float]:
+def take_apart(folder: Path, mock: int, home: Path, seconds: float, rounds: int) -> dict[str, float]:
     """CPU microseconds of a short request with less and less to do, down to bytes that are passed on unread."""
     found: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
-        programs = [stack.enter_context(ours(name, folder, mock, **config)) for name, config in PARTS.items()]
+        programs = [stack.enter_context(ours(name, folder, mock, home, **config)) for name, config in PARTS.items()]
         port = free_port()
         command = [sys.executable, str(HERE / "gateway_floor.py"), json.dumps({"port": port, "upstream": mock})]
         programs.append(stack.enter_context(started(FLOOR, command, port, TESTED_CORE)))
-        for _ in range(rounds):
+        for number in range(rounds):
             for program in programs:
                 found[program.name].append(measure(program, "whole", seconds).cpu)
+                print(f"round {number + 1}: {program.name}: {found[program.name][-1]:.1f} µs a request", flush=True)
     return {name: statistics.median(values) for name, values in found.items()}
 
 
@@ -224,6 +237,7 @@ def measure_memory(program: Running, streams: int, requests: int) -> tuple[memor
     """What ours holds with `streams` open, and before and while `requests` pass."""
     config: dict[str, object] = {"port": program.port, "connections": streams, "rate": 0, "seconds": 120}
     body = {**config, "count": streams, "request": request({"stream": True, "seed": 1})}
+    print(f"memory: {streams:,} streams at once, then {requests:,} requests", flush=True)
     held = memory.under_load(program.pid, body, LOAD_CORE, 200) if streams else None
     plain = {**config, "connections": CONNECTIONS, "request": request({})}
     return held, memory.many_requests(program.pid, plain, LOAD_CORE, requests) if requests else []
@@ -231,6 +245,7 @@ def measure_memory(program: Running, streams: int, requests: int) -> tuple[memor
 
 def revocations(count: int) -> list[float]:
     """Seconds from each revocation to the first refusal; in a process of its own, as it starts an installation."""
+    print(f"revoking {count} keys of an installation of its own", flush=True)
     command = [sys.executable, str(HERE / "gateway_revoke.py"), str(count)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     out = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=900).stdout
@@ -249,14 +264,15 @@ def main() -> None:
     chosen = options.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    home = compiled()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ironworks-bench-", dir="/var/tmp")))
         mock = free_port()
         upstream = [sys.executable, str(HERE / "gateway_upstream.py"), str(mock)]
         direct = stack.enter_context(started(DIRECT, upstream, mock, LOAD_CORE))
-        programs = start_all(stack, folder, mock, set(chosen.without.lower().split(",")))
+        programs = start_all(stack, folder, mock, home, set(chosen.without.lower().split(",")))
         results = run(direct, programs, chosen.seconds, chosen.rounds)
-        parts = take_apart(folder, mock, chosen.seconds, chosen.rounds)
+        parts = take_apart(folder, mock, home, chosen.seconds, chosen.rounds)
         held, sizes = measure_memory(programs[0], chosen.streams, chosen.requests)
     revoked = revocations(chosen.revocations) if chosen.revocations else []
     chosen.page.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ironworks.app.compiled import prefer_compiled
 from ironworks.app.settings import Settings, SettingsProblem, load_settings, open_listener
 
 SERVED = {
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsProblem as problem:
         return _fail(str(problem))
     if arguments.command in SERVED:
+        if arguments.command == "gateway":
+            prefer_compiled(settings.home)
         module = importlib.import_module(f"ironworks.app.{arguments.command}")
         return int(module.main(settings, rest) or 0)
     if rest:
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument("--purge", action="store_true", help="and remove all state: data, keys, logs")
     status = commands.add_parser("status", help="show every part")
     status.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    commands.add_parser("compile", help="make native code of the gateway's hot modules, which it then uses")
     commands.add_parser("env", help="print export lines for a shell")
     return parser
 

@@ -1,4 +1,4 @@
-"""The commands that a person runs on this machine: up, down, status, env, migrate. Each prints and returns a status."""
+"""The commands that a person runs on this machine: up, down, status, env, migrate, compile. Each returns a status."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from ironworks.app.compiling import compile_gateway
 from ironworks.app.credentials import role_passwords
 from ironworks.app.down import stop_everything
 from ironworks.app.prerequisites import CannotRun
@@ -80,10 +81,16 @@ async def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+async def _compile(arguments: argparse.Namespace, settings: Settings) -> int:
+    await compile_gateway(settings.home, standard())
+    return 0
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Settings], Coroutine[Any, Any, int]]] = {
     "up": _up,
     "down": _down,
     "status": _status,
     "env": _env,
     "migrate": _migrate,
+    "compile": _compile,
 }

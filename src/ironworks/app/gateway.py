@@ -11,6 +11,7 @@ from datetime import timedelta
 import uvloop
 
 from ironworks.app.charging import Charging
+from ironworks.app.compiled import is_compiled
 from ironworks.app.gateway_budgets import PRICES, Budgets, Lending, PriceBook, hear_of_shortage
 from ironworks.app.gateway_keys import Keys
 from ironworks.app.gateway_limits import Limits
@@ -27,6 +28,8 @@ from ironworks.shared import telemetry
 from ironworks.shared.changelog import Lagged, Notice, Tail
 from ironworks.shared.context import system_actor
 
+log = telemetry.logger(__name__)
+
 ACTOR = system_actor("gateway")
 KEY_EVENTS = ("platform.iam.", "platform.tenancy.", "platform.registry.")
 PRICE_EVENTS = "platform.pricing."
@@ -39,6 +42,7 @@ FRESH = 1.0
 
 def main(settings: Settings, arguments: Sequence[str]) -> int | None:
     telemetry.configure(settings.log_level, "gateway")
+    log.info("the gateway starts", modules="compiled" if is_compiled() else "interpreted")
     return uvloop.run(_serve(settings))
 
 

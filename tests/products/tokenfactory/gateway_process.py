@@ -21,6 +21,9 @@ from uuid import UUID
 
 import uvloop
 
+import tests.support.compiled  # noqa: F401 - before all that it may take the place of
+
+# isort: split
 from ironworks.products.tokenfactory.gateway import Gateway, GatewaySettings, ObservingSettings, Sources, UsageRecord
 from ironworks.products.tokenfactory.limits import LimitView
 from ironworks.shared import telemetry

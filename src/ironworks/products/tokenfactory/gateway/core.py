@@ -192,6 +192,7 @@ class Core:
             "spool_healthy": ("1 while the spool can be written", self.spool.healthy),
             "charging_fails_seconds": ("Since usage could last be charged; 0 while it can", self.shipper.failing_for),
             "spool_lag_seconds": ("Since all usage was charged", max(0.0, self.now() - self._caught_up)),
+            "compiled": ("Processes whose hot modules are native code", not __file__.endswith(".py")),
             "health": ("0 while all is well, 1 degraded, 2 unavailable", _HEALTH[self.health.status]),
             "snapshot_age_seconds": ("Since keys and routes were last confirmed", self.mirror.age),
             **self.limiter.gauges(),
