@@ -14,6 +14,7 @@ from ironworks.cli import (
     models,
     money,
     platforms,
+    quota,
     resources,
     top,
     traces,
@@ -69,7 +70,22 @@ def completion(shell: str) -> None:
     click.echo(found(main, {}, "ironworks", "_IRONWORKS_COMPLETE").source())
 
 
-for module in (local, identity, keys, resources, platforms, factory, models, usage, top, money, traces, importing, dev):
+for module in (
+    local,
+    identity,
+    keys,
+    resources,
+    platforms,
+    factory,
+    models,
+    usage,
+    top,
+    money,
+    quota,
+    traces,
+    importing,
+    dev,
+):
     for command in module.COMMANDS:
         main.add_command(command)
 main.add_command(completion)
