@@ -11,6 +11,7 @@ from uuid import UUID
 from ironworks.platform import billing, metering, pricing
 from ironworks.platform.audit.declarations import DECLARATIONS as AUDIT
 from ironworks.platform.billing.declarations import DECLARATIONS as BILLING
+from ironworks.platform.ledger.declarations import DECLARATIONS as LEDGER
 from ironworks.platform.metering.declarations import DECLARATIONS as METERING
 from ironworks.platform.pricing.declarations import DECLARATIONS as PRICING
 from ironworks.platform.registry.declarations import DECLARATIONS as REGISTRY
@@ -25,6 +26,7 @@ _DECLARED = {
     "platform.audit": AUDIT,
     "platform.metering": METERING,
     "platform.pricing": PRICING,
+    "platform.ledger": LEDGER,
     "platform.billing": BILLING,
 }
 _SCOPES = """

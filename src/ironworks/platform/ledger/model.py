@@ -143,6 +143,22 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A kept balance that does not agree with the transfers it was made of.
+
+    Args:
+        ledger_account: its id. cluster, horizon: which snapshot. kept_nano: what it says. summed_nano: what is true.
+    """
+
+    ledger_account: UUID
+    scope: str
+    cluster: int
+    horizon: int
+    kept_nano: int
+    summed_nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """What a transfer added to what a scope owes for its usage; negative for what it took off."""
 

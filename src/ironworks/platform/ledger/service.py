@@ -6,10 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from ironworks.platform.ledger import store
+from ironworks.platform.ledger import snapshots, store
+from ironworks.platform.ledger.events import SnapshotMismatch
 from ironworks.platform.ledger.model import (
     AlreadyReversed,
     Balance,
+    Mismatch,
     NewTransfer,
     Posting,
     Transfer,
@@ -85,3 +87,37 @@ async def list_payers(ctx: Context, after: str = "", limit: int = 1000) -> list[
 async def get_balances(ctx: Context, path: str) -> list[Balance]:
     """What the ledger accounts at and below `path` add up to, per purpose and currency, as the caller may see them."""
     return await store.sum_balances(ctx, path)
+
+
+async def take_snapshots(ctx: Context) -> int:
+    """Keep the balance of every ledger account that moved since the last time; returns how many. As the worker."""
+    return await snapshots.save_snapshots(ctx)
+
+
+async def forget_snapshots(ctx: Context) -> None:
+    """Remove snapshots that newer ones replaced more than a day ago. As the worker."""
+    await snapshots.delete_superseded(ctx)
+
+
+async def verify_snapshots(
+    ctx: Context, after: UUID = UUID(int=0), limit: int = 100
+) -> tuple[UUID | None, list[Mismatch]]:
+    """Compare the kept balances of the next `limit` ledger accounts with their transfers. As the worker.
+
+    Nothing is mended: a mismatch is told once, and from then on the account's balance is added up from its transfers.
+    Returns the last one that was checked (None after the end), and what does not agree.
+    """
+    last, found = await snapshots.check_snapshots(ctx, after, limit)
+    for mismatch in found:
+        if await snapshots.save_mismatch(ctx, mismatch):
+            await ctx.emit(_alarm(mismatch), mismatch.scope)
+    return last, found
+
+
+def _alarm(mismatch: Mismatch) -> SnapshotMismatch:
+    return SnapshotMismatch(
+        ledger_account=mismatch.ledger_account,
+        scope=mismatch.scope,
+        kept_nano=mismatch.kept_nano,
+        summed_nano=mismatch.summed_nano,
+    )

@@ -35,3 +35,61 @@ $$;
 alter function platform_ledger.sides(uuid[]) owner to ironworks_system;
 revoke all on function platform_ledger.sides(uuid[]) from public;
 grant execute on function platform_ledger.sides(uuid[]) to ironworks_api, ironworks_worker;
+
+drop policy if exists worker on platform_ledger.snapshot_run;
+create policy worker on platform_ledger.snapshot_run to ironworks_worker using (true) with check (true);
+drop policy if exists worker on platform_ledger.balance_snapshot;
+create policy worker on platform_ledger.balance_snapshot to ironworks_worker using (true) with check (true);
+drop policy if exists api_read on platform_ledger.balance_snapshot;
+create policy api_read on platform_ledger.balance_snapshot for select to ironworks_api
+  using (scope <@ any ((select shared.granted('billing:read'))::ltree[]));
+drop policy if exists worker on platform_ledger.snapshot_mismatch;
+create policy worker on platform_ledger.snapshot_mismatch to ironworks_worker using (true) with check (true);
+drop policy if exists api_read on platform_ledger.snapshot_mismatch;
+create policy api_read on platform_ledger.snapshot_mismatch for select to ironworks_api
+  using (scope <@ any ((select shared.granted('billing:read'))::ltree[]));
+
+-- Posting by hand. Usage is charged by the gateway alone.
+drop policy if exists api_post on platform_ledger.ledger_account;
+create policy api_post on platform_ledger.ledger_account for insert to ironworks_api
+  with check ((select shared.allows('ledger:post', '')));
+drop policy if exists api_post on platform_ledger.transfer;
+create policy api_post on platform_ledger.transfer for insert to ironworks_api
+  with check (kind <> 'usage' and (select shared.allows('ledger:post', '')));
+
+do $$
+declare
+  t text;
+begin
+  foreach t in array array['credit_grant', 'credit_draw', 'credit_hold', 'prepaid_account'] loop
+    execute format('drop policy if exists worker on platform_ledger.%I', t);
+    execute format('create policy worker on platform_ledger.%I to ironworks_worker using (true) with check (true)', t);
+    execute format('drop policy if exists api_read on platform_ledger.%I', t);
+    execute format('create policy api_read on platform_ledger.%I for select to ironworks_api'
+      ' using (scope <@ any ((select shared.granted(''billing:read''))::ltree[]))', t);
+    execute format('drop policy if exists api_post on platform_ledger.%I', t);
+    execute format('create policy api_post on platform_ledger.%I for insert to ironworks_api'
+      ' with check ((select shared.allows(''ledger:post'', '''')))', t);
+  end loop;
+end $$;
+drop policy if exists api_keep on platform_ledger.prepaid_account;
+create policy api_keep on platform_ledger.prepaid_account for update to ironworks_api
+  using ((select shared.allows('ledger:post', ''))) with check ((select shared.allows('ledger:post', '')));
+drop policy if exists api_remove on platform_ledger.prepaid_account;
+create policy api_remove on platform_ledger.prepaid_account for delete to ironworks_api
+  using ((select shared.allows('ledger:post', '')));
+
+create or replace function platform_ledger.cluster() returns bigint language sql stable
+  return (select system_identifier from pg_control_system());
+grant execute on function platform_ledger.cluster() to ironworks_api, ironworks_worker;
+
+-- The newest snapshot of a ledger account that the caller may see; none of one whose snapshots were found wrong.
+create or replace function platform_ledger.newest_snapshot(of uuid, here bigint) returns table (horizon bigint, nano numeric)
+language sql stable
+begin atomic
+  select s.horizon, s.debit_nano - s.credit_nano from platform_ledger.balance_snapshot s
+  where s.account = of and s.cluster = here
+    and not exists (select from platform_ledger.snapshot_mismatch m where m.account = of)
+  order by s.horizon desc limit 1;
+end;
+grant execute on function platform_ledger.newest_snapshot(uuid, bigint) to ironworks_api, ironworks_worker;
