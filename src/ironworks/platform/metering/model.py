@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -31,6 +31,16 @@ CACHED_RESPONSES: Final = "cached_responses"
 MAX_QUANTITY: Final = 10**12
 """More than this of anything in one occurrence is a mistake of whoever measured it, not usage."""
 MAX_TEXT: Final = 512
+MAX_LATE: Final = timedelta(days=35)
+"""What comes from outside may tell of the past so far, so that a month can be handed in after its end."""
+MAX_AHEAD: Final = timedelta(minutes=5)
+"""How far a clock outside may be ahead of ours."""
+MAX_APART: Final = timedelta(days=1)
+"""How far the clock of a process of ours may be ahead: what it answered is charged, on the day that it says."""
+CLAIMS_KEPT: Final = timedelta(days=40)
+"""How long an id counts once. Longer than MAX_LATE by more than clocks differ."""
+EVENTS_KEPT: Final = timedelta(days=400)
+"""How long single events are kept: a year and a month, so that a year's invoices open into what is behind them."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+@-]{0,199}")
 
 GroupBy: TypeAlias = str
@@ -50,6 +60,8 @@ class Reason(StrEnum):
     BAD_TEXT = "bad_text"
     BAD_QUANTITY = "bad_quantity"
     UNKNOWN_METER = "unknown_meter"
+    TOO_LATE = "too_late"
+    IN_FUTURE = "in_future"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +195,22 @@ def find_problem(event: UsageEvent, meters: Collection[str]) -> SetAside | None:
         if type(quantity) is not int or not 0 <= quantity <= MAX_QUANTITY:
             return SetAside(event, Reason.BAD_QUANTITY, f"{meter} must be a whole number from 0 to {MAX_QUANTITY}")
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Between which moments an event may have occurred; `since` None: however long ago."""
+
+    since: datetime | None
+    until: datetime
+
+    def find_problem(self, event: UsageEvent) -> SetAside | None:
+        """Why `event`, which has a time zone, does not belong here, or None."""
+        if event.occurred_at > self.until:
+            return SetAside(event, Reason.IN_FUTURE, f"it occurred after {_moment(self.until)}: set the clock right")
+        if self.since and event.occurred_at < self.since:
+            return SetAside(event, Reason.TOO_LATE, f"it occurred before {_moment(self.since)}: too late to count once")
+        return None
 
 
 def _moment(at: datetime) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from ironworks.platform import registry, tenancy
 from ironworks.platform.metering import store
 from ironworks.platform.metering.model import (
+    CLAIMS_KEPT,
+    EVENTS_KEPT,
+    MAX_APART,
+    MAX_LATE,
     GroupBy,
     GroupedEvent,
     Reason,
@@ -16,30 +20,53 @@ from ironworks.platform.metering.model import (
     SetAside,
     UsageEvent,
     UsageTotal,
+    Window,
     find_problem,
 )
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
+
+MONTHS_AHEAD: Final = 3
+FORGET_BATCH: Final = 10_000
 
 
 async def record_usage(ctx: Context, events: Sequence[UsageEvent]) -> list[UsageEvent]:
     """Record what was not recorded before; returns exactly that, in the order given.
 
     The same id with the same content is ignored; with other content it is set aside as a conflict. An event that
-    breaks a rule is set aside with the reason and does not claim its id, so a mended one still counts. Call it once
-    per transaction: ids are claimed in order within one call, which is what keeps concurrent batches from
-    deadlocking.
+    breaks a rule is set aside with the reason and does not claim its id, so a mended one still counts. So is one that
+    is older than the ids that are kept, or more than a day ahead of our clock. Call it once per transaction: ids are
+    claimed in order within one call, which is what keeps concurrent batches from deadlocking.
     """
+    new, _ = await _record(ctx, events, Window(await _forgotten(ctx, events), ctx.now() + MAX_APART))
+    return new
+
+
+async def _record(
+    ctx: Context, events: Sequence[UsageEvent], window: Window
+) -> tuple[list[UsageEvent], list[SetAside]]:
+    """Part `events` into those recorded now and those set aside; the rest was recorded before."""
     meters = await registry.enabled_names(ctx, METER)
-    aside = [problem for event in events if (problem := find_problem(event, meters))]
+    aside = [problem for event in events if (problem := find_problem(event, meters) or window.find_problem(event))]
     bad = {id(case.event) for case in aside}
-    good = [event for event in events if id(event) not in bad]
+    good = [event for event in events if id(event) not in bad] if bad else events
     new, conflicts = await _claim(ctx, good)
     if new:
         await store.save_usage(ctx, new)
     if aside or conflicts:
         await store.save_set_aside(ctx, aside + conflicts)
-    return new
+    return new, aside + conflicts
+
+
+async def _forgotten(ctx: Context, events: Sequence[UsageEvent]) -> datetime | None:
+    """Before when ids are forgotten, asked only for events so old that it matters; it stays until the transaction ends.
+
+    MAX_LATE is nearer than CLAIMS_KEPT by days, so clocks that differ change nothing.
+    """
+    recent = ctx.now() - MAX_LATE
+    if all(event.occurred_at.tzinfo is None or event.occurred_at >= recent for event in events):
+        return None
+    return await store.hold_horizon(ctx)
 
 
 async def _claim(ctx: Context, events: Sequence[UsageEvent]) -> tuple[list[UsageEvent], list[SetAside]]:
@@ -50,7 +77,7 @@ async def _claim(ctx: Context, events: Sequence[UsageEvent]) -> tuple[list[Usage
     first: dict[str, bytes] = {}
     for event, digest in zip(events, digests, strict=True):
         first.setdefault(event.id, digest)
-    claimed = await store.claim_ids(ctx, first)
+    claimed = await store.claim_ids(ctx, first, {event.id: event.occurred_at for event in events})
     taken = [event_id for event_id in first if event_id not in claimed]
     recorded = first | (await store.claimed_digests(ctx, taken) if taken else {})
     new: dict[str, UsageEvent] = {}
@@ -140,3 +167,23 @@ async def list_set_aside(ctx: Context, path: str, limit: int) -> list[dict[str, 
     if not found:
         await tenancy.require_scope(ctx, path)
     return found
+
+
+async def forget_usage(ctx: Context) -> None:
+    """Move the horizon to where the clock says: ids are kept CLAIMS_KEPT, events EVENTS_KEPT. For the worker."""
+    now = ctx.now()
+    await store.move_horizon(ctx, now - CLAIMS_KEPT, now - EVENTS_KEPT)
+
+
+async def keep_months(ctx: Context) -> int:
+    """Make the partitions of this month and the next three, and drop those past retention; returns how many changed.
+
+    For the worker; recording waits meanwhile, which is some milliseconds.
+    """
+    now = ctx.now().astimezone(UTC)
+    return await store.keep_months(ctx, now.date().replace(day=1), MONTHS_AHEAD + 1, now - EVENTS_KEPT)
+
+
+async def remove_forgotten(ctx: Context) -> int:
+    """Delete some of what is behind the horizon; returns how many rows went, 0 when all are gone. For the worker."""
+    return await store.forget_old(ctx, FORGET_BATCH)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
@@ -43,19 +43,30 @@ _BELOW = """
 """
 
 
-async def claim_ids(ctx: Context, digests: Mapping[str, bytes]) -> set[str]:
+async def hold_horizon(ctx: Context) -> datetime | None:
+    """Before when ids are forgotten, or None; nothing more is forgotten until the transaction ends."""
+    await ctx.db.execute("select pg_advisory_xact_lock_shared(hashtextextended('platform_metering.horizon', 0))")
+    before: datetime | None = await ctx.db.fetchval("select claims_from from platform_metering.horizon")
+    return before
+
+
+async def claim_ids(ctx: Context, digests: Mapping[str, bytes], moments: Mapping[str, datetime]) -> set[str]:
     """Claim every id that nobody has claimed; returns those.
 
-    Ids are taken in order, so two transactions with overlapping batches wait for each other but never deadlock.
+    Ids are taken in order, so two transactions with overlapping batches wait for each other but never deadlock. A claim
+    is as old as its event, where that is ahead of the clock: it is kept until the event would be too late.
     """
     rows = await ctx.db.fetch(
         """
-        insert into platform_metering.usage_claim (event_id, digest)
-        select * from unnest($1::text[], $2::bytea[]) as claim (event_id, digest) order by event_id collate "C"
-        on conflict do nothing returning event_id
+        insert into platform_metering.usage_claim (event_id, digest, claimed_at)
+        select event_id, digest, greatest($4, occurred_at)
+        from unnest($1::text[], $2::bytea[], $3::timestamptz[]) as claim (event_id, digest, occurred_at)
+        order by event_id collate "C" on conflict do nothing returning event_id
         """,
         list(digests),
         list(digests.values()),
+        [moments[event_id] for event_id in digests],
+        ctx.now(),
     )
     return {row["event_id"] for row in rows}
 
@@ -123,6 +134,25 @@ async def save_set_aside(ctx: Context, cases: Sequence[SetAside]) -> None:
         [to_json(c.event.content()) for c in cases],
         ["" if c.reason in (Reason.BAD_SCOPE, Reason.BAD_ID) else c.event.scope for c in cases],
     )
+
+
+async def move_horizon(ctx: Context, claims_from: datetime, events_from: datetime) -> None:
+    """From this transaction's commit on, nothing is recorded that occurred before `claims_from`."""
+    await ctx.db.execute("select platform_metering.move_horizon($1, $2)", claims_from, events_from)
+
+
+async def keep_months(ctx: Context, first: date, months: int, events_from: datetime) -> int:
+    """Make the partitions of so many months from `first` on, drop those that end by `events_from`; returns how many."""
+    changed: int = await ctx.db.fetchval("select platform_metering.keep_months($1, $2, $3)", first, months, events_from)
+    return changed
+
+
+async def forget_old(ctx: Context, limit: int) -> int:
+    """Delete at most `limit` claims, and as many events of no month of their own, from behind the horizon."""
+    gone: int = await ctx.db.fetchval(
+        "select platform_metering.forget_claims($1) + platform_metering.forget_rest($1)", limit
+    )
+    return gone
 
 
 async def get_usage(ctx: Context, event_id: str) -> RecordedUsage | None:

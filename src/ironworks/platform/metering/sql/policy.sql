@@ -1,6 +1,14 @@
 drop policy if exists gateway on platform_metering.usage_claim;
 create policy gateway on platform_metering.usage_claim to ironworks_gateway using (true) with check (true);
 
+-- The API claims ids of what comes from outside alone, for whoever may hand in usage at all.
+drop policy if exists api on platform_metering.usage_claim;
+create policy api on platform_metering.usage_claim to ironworks_api
+  using (starts_with(event_id, 'ce_') and cardinality((select shared.granted('usage:write'))) > 0)
+  with check (starts_with(event_id, 'ce_') and cardinality((select shared.granted('usage:write'))) > 0);
+drop policy if exists system on platform_metering.usage_claim;
+create policy system on platform_metering.usage_claim to ironworks_system using (true) with check (true);
+
 drop policy if exists gateway on platform_metering.usage_event;
 create policy gateway on platform_metering.usage_event for insert to ironworks_gateway with check (true);
 drop policy if exists worker on platform_metering.usage_event;
@@ -10,6 +18,13 @@ drop policy if exists api_read on platform_metering.usage_event;
 create policy api_read on platform_metering.usage_event for select to ironworks_api using (
   scope <@ any ((select shared.granted('usage:read'))::ltree[])
   or scope <@ any ((select shared.granted('billing:read'))::ltree[]));
+drop policy if exists api_create on platform_metering.usage_event;
+create policy api_create on platform_metering.usage_event for insert to ironworks_api with check (
+  starts_with(event_id, 'ce_') and scope <@ any ((select shared.granted('usage:write'))::ltree[]));
+drop policy if exists system on platform_metering.usage_event;
+create policy system on platform_metering.usage_event to ironworks_system using (true);
+drop policy if exists system on platform_metering.usage_rest;
+create policy system on platform_metering.usage_rest to ironworks_system using (true);
 
 drop policy if exists gateway on platform_metering.set_aside;
 create policy gateway on platform_metering.set_aside for insert to ironworks_gateway with check (true);
@@ -18,3 +33,93 @@ create policy worker on platform_metering.set_aside for select to ironworks_work
 drop policy if exists api_read on platform_metering.set_aside;
 create policy api_read on platform_metering.set_aside for select to ironworks_api using (
   scope <@ any ((select shared.granted('usage:read'))::ltree[]));
+drop policy if exists api_create on platform_metering.set_aside;
+create policy api_create on platform_metering.set_aside for insert to ironworks_api with check (
+  scope <@ any ((select shared.granted('usage:write'))::ltree[]));
+
+drop policy if exists api_create on platform_metering.uncharged;
+create policy api_create on platform_metering.uncharged for insert to ironworks_api with check (
+  scope <@ any ((select shared.granted('usage:write'))::ltree[]));
+drop policy if exists worker on platform_metering.uncharged;
+create policy worker on platform_metering.uncharged to ironworks_worker using (true);
+
+drop policy if exists everybody on platform_metering.horizon;
+create policy everybody on platform_metering.horizon for select to ironworks_api, ironworks_worker, ironworks_gateway
+  using (shared.subject() is not null or session_user <> 'ironworks_api');
+drop policy if exists system on platform_metering.horizon;
+create policy system on platform_metering.horizon to ironworks_system using (true) with check (true);
+
+-- Months: made ahead, and dropped when all that they hold is past retention. Only the worker keeps them.
+create or replace function platform_metering.keep_months(first date, months int, events_before timestamptz)
+returns int language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  month date;
+  part text;
+  changed int := 0;
+begin
+  for month in select (first + make_interval(months => n))::date from generate_series(0, months - 1) n loop
+    part := 'usage_' || to_char(month, 'YYYY_MM');
+    continue when to_regclass('platform_metering.' || part) is not null;
+    begin
+      execute format('create table platform_metering.%I (like platform_metering.usage_event'
+        ' including defaults including generated including constraints)', part);
+      execute format('alter table platform_metering.%I enable row level security', part);
+      execute format('alter table platform_metering.%I force row level security', part);
+      execute format('alter table platform_metering.usage_event attach partition platform_metering.%I'
+        ' for values from (%L) to (%L)', part,
+        month::timestamp at time zone 'UTC', (month + interval '1 month') at time zone 'UTC');
+      changed := changed + 1;
+    exception when check_violation then
+      null; -- events of this month are in the rest already, and stay there
+    end;
+  end loop;
+  for part in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'platform_metering.usage_event'::regclass and c.relname ~ '^usage_\d{4}_\d{2}$'
+      and (to_date(substr(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= events_before
+  loop
+    execute format('drop table platform_metering.%I', part);
+    changed := changed + 1;
+  end loop;
+  return changed;
+end $$;
+alter function platform_metering.keep_months(date, int, timestamptz) owner to ironworks_system;
+revoke all on function platform_metering.keep_months(date, int, timestamptz) from public;
+grant execute on function platform_metering.keep_months(date, int, timestamptz) to ironworks_worker;
+
+-- Says first that nothing older counts any more, so that what is forgotten next cannot be recorded a second time.
+create or replace function platform_metering.move_horizon(claims timestamptz, events timestamptz)
+returns void language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  select pg_advisory_xact_lock(hashtextextended('platform_metering.horizon', 0));
+  update platform_metering.horizon
+  set claims_from = greatest(claims_from, claims), events_from = greatest(events_from, events);
+$$;
+alter function platform_metering.move_horizon(timestamptz, timestamptz) owner to ironworks_system;
+revoke all on function platform_metering.move_horizon(timestamptz, timestamptz) from public;
+grant execute on function platform_metering.move_horizon(timestamptz, timestamptz) to ironworks_worker;
+
+create or replace function platform_metering.forget_claims(at_most int)
+returns int language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  with gone as (
+    delete from platform_metering.usage_claim where event_id in (
+      select event_id from platform_metering.usage_claim
+      where claimed_at < (select claims_from from platform_metering.horizon) order by claimed_at limit at_most)
+    returning 1)
+  select count(*)::int from gone
+$$;
+alter function platform_metering.forget_claims(int) owner to ironworks_system;
+revoke all on function platform_metering.forget_claims(int) from public;
+grant execute on function platform_metering.forget_claims(int) to ironworks_worker;
+
+create or replace function platform_metering.forget_rest(at_most int)
+returns int language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  with gone as (
+    delete from platform_metering.usage_rest where ctid = any (array(
+      select ctid from platform_metering.usage_rest
+      where occurred_at < (select events_from from platform_metering.horizon) limit at_most))
+    returning 1)
+  select count(*)::int from gone
+$$;
+alter function platform_metering.forget_rest(int) owner to ironworks_system;
+revoke all on function platform_metering.forget_rest(int) from public;
+grant execute on function platform_metering.forget_rest(int) to ironworks_worker;
