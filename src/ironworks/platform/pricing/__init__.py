@@ -41,6 +41,7 @@ from ironworks.platform.pricing.service import (
     list_prices,
     list_terms,
     list_transfer_lines,
+    list_unadjusted,
     list_unrated,
     rate_usage,
     rate_waiting,
@@ -56,6 +57,7 @@ from ironworks.platform.pricing.terms import (
     TermsVersion,
     Tier,
     TierMode,
+    Total,
     adjust,
 )
 
@@ -80,6 +82,7 @@ __all__ = [
     "TermsVersion",
     "Tier",
     "TierMode",
+    "Total",
     "TransferOf",
     "UnratedLine",
     "UnratedReason",
@@ -95,6 +98,7 @@ __all__ = [
     "list_prices",
     "list_terms",
     "list_transfer_lines",
+    "list_unadjusted",
     "list_unrated",
     "lookups",
     "nano_amount",

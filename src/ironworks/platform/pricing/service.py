@@ -36,6 +36,7 @@ from ironworks.platform.pricing.terms import (
     PriceTerms,
     TermsBook,
     TermsVersion,
+    Total,
     adjustments,
     check_terms,
     terms_to_json,
@@ -191,11 +192,23 @@ async def list_adjustments(ctx: Context, account: str, start: date, end: date, c
     return adjustments(book, account, currency, await store.sum_lines(ctx, account, start, end, currency, meters))
 
 
-async def seed_default_prices(ctx: Context) -> None:
-    """Give every meter that has no price at all its default; changes nothing where there is one."""
+async def list_unadjusted(
+    ctx: Context, account: str, start: date, end: date, currency: str, meters: Collection[str]
+) -> Sequence[Total]:
+    """What `account` used of `meters` in the UTC days [start, end) at base price, as far as no terms adjust it.
+
+    By tenant, meter and model, from the rated lines that the caller may see.
+    """
+    book = TermsBook(await store.list_terms_for(ctx, account, currency), start)
+    totals = await store.sum_lines(ctx, account, start, end, currency, meters)
+    return [each for each in totals if book.find(each.meter, each.model, currency, each.scope) is None]
+
+
+async def seed_default_prices(ctx: Context, prices: Mapping[str, Decimal] = DEFAULT_PRICES) -> None:
+    """Give every meter of `prices` that has no price at all this one; changes nothing where there is one."""
     await store.lock_book(ctx)
     priced = {price.key.meter for price in await store.list_prices(ctx)}
-    for meter, unit_price in DEFAULT_PRICES.items():
+    for meter, unit_price in prices.items():
         if meter not in priced:
             await store.save_price(ctx, PriceKey(meter, ANY_MODEL, CURRENCY), unit_price, _BEGINNING)
 
