@@ -33,6 +33,7 @@ DOMAINS = (
     "platform.pricing",
     "platform.ledger",
     "platform.billing",
+    "platform.subscriptions",
     "products.inference.engines",
     "products.inference.models",
     "products.inference.clusters",

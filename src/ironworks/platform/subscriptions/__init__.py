@@ -1,0 +1,27 @@
+"""Subscriptions: which account is on which plan, and what that charges.
+
+Owns: versions of plans, subscriptions with their periods, fees, prorations and included usage, suggestions of a larger
+plan, and the meters of plans. `days.py` is the calendar, `lifecycle.py` how a subscription moves, `allowances.py`
+what is included, all pure; `closing.py` is what the close of a period asks, `charges.py` the rows that it settles.
+Never: moves money or invoices it (invoices does, by `due_periods`, `period_charges` and `advance`), asks for payment,
+or refuses what is beyond a limit (policy does, as the plan says).
+Invariants: an account has at most one subscription that is not canceled; periods follow each other without gaps, on
+whole UTC days; fees and prorations of a period add up to the days that each plan was in force, to the nano-unit; a
+period's charges, once settled, never change, and each charge is taken by one close; a version of a plan never changes.
+"""
+
+from ironworks.platform.subscriptions.closing import advance, due_periods, list_subscribed, period_charges
+from ironworks.platform.subscriptions.model import Charge, ChargeKind, DuePeriod, Plan, Status, Subscription
+
+__all__ = [
+    "Charge",
+    "ChargeKind",
+    "DuePeriod",
+    "Plan",
+    "Status",
+    "Subscription",
+    "advance",
+    "due_periods",
+    "list_subscribed",
+    "period_charges",
+]
