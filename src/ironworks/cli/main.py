@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ironworks.cli import (
+    credit,
     dev,
     factory,
     identity,
@@ -81,6 +82,7 @@ for module in (
     usage,
     top,
     money,
+    credit,
     quota,
     traces,
     importing,

@@ -36,6 +36,7 @@ from ironworks.platform.ledger.model import (
 )
 from ironworks.platform.ledger.prepaid import expire_credit, grant_credit, list_grants, return_credit, use_credit
 from ironworks.platform.ledger.service import (
+    check_may_post,
     get_balances,
     list_payers,
     list_postings,
@@ -79,6 +80,7 @@ __all__ = [
     "Standing",
     "Transfer",
     "TransferKind",
+    "check_may_post",
     "expire_credit",
     "get_balances",
     "get_credit",

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from ironworks.platform.ledger import snapshots, store
+from ironworks.platform.ledger.declarations import POST
 from ironworks.platform.ledger.events import SnapshotMismatch
 from ironworks.platform.ledger.model import (
     AlreadyReversed,
@@ -18,7 +19,14 @@ from ironworks.platform.ledger.model import (
     TransferKind,
 )
 from ironworks.shared.context import Context
-from ironworks.shared.errors import NotFound
+from ironworks.shared.errors import Forbidden, NotFound
+from ironworks.shared.path import OPERATOR
+
+
+async def check_may_post(ctx: Context) -> None:
+    """Raises Forbidden unless the caller may move money by hand: `ledger:post` at the operator's scope."""
+    if not await ctx.allows(POST, OPERATOR):
+        raise Forbidden(f"this needs the permission {POST!r} at '-': who moves money by hand is the operator")
 
 
 async def post_transfers(ctx: Context, transfers: Sequence[NewTransfer]) -> None:

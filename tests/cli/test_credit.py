@@ -1,0 +1,109 @@
+"""`ironworks credit` against a served API: given, listed, shown, and run out of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import pytest
+from click.testing import CliRunner
+
+from ironworks.cli.main import main
+from ironworks.sdk import Client
+from ironworks.sdk.config import Profile
+from tests.support.api import ServedApi, bootstrapped_database, served_api
+from tests.support.postgres import Server
+
+Run: TypeAlias = Callable[..., str]
+CUSTOMER = "service-account:acme/books"
+
+
+@pytest.fixture(scope="module")
+def api(postgres: Server, run_folder: object) -> Iterator[ServedApi]:
+    place = bootstrapped_database(postgres, run_folder)  # type: ignore[arg-type]
+    with served_api(place) as served:
+        with Client(Profile(served.url, place.operator_token)) as client:
+            for name in ("acme", "rival"):
+                client.apply({"kind": "Account", "metadata": {"name": name, "scope": "-"}})
+        yield served
+    postgres.drop_database(place)
+
+
+@pytest.fixture(scope="module")
+def customer(api: ServedApi) -> str:
+    """The key of the customer's bookkeeper."""
+    with Client(Profile(api.url, api.place.operator_token)) as client:
+        client.apply({"kind": "ServiceAccount", "metadata": {"name": "books", "scope": "acme"}})
+        grant = {"subject": CUSTOMER, "role": "-/billing-admin"}
+        client.apply({"kind": "RoleAssignment", "metadata": {"name": "books", "scope": "acme"}, "spec": grant})
+        client.apply({"kind": "ApiKey", "metadata": {"name": "books", "scope": "acme"}, "spec": {"owner": CUSTOMER}})
+        issued = client.request("POST", "/api/v1/scopes/acme/api-keys/books:rotate", body={})
+    key: str = issued["key"]
+    return key
+
+
+@pytest.fixture
+def run(api: ServedApi) -> Run:
+    def invoke(*words: str, code: int = 0, token: str = api.place.operator_token) -> str:
+        found = CliRunner().invoke(main, ["--url", api.url, "--token", token, *words])
+        assert found.exit_code == code, found.output
+        return found.output
+
+    return invoke
+
+
+def test_credit_from_the_gift_to_the_customers_view(run: Run, customer: str) -> None:
+    assert "0.000000001 USD of acme" in run("credit", "grant", "acme", "0.000000001", "--reference", "a")
+    for _ in range(2):  # a reference gives once
+        assert "25.500000000 USD of acme" in run("credit", "grant", "acme", "25.50", "--reference", "b", "--gift")
+    run("credit", "grant", "acme", "26", "--reference", "b", "--gift", code=5)
+    run("credit", "grant", "rival", "7", "--reference", "b", "--expires", "30d", "--priority", "10")
+    rows = [line.split()[:6] for line in run("credit", "list", token=customer).splitlines()]
+    assert rows[1:] == [
+        ["acme", "0.000000001", "0.000000001", "USD", "paid", "50"],
+        ["acme", "25.500000000", "25.500000000", "USD", "promotion", "50"],
+    ]
+    shown = run("credit", "show", token=customer).splitlines()[1].split()
+    assert shown[:5] == ["25.500000001", "25.500000001", "0.000000000", "0.000000000", "USD"]
+    assert "pays afterwards" in run("credit", "show", "acme")
+    everyone = json.loads(run("credit", "list", "-s", "-", "-o", "json"))["items"]
+    assert [(g["account"], g["priority"]) for g in everyone] == [("acme", 50), ("acme", 50), ("rival", 10)]
+
+
+def test_an_account_pays_beforehand_and_afterwards(run: Run) -> None:
+    assert run("credit", "prepaid", "rival", "--low", "100") == "account/rival pays beforehand: low_balance\n"
+    kept = json.loads(run("credit", "show", "rival", "-o", "json"))["balances"][0]["prepaid"]
+    assert (kept["low"]["nano"], kept["grace_hours"], kept["state"]) == (100 * 10**9, 24, "low_balance")
+    run("credit", "grant", "rival", "500", "--reference", "c")
+    assert "healthy" in run("credit", "show", "rival")
+    assert run("credit", "prepaid", "rival", "--off") == "account/rival pays afterwards\n"
+
+
+def test_who_may_not_is_refused_and_strangers_see_nothing(run: Run, customer: str) -> None:
+    run("credit", "grant", "acme", "1", "--reference", "mine", token=customer, code=4)
+    run("credit", "prepaid", "acme", "--off", token=customer, code=4)
+    run("credit", "show", "rival", token=customer, code=3)
+    run("credit", "list", "-s", "rival", token=customer, code=3)
+
+
+def test_bad_words_are_named(run: Run) -> None:
+    for amount in ("0", "much", "1.0000000001", "NaN", "1e30"):
+        assert "amount" in run("credit", "grant", "acme", amount, "--reference", "x", code=2)
+    assert "account" in run("credit", "grant", "acme.shop", "1", "--reference", "x", code=2)
+    assert "currency" in run("credit", "grant", "acme", "1", "--reference", "x", "--currency", "usd", code=2)
+    assert "currency" in run("credit", "prepaid", "acme", "--currency", "usd", code=2)
+    run("credit", "grant", "nobody", "1", "--reference", "x", code=3)
+    run("credit", "show", "-", code=2)
+
+
+def test_pages_of_grants_follow_each_other(api: ServedApi) -> None:
+    with Client(Profile(api.url, api.place.operator_token)) as client:
+        seen, query = [], {"limit": 1}
+        while True:
+            page = client.request("GET", "/api/v1/scopes/acme/credits", query=query)
+            seen += [grant["reference"] for grant in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            query = {"limit": 1, "cursor": page["next_cursor"]}
+    assert seen == ["a", "b"]
