@@ -11,7 +11,7 @@ from ironworks.cli.output import show_data, show_table, text_of
 from ironworks.cli.quota import until
 from ironworks.cli.session import fails_clearly, open_client, own_scope
 
-currency_option = click.option("--currency", default="USD", show_default=True)
+currency_option = click.option("--currency", default="USD", show_default=True, help="Its three letters.")
 
 
 @click.group()
@@ -81,7 +81,7 @@ def _grant(grant: dict[str, Any]) -> list[str]:
 @click.option("--gift", is_flag=True, help="A promotion; otherwise it was paid for.")
 @click.option("--expires", callback=until, metavar="WHEN", help="12h, 30d, 2w, or in ISO 8601 (default: never).")
 @click.option("--priority", type=click.IntRange(0, 100), default=50, show_default=True, help="Lower is used first.")
-@click.option("--note", default="")
+@click.option("--note", default="", help="Shown with the grant.")
 @currency_option
 @click.pass_context
 @fails_clearly

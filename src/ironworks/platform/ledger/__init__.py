@@ -33,6 +33,7 @@ from ironworks.platform.ledger.model import (
     Purpose,
     Transfer,
     TransferKind,
+    new_transfer_id,
 )
 from ironworks.platform.ledger.prepaid import expire_credit, grant_credit, list_grants, return_credit, use_credit
 from ironworks.platform.ledger.service import (
@@ -91,6 +92,7 @@ __all__ = [
     "list_postings",
     "list_prepaid",
     "list_transfers",
+    "new_transfer_id",
     "post_transfer",
     "post_transfers",
     "remove_prepaid",
