@@ -1,7 +1,8 @@
 """Pricing: the price book, and what a quantity costs under it.
 
 Owns: price versions, terms (tiers, packages, included quantities, discounts, minimums), rated lines, and the lines that
-wait for a price. `rating.py` holds the arithmetic of lines, `terms.py` that of a period's close, both pure.
+wait for a price. `rating.py` holds the arithmetic of lines, `terms.py` that of a period's close, `simulation.py` that
+of other prices, all pure; `periods.py` the SQL of whole periods.
 Never: moves money (it remembers the transfer that did), converts currencies, or changes a version or line that exists.
 Invariants: prices are exact decimals; a line is rounded once, half to even, to whole nano-units; it keeps the price
 version that made it and belongs to exactly one transfer (a line that costs nothing moves nothing, and has none); a
@@ -46,9 +47,11 @@ from ironworks.platform.pricing.service import (
     rate_usage,
     rate_waiting,
     seed_default_prices,
+    simulate_prices,
     sum_costs,
     withdraw_price,
 )
+from ironworks.platform.pricing.simulation import Difference, GroupBy, OtherBook, Simulation
 from ironworks.platform.pricing.terms import (
     Adjustment,
     Package,
@@ -69,7 +72,10 @@ __all__ = [
     "MAX_LINE_NANO",
     "NANO",
     "Adjustment",
+    "Difference",
+    "GroupBy",
     "LineGroup",
+    "OtherBook",
     "Package",
     "Price",
     "PriceBook",
@@ -78,6 +84,7 @@ __all__ = [
     "PriceTerms",
     "RatedLine",
     "Rating",
+    "Simulation",
     "Step",
     "TermsVersion",
     "Tier",
@@ -107,6 +114,7 @@ __all__ = [
     "rate_waiting",
     "seed_default_prices",
     "show_nano",
+    "simulate_prices",
     "sum_costs",
     "withdraw_price",
 ]

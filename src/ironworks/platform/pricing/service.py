@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from ironworks.platform import metering, registry, tenancy
-from ironworks.platform.pricing import store
+from ironworks.platform.pricing import periods, store
 from ironworks.platform.pricing.events import PriceCreated, TermsCreated
 from ironworks.platform.pricing.model import (
     ANY_MODEL,
@@ -31,6 +31,7 @@ from ironworks.platform.pricing.model import (
     check_start,
 )
 from ironworks.platform.pricing.rating import PriceBook, rate
+from ironworks.platform.pricing.simulation import GroupBy, OtherBook, Simulation, compare, price_under
 from ironworks.platform.pricing.terms import (
     Adjustment,
     PriceTerms,
@@ -44,7 +45,7 @@ from ironworks.platform.pricing.terms import (
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
 from ironworks.shared.errors import Forbidden, NotFound
-from ironworks.shared.path import OPERATOR, show_path
+from ironworks.shared.path import OPERATOR, level, show_path
 
 DEFAULT_PRICES: Final[Mapping[str, Decimal]] = {
     metering.INPUT_TOKENS: Decimal("0.0000001"),
@@ -62,9 +63,16 @@ Parts of tokens cost what the whole costs (`FALLBACKS`); an image has no price t
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-async def list_prices(ctx: Context, at: datetime | None = None) -> list[Price]:
-    """Every price version, or only those in force at `at`."""
-    return await store.list_prices(ctx, at)
+async def list_prices(
+    ctx: Context,
+    at: datetime | None = None,
+    scope: str | None = None,
+    after: BookCursor | None = None,
+    limit: int | None = None,
+) -> list[Price]:
+    """Every price version that the caller may see, or only those in force at `at`, or that hold at `scope`; a page of
+    them past `after`, by meter, model, currency, scope and time."""
+    return await store.list_prices(ctx, at, None if scope is None else chain_of(scope), after, limit)
 
 
 async def create_price(ctx: Context, key: PriceKey, unit_price: Decimal, valid_from: datetime | None = None) -> Price:
@@ -148,7 +156,7 @@ async def create_terms(
     start = today if valid_from is None else valid_from
     if start < today:
         raise PriceInUse("periods that began since then may be closed; let the terms begin today or later")
-    version = await store.save_terms(ctx, key, terms, start, withdrawn=withdrawn)
+    version = await periods.save_terms(ctx, key, terms, start, withdrawn=withdrawn)
     if version is None:
         raise PriceInUse(f"a version of these terms begins on {start} already; choose another day")
     await _tell_terms(ctx, version)
@@ -171,9 +179,12 @@ async def _tell_terms(ctx: Context, version: TermsVersion) -> None:
     await ctx.audit("pricing.terms.create", "terms", str(version.id), scope, after=event.model_dump(mode="json"))
 
 
-async def list_terms(ctx: Context, after: BookCursor | None = None, limit: int | None = None) -> list[TermsVersion]:
-    """Every version of terms that the caller may see, by meter, model, currency, scope and day, past `after`."""
-    return await store.list_terms(ctx, after, limit)
+async def list_terms(
+    ctx: Context, scope: str | None = None, after: BookCursor | None = None, limit: int | None = None
+) -> list[TermsVersion]:
+    """Every version of terms that the caller may see, or those that hold at `scope`; a page of them past `after`, by
+    meter, model, currency, scope and day."""
+    return await periods.list_terms(ctx, None if scope is None else chain_of(scope), after, limit)
 
 
 async def list_adjustments(ctx: Context, account: str, start: date, end: date, currency: str) -> Sequence[Adjustment]:
@@ -182,14 +193,14 @@ async def list_adjustments(ctx: Context, account: str, start: date, end: date, c
     Computed from the rated lines that the caller may see; the same lines give the same answer, since the terms that
     were in force on `start` count, and those cannot change afterwards.
     """
-    versions = await store.list_terms_for(ctx, account, currency)
+    versions = await periods.list_terms_for(ctx, account, currency)
     if not versions:
         return []
     book = TermsBook(versions, start)
     meters = {version.key.meter for version in book.in_force()}
     if not meters:
         return []
-    return adjustments(book, account, currency, await store.sum_lines(ctx, account, start, end, currency, meters))
+    return adjustments(book, account, currency, await periods.sum_lines(ctx, account, start, end, currency, meters))
 
 
 async def list_unadjusted(
@@ -199,9 +210,28 @@ async def list_unadjusted(
 
     By tenant, meter and model, from the rated lines that the caller may see.
     """
-    book = TermsBook(await store.list_terms_for(ctx, account, currency), start)
-    totals = await store.sum_lines(ctx, account, start, end, currency, meters)
+    book = TermsBook(await periods.list_terms_for(ctx, account, currency), start)
+    totals = await periods.sum_lines(ctx, account, start, end, currency, meters)
     return [each for each in totals if book.find(each.meter, each.model, currency, each.scope) is None]
+
+
+async def simulate_prices(
+    ctx: Context, path: str, start: date, end: date, currency: str, book: OtherBook, group_by: GroupBy
+) -> Simulation:
+    """What the usage at and below `path` of the UTC days [start, end) would have cost under `book`; changes nothing.
+
+    Terms are compared where `path` names an account or the operator's scope: they add up what whole accounts use.
+    Raises Invalid (a price or terms that are none).
+    """
+    for unit_price in book.prices.values():
+        check_decimal("prices", unit_price, MAX_UNIT_PRICE)
+    for version in book.terms:
+        check_terms(version.terms)
+    rated = await periods.list_rated(ctx, path, start, end, currency)
+    prices = [(each, price_id, price_under(book, each, currency)) for each, price_id in rated]
+    rerated = await periods.rerate(ctx, path, start, end, currency, prices)
+    present = await periods.list_terms_for(ctx, path, currency)
+    return compare(rerated, present, book, start, currency, group_by, adjust=level(path) <= 1)
 
 
 async def seed_default_prices(ctx: Context, prices: Mapping[str, Decimal] = DEFAULT_PRICES) -> None:
@@ -274,7 +304,7 @@ async def group_transfer_lines(ctx: Context, transfer_ids: Collection[UUID]) -> 
 async def list_group_lines(
     ctx: Context, transfer_ids: Collection[UUID], group: LineGroup, after: tuple[UUID, str], limit: int = 100
 ) -> list[RatedLine]:
-    """One page of the lines of `group` that these transfers moved; `after` is the last one's (transfer, usage event)."""
+    """One page of the lines of `group` that these transfers moved, past `after`, the last one's (transfer, event)."""
     return await store.list_group_lines(ctx, transfer_ids, group.meter, group.model, group.unit_price, after, limit)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -21,7 +20,6 @@ from ironworks.platform.pricing.model import (
     UnratedLine,
     UnratedReason,
 )
-from ironworks.platform.pricing.terms import PriceTerms, TermsVersion, Total, terms_of_json, terms_to_json
 from ironworks.shared.context import Context, to_json
 
 _VERSIONS = """
@@ -40,15 +38,27 @@ async def lock_book(ctx: Context) -> None:
     await ctx.db.execute("select pg_advisory_xact_lock(hashtextextended('platform_pricing.price', 0))")
 
 
-async def list_prices(ctx: Context, at: datetime | None = None) -> list[Price]:
-    """Every version, or only those in force at `at`; by meter, model, currency, scope and time."""
+async def list_prices(
+    ctx: Context,
+    at: datetime | None = None,
+    scopes: Sequence[str] | None = None,
+    after: BookCursor | None = None,
+    limit: int | None = None,
+) -> list[Price]:
+    """Every version, or those of `scopes`, or in force at `at`; by meter, model, currency, scope and time."""
     rows = await ctx.db.fetch(
         f"""
         select * from ({_VERSIONS}) v
-        where $1::timestamptz is null or (valid_from <= $1 and (valid_to is null or valid_to > $1) and not withdrawn)
-        order by meter, model, currency, path, valid_from
+        where ($1::timestamptz is null or (valid_from <= $1 and (valid_to is null or valid_to > $1) and not withdrawn))
+          and ($2::text[] is null or path = any($2::text[]))
+          and ($3::text is null
+               or (meter, model, currency, path, valid_from) > ($3, $4, $5, $6, $7::text::timestamptz))
+        order by meter, model, currency, path, valid_from limit $8
         """,
         at,
+        scopes,
+        *(after or (None,) * 5),
+        limit,
     )
     return [_price(row) for row in rows]
 
@@ -161,78 +171,6 @@ async def take_ratable(ctx: Context, currency: str, fallbacks: Mapping[str, str]
     return [_measured(row) for row in rows]
 
 
-async def save_terms(
-    ctx: Context, key: PriceKey, terms: PriceTerms, valid_from: date, *, withdrawn: bool
-) -> TermsVersion | None:
-    """Add a version of terms; None when one of the same key begins on the same day."""
-    terms_id = await ctx.db.fetchval(
-        """
-        insert into platform_pricing.price_terms
-          (meter, model, currency, scope, terms, valid_from, withdrawn, created_by)
-        values ($1, $2, $3, $4::text::ltree, $5::jsonb, $6, $7, $8)
-        on conflict (meter, model, currency, path, valid_from) do nothing returning id
-        """,
-        *key,
-        to_json(terms_to_json(terms)),
-        valid_from,
-        withdrawn,
-        ctx.actor.name,
-    )
-    return TermsVersion(terms_id, key, terms, valid_from, withdrawn) if terms_id else None
-
-
-async def list_terms(ctx: Context, after: BookCursor | None, limit: int | None) -> list[TermsVersion]:
-    """Every version of terms, by meter, model, currency, scope and day, past `after`."""
-    rows = await ctx.db.fetch(
-        """
-        select * from platform_pricing.price_terms
-        where $1::text is null or (meter, model, currency, path, valid_from) > ($1, $2, $3, $4, $5::text::date)
-        order by meter, model, currency, path, valid_from limit $6
-        """,
-        *(after or (None,) * 5),
-        limit,
-    )
-    return [_terms(row) for row in rows]
-
-
-async def list_terms_for(ctx: Context, account: str, currency: str) -> list[TermsVersion]:
-    """Every version that could count for usage of `account`: the operator's, its own, and those below it."""
-    rows = await ctx.db.fetch(
-        """
-        select * from platform_pricing.price_terms
-        where currency = $2 and (path in ('', $1) or (path >= $1 || '.' and path < $1 || '/'))
-        """,
-        account,
-        currency,
-    )
-    return [_terms(row) for row in rows]
-
-
-async def sum_lines(
-    ctx: Context, account: str, start: date, end: date, currency: str, meters: Collection[str]
-) -> list[Total]:
-    """The rated lines at and below `account` of the days [start, end), added up by tenant, meter and model."""
-    rows = await ctx.db.fetch(
-        """
-        with period as (
-          select path, meter, model, quantity, amount_nano from platform_pricing.rated_line
-          where path = $1 and day >= $2 and day < $3 and currency = $4 and meter = any($5::text[])
-          union all
-          select path, meter, model, quantity, amount_nano from platform_pricing.rated_line
-          where path >= $1 || '.' and path < $1 || '/'
-            and day >= $2 and day < $3 and currency = $4 and meter = any($5::text[]))
-        select path, meter, coalesce(model, '') as model, sum(quantity) as quantity, sum(amount_nano) as nano
-        from period group by 1, 2, 3
-        """,
-        account,
-        start,
-        end,
-        currency,
-        list(meters),
-    )
-    return [Total(r["path"], r["meter"], r["model"], int(r["quantity"]), int(r["nano"])) for r in rows]
-
-
 async def list_lines(ctx: Context, usage_event_id: str) -> list[RatedLine]:
     """The rated lines of one usage event, by meter."""
     rows = await ctx.db.fetch(f"{_LINES} where l.usage_event_id = $1 order by l.meter", usage_event_id)
@@ -311,12 +249,6 @@ async def list_unrated(ctx: Context, usage_event_id: str) -> list[UnratedLine]:
 def _price(row: asyncpg.Record) -> Price:
     key = PriceKey(row["meter"], row["model"], row["currency"], row["path"])
     return Price(row["id"], key, row["unit_price"], row["valid_from"], row["valid_to"], row["withdrawn"])
-
-
-def _terms(row: asyncpg.Record) -> TermsVersion:
-    key = PriceKey(row["meter"], row["model"], row["currency"], row["path"])
-    terms = terms_of_json(json.loads(row["terms"]))
-    return TermsVersion(row["id"], key, terms, row["valid_from"], row["withdrawn"])
 
 
 def _measured(row: asyncpg.Record) -> Measured:

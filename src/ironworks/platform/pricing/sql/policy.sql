@@ -41,3 +41,5 @@ drop policy if exists worker on platform_pricing.unrated_line;
 create policy worker on platform_pricing.unrated_line to ironworks_worker using (true) with check (true);
 drop policy if exists gateway on platform_pricing.unrated_line;
 create policy gateway on platform_pricing.unrated_line for insert to ironworks_gateway with check (true);
+
+grant execute on function platform_pricing.nano_amount(bigint, numeric) to ironworks_api, ironworks_worker;

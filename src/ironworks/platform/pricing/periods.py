@@ -1,0 +1,175 @@
+"""What counts for whole periods, in Postgres: versions of terms, and sums of rated lines, as they are or rated anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+import asyncpg
+
+from ironworks.platform.pricing.model import BookCursor, PriceKey
+from ironworks.platform.pricing.simulation import Rated, Rerated
+from ironworks.platform.pricing.terms import PriceTerms, TermsVersion, Total, terms_of_json, terms_to_json
+from ironworks.shared.context import Context, to_json
+
+_PERIOD = """
+    with below as (
+      select path, meter, model, price_id, quantity, amount_nano, day, currency from platform_pricing.rated_line
+      union all
+      select path, meter, model, null, quantity, 0, (coalesce(priced_at, occurred_at) at time zone 'utc')::date, $4
+      from platform_pricing.unrated_line),
+    period as (
+      select path, meter, coalesce(model, '') as model, price_id, quantity, amount_nano from below
+      where path = $1 and day >= $2 and day < $3 and currency = $4
+      union all
+      select path, meter, coalesce(model, '') as model, price_id, quantity, amount_nano from below
+      where path >= case $1 when '' then '!' else $1 || '.' end and path < case $1 when '' then '~' else $1 || '/' end
+        and day >= $2 and day < $3 and currency = $4)
+"""
+
+
+async def save_terms(
+    ctx: Context, key: PriceKey, terms: PriceTerms, valid_from: date, *, withdrawn: bool
+) -> TermsVersion | None:
+    """Add a version of terms; None when one of the same key begins on the same day."""
+    terms_id = await ctx.db.fetchval(
+        """
+        insert into platform_pricing.price_terms
+          (meter, model, currency, scope, terms, valid_from, withdrawn, created_by)
+        values ($1, $2, $3, $4::text::ltree, $5::jsonb, $6, $7, $8)
+        on conflict (meter, model, currency, path, valid_from) do nothing returning id
+        """,
+        *key,
+        to_json(terms_to_json(terms)),
+        valid_from,
+        withdrawn,
+        ctx.actor.name,
+    )
+    return TermsVersion(terms_id, key, terms, valid_from, withdrawn) if terms_id else None
+
+
+async def list_terms(
+    ctx: Context, scopes: Sequence[str] | None, after: BookCursor | None, limit: int | None
+) -> list[TermsVersion]:
+    """Every version of terms, or those of `scopes`, by meter, model, currency, scope and day, past `after`."""
+    rows = await ctx.db.fetch(
+        """
+        select * from platform_pricing.price_terms
+        where ($1::text[] is null or path = any($1::text[]))
+          and ($2::text is null or (meter, model, currency, path, valid_from) > ($2, $3, $4, $5, $6::text::date))
+        order by meter, model, currency, path, valid_from limit $7
+        """,
+        scopes,
+        *(after or (None,) * 5),
+        limit,
+    )
+    return [_terms(row) for row in rows]
+
+
+async def list_terms_for(ctx: Context, account: str, currency: str) -> list[TermsVersion]:
+    """Every version that could count for usage of `account`: the operator's, its own, and those below it; all of them
+    where it is empty."""
+    rows = await ctx.db.fetch(
+        """
+        select * from platform_pricing.price_terms
+        where currency = $2 and ($1 = '' or path in ('', $1) or (path >= $1 || '.' and path < $1 || '/'))
+        """,
+        account,
+        currency,
+    )
+    return [_terms(row) for row in rows]
+
+
+async def sum_lines(
+    ctx: Context, account: str, start: date, end: date, currency: str, meters: Collection[str]
+) -> list[Total]:
+    """The rated lines at and below `account` of the days [start, end), added up by tenant, meter and model."""
+    rows = await ctx.db.fetch(
+        """
+        with period as (
+          select path, meter, model, quantity, amount_nano from platform_pricing.rated_line
+          where path = $1 and day >= $2 and day < $3 and currency = $4 and meter = any($5::text[])
+          union all
+          select path, meter, model, quantity, amount_nano from platform_pricing.rated_line
+          where path >= $1 || '.' and path < $1 || '/'
+            and day >= $2 and day < $3 and currency = $4 and meter = any($5::text[]))
+        select path, meter, coalesce(model, '') as model, sum(quantity) as quantity, sum(amount_nano) as nano
+        from period group by 1, 2, 3
+        """,
+        account,
+        start,
+        end,
+        currency,
+        list(meters),
+    )
+    return [Total(r["path"], r["meter"], r["model"], int(r["quantity"]), int(r["nano"])) for r in rows]
+
+
+async def list_rated(ctx: Context, path: str, start: date, end: date, currency: str) -> list[tuple[Rated, UUID | None]]:
+    """Which prices made the lines at and below `path` of the days [start, end), with their ids; waiting ones too."""
+    rows = await ctx.db.fetch(
+        f"""
+        {_PERIOD}, kinds as (select distinct path, meter, model, price_id from period)
+        select k.*, p.meter as key_meter, p.model as key_model, p.path as key_path
+        from kinds k left join platform_pricing.price p on p.id = k.price_id
+        """,
+        path,
+        start,
+        end,
+        currency,
+    )
+    return [(_rated(row, currency), row["price_id"]) for row in rows]
+
+
+def _rated(row: asyncpg.Record, currency: str) -> Rated:
+    key = row["price_id"] and PriceKey(row["key_meter"], row["key_model"], currency, row["key_path"])
+    return Rated(row["path"], row["meter"], row["model"], key)
+
+
+async def rerate(
+    ctx: Context,
+    path: str,
+    start: date,
+    end: date,
+    currency: str,
+    prices: Sequence[tuple[Rated, UUID | None, Decimal | None]],
+) -> list[Rerated]:
+    """The same lines, added up, each as it is and at another unit price (None: as it is)."""
+    rows = await ctx.db.fetch(
+        f"""
+        {_PERIOD}, other as (
+          select * from unnest($5::text[], $6::text[], $7::text[], $8::uuid[], $9::numeric[])
+            as o (path, meter, model, price_id, unit_price)),
+        line as (
+          select p.path, p.meter, p.model, p.quantity, p.amount_nano as was, p.price_id is null as waits,
+                 case when o.unit_price is null then p.amount_nano
+                      else platform_pricing.nano_amount(p.quantity, o.unit_price) end as would,
+                 p.price_id is null and o.unit_price is null as would_wait
+          from period p join other o on (o.path, o.meter, o.model) = (p.path, p.meter, p.model)
+            and o.price_id is not distinct from p.price_id)
+        select path, meter, model, sum(quantity) as quantity, sum(was) as was, sum(would) as would,
+               coalesce(sum(quantity) filter (where waits), 0) as waiting,
+               coalesce(sum(quantity) filter (where would_wait), 0) as would_wait
+        from line group by 1, 2, 3 order by 1, 2, 3
+        """,
+        path,
+        start,
+        end,
+        currency,
+        [rated.scope for rated, _, _ in prices],
+        [rated.meter for rated, _, _ in prices],
+        [rated.model for rated, _, _ in prices],
+        [price_id for _, price_id, _ in prices],
+        [unit_price for _, _, unit_price in prices],
+    )
+    sums = ("quantity", "was", "would", "waiting", "would_wait")
+    return [Rerated(r["path"], r["meter"], r["model"], *(int(r[name]) for name in sums)) for r in rows]
+
+
+def _terms(row: asyncpg.Record) -> TermsVersion:
+    key = PriceKey(row["meter"], row["model"], row["currency"], row["path"])
+    terms = terms_of_json(json.loads(row["terms"]))
+    return TermsVersion(row["id"], key, terms, row["valid_from"], row["withdrawn"])
