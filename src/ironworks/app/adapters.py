@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ironworks.app.gateway_routes import EndpointPhases
 from ironworks.app.settings import Settings
-from ironworks.platform import iam, notification, secrets
+from ironworks.platform import iam, notification, payments, secrets
 from ironworks.products.inference import clusters, endpoints, models
 from ironworks.products.tokenfactory import routing
 from ironworks.shared.supervision import SupervisorClient
@@ -27,6 +27,7 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
         iam.Identity: iam.Identity(),
         notification.MailSettings: notification.MailSettings(settings.api_url),
         notification.Mailer: _mailer(settings),
+        payments.PaymentProvider: _provider(settings),
         routing.AddressPolicy: policy,
         routing.EndpointHealth: EndpointPhases(),
         routing.Prober: routing.HttpProber(policy),
@@ -39,3 +40,12 @@ def _mailer(settings: Settings) -> notification.Mailer:
     if settings.smtp_url:
         return notification.SmtpMailer.at(settings.smtp_url, settings.mail_from)
     return notification.FileMailer(settings.mail, settings.mail_from)
+
+
+def _provider(settings: Settings) -> payments.PaymentProvider:
+    """Stripe where the settings hold its key, else nobody."""
+    if settings.stripe_key is None:
+        return payments.open_provider(None)
+    return payments.open_provider(
+        payments.ProviderSecrets(settings.stripe_key, settings.stripe_webhook_secrets, settings.stripe_url)
+    )

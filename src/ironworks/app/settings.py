@@ -44,6 +44,9 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_MASTER_KEY_FILE": "a file that holds the master key (credentials/master.key)",
     "IRONWORKS_SMTP_URL": "smtp://user:password@host:587 or smtps://…:465; without it mails become files under mail/",
     "IRONWORKS_MAIL_FROM": "sender of our mails (ironworks@localhost)",
+    "IRONWORKS_STRIPE_KEY": "Stripe's secret key; without it invoices are paid by hand",
+    "IRONWORKS_STRIPE_WEBHOOK_SECRET": "what Stripe signs webhooks with; two with a comma while one replaces another",
+    "IRONWORKS_STRIPE_URL": "Stripe's API, where that is not https://api.stripe.com",
     "IRONWORKS_NATS_URL": "a NATS server to relay events to; off without it",
     "IRONWORKS_PRIVATE_UPSTREAMS": "networks that are not public and may be called as external endpoints: CIDRs or all",
     "IRONWORKS_GATEWAY_ACCESS_LOG": "one JSON line for each request: a file's path, - for standard output, or off",
@@ -88,6 +91,9 @@ class Settings:
     master_key_path: Path | None = None
     smtp_url: str | None = None
     mail_from: str = "ironworks@localhost"
+    stripe_key: str | None = field(default=None, repr=False)
+    stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    stripe_url: str | None = None
     nats_url: str | None = None
     private_upstreams: tuple[str, ...] = ()
     """Networks in CIDR notation, or the word `all`."""
@@ -252,6 +258,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         master_key_path=Path(ours["IRONWORKS_MASTER_KEY_FILE"]) if "IRONWORKS_MASTER_KEY_FILE" in ours else None,
         smtp_url=_url("IRONWORKS_SMTP_URL", ours, ("smtp", "smtps"), problems),
         mail_from=ours.get("IRONWORKS_MAIL_FROM", "ironworks@localhost"),
+        stripe_key=ours.get("IRONWORKS_STRIPE_KEY"),
+        stripe_webhook_secrets=tuple(
+            filter(None, map(str.strip, ours.get("IRONWORKS_STRIPE_WEBHOOK_SECRET", "").split(",")))
+        ),
+        stripe_url=_url("IRONWORKS_STRIPE_URL", ours, ("http", "https"), problems),
         nats_url=_url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
         private_upstreams=_networks("IRONWORKS_PRIVATE_UPSTREAMS", ours, problems),
         gateway_tls=_certificate("IRONWORKS_GATEWAY_TLS_CERT", "IRONWORKS_GATEWAY_TLS_KEY", ours, problems),

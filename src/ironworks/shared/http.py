@@ -7,9 +7,10 @@
         return GrantView.of(await service.grant_access(ctx, path, name, body.subject))
 
 A handler's parameters are found by name: `ctx` (one transaction for the whole request) or `call` (for a handler marked
-`calls_out`, which opens its own short ones), `body` and `query` (Pydantic models, or `Any` for the bare JSON), the
-path's placeholders as text; any other parameter is injected by `app.wiring`, by its type. It answers a Pydantic
-model, None (204), `Raw`, or `Stream`. A route without a permission cannot be declared.
+`calls_out`, which opens its own short ones), `body` and `query` (Pydantic models, or `Any` for the bare JSON), `raw`
+(the body's bytes, where they are signed), the path's placeholders as text; any other parameter is injected by
+`app.wiring`, by its type. It answers a Pydantic model, None (204), `Raw`, or `Stream`. A route without a permission
+cannot be declared.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ class Router:
         hints = typing.get_type_hints(handler)
         wants = list(inspect.signature(handler).parameters)
         placeholders = tuple(_PLACEHOLDER.findall(path))
-        injects = {n: hints.get(n) for n in wants if n not in ("ctx", "call", "body", "query", *placeholders)}
+        injects = {n: hints.get(n) for n in wants if n not in ("ctx", "call", "body", "query", "raw", *placeholders)}
         if not all(isinstance(wanted, type) for wanted in injects.values()):
             raise TypeError(f"{method} {path}: nothing to give to {', '.join(sorted(injects))}")
         if ("call" in wants) != bool(options.get("calls_out")):

@@ -93,6 +93,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if "body" in schemas:
         kind = "application/merge-patch+json" if route.method == "PATCH" else "application/json"
         operation["requestBody"] = {"required": True, "content": {kind: {"schema": schemas["body"]}}}
+    if "raw" in route.wants:
+        operation["requestBody"] = {"required": True, "content": {"*/*": {"schema": {"type": "string"}}}}
     if route.permission == PUBLIC:
         operation["security"] = []
     return operation

@@ -279,6 +279,8 @@ def _bind(route: Route, request: _Request, body: bytes) -> dict[str, Any]:
             arguments["query"] = route.query.model_validate(_query_values(request.query))
         except ValidationError as error:
             problems += problems_of(error)
+    if "raw" in route.wants:
+        arguments["raw"] = body
     if "body" in route.wants:
         data = _json(request.headers, body)
         if route.body is Any:

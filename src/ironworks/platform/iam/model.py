@@ -261,6 +261,7 @@ def user_name(email: str) -> str:
 
 _OPERATORS: Final = frozenset(
     {"user", "registry", "secrets", "mail", "dead-letter", "price", "price-list", "worker", "gateway"}
+    | {"receipt", "refund", "reconciliation"}
 )
 _TREE: Final = frozenset({"account", "platform", "tenant"})
 _IDENTITY: Final = frozenset({"role", "role-assignment", "service-account"})
