@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -137,3 +138,20 @@ def test_what_people_look_at() -> None:
     assert [money(text) for text in (None, "0.000001200", "5.000000000", "0.000000000")] == ["-", "0.0000012", "5", "0"]
     assert sparkline([0, 1, 50, 100]) == " ▁▅█"
     assert [len(bar) for bar in bars_of([0, 1, 50, 100])] == [0, 1, 8, 16]
+
+
+def test_usage_from_elsewhere_counts_once(run: Run, tmp_path: Path) -> None:
+    """Last, because it adds to what the others look at."""
+    event = {
+        "specversion": "1.0", "type": "ironworks.usage.v1", "source": "/farm", "id": "1", "subject": TENANT,
+        "time": datetime.now(UTC).isoformat(), "data": {"quantities": {"images": 2}},
+    }  # fmt: skip
+    lines, array, text = (tmp_path / name for name in ("lines", "array", "text"))
+    lines.write_text("\n".join(json.dumps(event | {"id": str(n)}) for n in range(3)))
+    array.write_text(json.dumps([event, event | {"data": {"quantities": {"bananas": 1}}, "id": "9"}]))
+    text.write_text("all of it")
+    assert run("usage", "send", str(lines)) == "3 accepted, 0 duplicate, 0 conflict, 0 refused\n"
+    told = run("usage", "send", str(array), code=1)
+    assert "event 2 (/farm 9): refused: data.quantities: unknown_meter" in told
+    assert "0 accepted, 1 duplicate, 0 conflict, 1 refused" in told
+    assert "neither a JSON array nor one event to a line" in run("usage", "send", str(text), code=1)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from ironworks.cli.ingest import send
 from ironworks.cli.money import data_option, scope_option
 from ironworks.cli.output import show_data, show_table
 from ironworks.cli.session import fails_clearly, open_client, own_scope
@@ -45,7 +46,7 @@ def grouping(_: click.Context, option: click.Parameter, value: str) -> str:
     return value
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @scope_option
 @click.option(
     "--by",
@@ -79,6 +80,8 @@ def grouping(_: click.Context, option: click.Parameter, value: str) -> str:
 @fails_clearly
 def usage(ctx: click.Context, /, scope: str | None, output: str, **query: Any) -> None:
     """Sum up what a scope and all below it used."""
+    if ctx.invoked_subcommand:
+        return
     client = open_client(ctx)
     place = own_scope(client, scope)
     answer = ask(client, place, query)
@@ -198,4 +201,5 @@ def _weight(item: dict[str, Any], sort: str) -> float:
     )
 
 
+usage.add_command(send)
 COMMANDS = (usage,)

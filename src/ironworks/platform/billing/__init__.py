@@ -11,6 +11,7 @@ from ironworks.platform.billing.events import UsageChargedLate
 from ironworks.platform.billing.model import Charged, Explanation, ScopeBalance, UsageInput
 from ironworks.platform.billing.service import (
     MAX_BATCH,
+    charge_ingested,
     charge_usage,
     charge_waiting,
     explain_request,
@@ -25,6 +26,7 @@ __all__ = [
     "ScopeBalance",
     "UsageChargedLate",
     "UsageInput",
+    "charge_ingested",
     "charge_usage",
     "charge_waiting",
     "explain_request",

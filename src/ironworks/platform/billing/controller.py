@@ -1,4 +1,4 @@
-"""What billing does without a caller: charge usage that had no price when it came."""
+"""What billing does without a caller: charge usage from outside, and what had no price when it came."""
 
 from __future__ import annotations
 
@@ -18,4 +18,13 @@ async def charge_waiting_usage(db: Database) -> None:
     for _ in range(_MAX_BATCHES):
         async with db.transaction(system_actor("billing")) as ctx:
             if await service.charge_waiting(ctx) == 0:
+                return
+
+
+@schedules(every=1)
+async def charge_ingested_usage(db: Database) -> None:
+    """Rate and post what came from outside, a batch per transaction."""
+    for _ in range(_MAX_BATCHES):
+        async with db.transaction(system_actor("billing")) as ctx:
+            if await service.charge_ingested(ctx) == 0:
                 return

@@ -43,6 +43,13 @@ async def charge_waiting(ctx: Context) -> int:
     return len(rating.lines)
 
 
+async def charge_ingested(ctx: Context) -> int:
+    """Charge events that came from outside; returns how many, at most a thousand."""
+    events = await metering.take_uncharged(ctx, WAITING_BATCH)
+    await _post(ctx, await pricing.rate_usage(ctx, events))
+    return len(events)
+
+
 async def _post(ctx: Context, rating: pricing.Rating) -> None:
     transfers = transfers_for(rating.lines, ctx.request_id)
     await ledger.post_transfers(ctx, list(transfers.values()))

@@ -4,9 +4,12 @@ Owns: meters of the data plane, usage events, the claims that make an event coun
 Never: knows a price, moves money, or refuses a whole batch because of one event in it.
 Invariants: an event id is claimed in the transaction of its effect and is recorded at most once; the same id with
 other content is kept as a conflict; an event that breaks a rule (unknown meter, absurd quantity) is kept with the
-reason; nothing that was handed in is lost.
+reason; nothing that was handed in is lost; what is forgotten with its time is refused from then on.
+
+Besides the usual files: `ingest.py` reads what comes from outside.
 """
 
+from ironworks.platform.metering.ingest import Ingested, Outcome
 from ironworks.platform.metering.model import (
     AUDIO_SECONDS,
     CACHED_INPUT_TOKENS,
@@ -34,6 +37,7 @@ from ironworks.platform.metering.model import (
 from ironworks.platform.metering.service import (
     find_usage,
     find_usages,
+    ingest_usage,
     list_grouped,
     list_set_aside,
     list_usage,
@@ -41,6 +45,7 @@ from ironworks.platform.metering.service import (
     next_span,
     record_usage,
     summarize_usage,
+    take_uncharged,
 )
 
 __all__ = [
@@ -61,6 +66,8 @@ __all__ = [
     "SPEECH_CHARACTERS",
     "GroupBy",
     "GroupedEvent",
+    "Ingested",
+    "Outcome",
     "Reason",
     "RecordedUsage",
     "SetAside",
@@ -68,6 +75,7 @@ __all__ = [
     "UsageTotal",
     "find_usage",
     "find_usages",
+    "ingest_usage",
     "list_grouped",
     "list_set_aside",
     "list_usage",
@@ -75,4 +83,5 @@ __all__ = [
     "next_span",
     "record_usage",
     "summarize_usage",
+    "take_uncharged",
 ]

@@ -4,7 +4,10 @@ from ironworks.platform.metering import model
 from ironworks.shared.declarations import Declarations, Meter, Permission
 
 DECLARATIONS = Declarations(
-    permissions=(Permission("usage:read", "See what was used, by whom and when"),),
+    permissions=(
+        Permission("usage:read", "See what was used, by whom and when"),
+        Permission("usage:write", "Hand in usage that was measured elsewhere, which is then charged"),
+    ),
     meters=(
         Meter(
             model.INPUT_TOKENS,

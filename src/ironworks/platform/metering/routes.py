@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ironworks.platform.metering import service
+from ironworks.platform.metering.ingest import MAX_EVENTS, Outcome
 from ironworks.platform.metering.model import GROUP_PATTERN, Reason, RecordedUsage
 from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
@@ -54,6 +56,29 @@ class RequestsQuery(Period):
 class SetAsideQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
+
+
+class UsageBatch(BaseModel):
+    """CloudEvents 1.0 of type `ironworks.usage.v1`, each judged by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+    events: list[Any] = Field(min_length=1, max_length=MAX_EVENTS, description="One JSON object per event.")
+
+
+class IngestedView(BaseModel):
+    source: str
+    id: str
+    outcome: Outcome
+    event_id: str | None = Field(description="Under which it is recorded, for `billing explain`.")
+    problems: list[dict[str, str]] = Field(description="What is wrong: field, problem, remedy.")
+
+
+class IngestedBatch(BaseModel):
+    accepted: int
+    duplicate: int
+    conflict: int
+    refused: int
+    items: list[IngestedView] = Field(description="In the order in which they were handed in.")
 
 
 class UsageGroupView(BaseModel):
@@ -131,6 +156,17 @@ class SetAsideView(BaseModel):
 
 class SetAsideList(BaseModel):
     items: list[SetAsideView]
+
+
+@router.post("/api/v1/usage", permission="usage:write")
+async def ingest_usage(ctx: Context, body: UsageBatch) -> IngestedBatch:
+    """Hand in usage that was measured elsewhere; each event counts once, however often it comes."""
+    outcomes = await service.ingest_usage(ctx, body.events)
+    counts = Counter(one.outcome for one in outcomes)
+    return IngestedBatch(
+        **{outcome.value: counts[outcome] for outcome in Outcome},
+        items=[IngestedView.model_validate(one, from_attributes=True) for one in outcomes],
+    )
 
 
 @router.get("/api/v1/scopes/{path}/usage", permission="usage:read")

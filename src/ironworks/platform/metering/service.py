@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from ironworks.platform import registry, tenancy
-from ironworks.platform.metering import store
+from ironworks.platform.metering import ingest, store
+from ironworks.platform.metering.ingest import Ingested, Outcome
 from ironworks.platform.metering.model import (
     CLAIMS_KEPT,
     EVENTS_KEPT,
+    MAX_AHEAD,
     MAX_APART,
     MAX_LATE,
     GroupBy,
@@ -25,6 +27,7 @@ from ironworks.platform.metering.model import (
 )
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
+from ironworks.shared.errors import NotFound, field_problem
 
 MONTHS_AHEAD: Final = 3
 FORGET_BATCH: Final = 10_000
@@ -40,6 +43,55 @@ async def record_usage(ctx: Context, events: Sequence[UsageEvent]) -> list[Usage
     """
     new, _ = await _record(ctx, events, Window(await _forgotten(ctx, events), ctx.now() + MAX_APART))
     return new
+
+
+async def ingest_usage(ctx: Context, batch: Sequence[Any]) -> list[Ingested]:
+    """Record CloudEvents from outside; returns what became of each, in their order. They are charged within seconds.
+
+    Counts each (account, source, id) once. Needs `usage:write` at the scope that each event names; elsewhere the event
+    is refused, and the rest counts. From MAX_LATE ago to MAX_AHEAD of our clock; what lies outside is set aside and
+    refused, as is what breaks another rule.
+    """
+    read = [ingest.read_event(one) for one in batch]
+    scopes = {event.scope for event in read if isinstance(event, UsageEvent)}
+    open_to = {scope for scope in scopes if await _may_write(ctx, scope)}
+    events = [event for event in read if isinstance(event, UsageEvent) and event.scope in open_to]
+    new, aside = await _record(ctx, events, Window(ctx.now() - MAX_LATE, ctx.now() + MAX_AHEAD))
+    if new:
+        await store.save_uncharged(ctx, new)
+    accepted, problems = {id(event) for event in new}, {id(case.event): case for case in aside}
+    return [
+        one if isinstance(one, Ingested) else _outcome(one, one.scope in open_to, id(one) in accepted, problems)
+        for one in read
+    ]
+
+
+async def _may_write(ctx: Context, scope: str) -> bool:
+    """Whether usage of `scope` is the caller's to hand in; a scope that never was is nobody's."""
+    if not await ctx.allows("usage:write", scope):
+        return False
+    try:
+        await tenancy.require_scope(ctx, scope)
+    except NotFound:
+        return False
+    return True
+
+
+def _outcome(event: UsageEvent, allowed: bool, accepted: bool, problems: Mapping[int, SetAside]) -> Ingested:
+    source, outside_id = event.dimensions[ingest.SOURCE], event.client_request_id or ""
+    if not allowed:
+        fields = field_problem("subject", "is no scope in which you may hand in usage", "it needs usage:write there")
+        return Ingested(source, outside_id, Outcome.REFUSED, None, [fields])
+    if case := problems.get(id(event)):
+        if case.reason is Reason.CONFLICT:
+            return Ingested(source, outside_id, Outcome.CONFLICT, event.id, [ingest.problem_of(case)])
+        return Ingested(source, outside_id, Outcome.REFUSED, None, [ingest.problem_of(case)])
+    return Ingested(source, outside_id, Outcome.ACCEPTED if accepted else Outcome.DUPLICATE, event.id)
+
+
+async def take_uncharged(ctx: Context, limit: int) -> list[UsageEvent]:
+    """Take out up to `limit` events from outside that nobody has charged; a rollback puts them back. For the worker."""
+    return [usage.event for usage in await store.take_uncharged(ctx, limit)]
 
 
 async def _record(

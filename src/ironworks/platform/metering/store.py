@@ -117,6 +117,32 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
     )
 
 
+async def save_uncharged(ctx: Context, events: Sequence[UsageEvent]) -> None:
+    """Have these events charged by a worker."""
+    await ctx.db.execute(
+        "insert into platform_metering.uncharged (event_id, occurred_at, scope)"
+        " select id, at, scope::ltree from unnest($1::text[], $2::timestamptz[], $3::text[]) as e (id, at, scope)",
+        [e.id for e in events],
+        [e.occurred_at for e in events],
+        [e.scope for e in events],
+    )
+
+
+async def take_uncharged(ctx: Context, limit: int) -> list[RecordedUsage]:
+    """Take out the first events, by their ids, that wait to be charged; who comes at the same time waits."""
+    rows = await ctx.db.fetch(
+        """
+        with taken as (
+          delete from platform_metering.uncharged where event_id in (
+            select event_id from platform_metering.uncharged order by event_id limit $1)
+          returning event_id, occurred_at)
+        select e.* from taken t join platform_metering.usage_event e using (event_id, occurred_at) order by e.event_id
+        """,
+        limit,
+    )
+    return [_recorded(row) for row in rows]
+
+
 async def save_set_aside(ctx: Context, cases: Sequence[SetAside]) -> None:
     """Keep events that cannot be counted; the same event handed in again is kept once."""
     await ctx.db.execute(
