@@ -52,10 +52,10 @@ create policy api_read on platform_ledger.snapshot_mismatch for select to ironwo
 -- Posting by hand. Usage is charged by the gateway alone.
 drop policy if exists api_post on platform_ledger.ledger_account;
 create policy api_post on platform_ledger.ledger_account for insert to ironworks_api
-  with check ((select shared.allows('ledger:post', '')));
+  with check ('' <@ any ((select shared.granted('ledger:post'))::ltree[]));
 drop policy if exists api_post on platform_ledger.transfer;
 create policy api_post on platform_ledger.transfer for insert to ironworks_api
-  with check (kind <> 'usage' and (select shared.allows('ledger:post', '')));
+  with check (kind <> 'usage' and '' <@ any ((select shared.granted('ledger:post'))::ltree[]));
 
 do $$
 declare
@@ -69,15 +69,16 @@ begin
       ' using (scope <@ any ((select shared.granted(''billing:read''))::ltree[]))', t);
     execute format('drop policy if exists api_post on platform_ledger.%I', t);
     execute format('create policy api_post on platform_ledger.%I for insert to ironworks_api'
-      ' with check ((select shared.allows(''ledger:post'', '''')))', t);
+      ' with check ('''' <@ any ((select shared.granted(''ledger:post''))::ltree[]))', t);
   end loop;
 end $$;
 drop policy if exists api_keep on platform_ledger.prepaid_account;
 create policy api_keep on platform_ledger.prepaid_account for update to ironworks_api
-  using ((select shared.allows('ledger:post', ''))) with check ((select shared.allows('ledger:post', '')));
+  using ('' <@ any ((select shared.granted('ledger:post'))::ltree[]))
+  with check ('' <@ any ((select shared.granted('ledger:post'))::ltree[]));
 drop policy if exists api_remove on platform_ledger.prepaid_account;
 create policy api_remove on platform_ledger.prepaid_account for delete to ironworks_api
-  using ((select shared.allows('ledger:post', '')));
+  using ('' <@ any ((select shared.granted('ledger:post'))::ltree[]));
 
 create or replace function platform_ledger.cluster() returns bigint language sql stable
   return (select system_identifier from pg_control_system());
