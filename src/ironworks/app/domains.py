@@ -34,6 +34,7 @@ DOMAINS = (
     "platform.ledger",
     "platform.billing",
     "platform.subscriptions",
+    "platform.invoices",
     "products.inference.engines",
     "products.inference.models",
     "products.inference.clusters",
