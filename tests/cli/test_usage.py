@@ -140,6 +140,46 @@ def test_what_people_look_at() -> None:
     assert [len(bar) for bar in bars_of([0, 1, 50, 100])] == [0, 1, 8, 16]
 
 
+BOOK = """
+prices:
+  - {meter: input_tokens, unit_price: 0.0000002}
+terms:
+  - {meter: output_tokens, terms: {discount: 100}}
+"""
+
+
+def test_a_past_month_under_another_book(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "book.yaml").write_text(BOOK)
+    words = ("prices", "simulate", "-f", str(tmp_path / "book.yaml"), "--to", "2199-01-01", "-s", "acme")
+    found = json.loads(run(*words, "-o", "json"))
+    sums = {group["name"].partition(" ")[0]: 0 for group in found["groups"]}
+    for group in found["groups"]:
+        sums[group["name"].partition(" ")[0]] += group["difference"]["nano"]
+    assert sums == {"input_tokens": 7 * 1000 * 100, "output_tokens": 0}
+    assert found["total"]["adjusted_would_be"]["nano"] == -6 * 10 * 400
+    assert "total" in run(*words)
+    assert "would be" in run(*words, "--by", "account").lower()
+    (tmp_path / "book.yaml").write_text("colours: []")
+    run(*words, code=2)
+
+
+def test_prices_are_set_for_a_scope_listed_and_withdrawn(run: Run, tmp_path: Path) -> None:
+    key = ("images", "--model", "painter", "-s", "acme.shop")
+    assert "costs 0.04 USD" in run("prices", "set", "images", "0.04", *key[1:])
+    listed = json.loads(run("prices", "list", "-s", TENANT, "-o", "json"))["items"]
+    assert [p["unit_price"] for p in listed if p["meter"] == "images"] == ["0.04"]
+    assert "is withdrawn" in run("prices", "withdraw", *key)
+    assert "withdrawn" in run("prices", "list")
+    assert "output_tokens" in run("billing", "prices")
+    (tmp_path / "terms.yaml").write_text(
+        "terms: [{meter: images, scope: acme.shop, terms: {included: 10, minimum: 0.30, discount: 2.5,"
+        " tiers: [{up_to: 100, unit_price: 0.04}, {unit_price: 0.03}]}}]"
+    )
+    added = run("prices", "terms", "-f", str(tmp_path / "terms.yaml"))
+    assert "10 included, 2 graduated tiers, 2.5 % off, at least 0.30" in added
+    assert "images" in run("prices", "terms", "-s", TENANT)
+
+
 def test_usage_from_elsewhere_counts_once(run: Run, tmp_path: Path) -> None:
     """Last, because it adds to what the others look at."""
     event = {

@@ -14,11 +14,11 @@ import yaml
 from ironworks.sdk import Kinds
 
 
-class _Loader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
     """YAML as JSON has it: a moment stays the text that was written, as in YAML 1.2."""
 
 
-_Loader.yaml_implicit_resolvers = {
+PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -32,7 +32,7 @@ def read_documents(files: tuple[str, ...]) -> list[dict[str, Any]]:
     documents = []
     for name, text in _texts(files):
         try:
-            for number, document in enumerate(yaml.load_all(text, _Loader), 1):
+            for number, document in enumerate(yaml.load_all(text, PlainLoader), 1):
                 documents += _resources(document, f"{name}, document {number}")
         except yaml.YAMLError as problem:
             raise click.UsageError(f"{name}: {_where(problem)}") from None

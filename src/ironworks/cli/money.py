@@ -1,4 +1,4 @@
-"""What things cost, and who did what: billing, prices, audit."""
+"""What was charged and why, and who did what: billing, audit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ironworks.cli.output import show_data, show_table, text_of
+from ironworks.cli.output import show_data, show_table
 from ironworks.cli.session import fails_clearly, open_client, own_scope
 
 data_option = click.option(
@@ -73,24 +73,6 @@ def balance(ctx: click.Context, scope: str | None, output: str) -> None:
         show_data(answer, output)
         return
     show_table(["SCOPE", "OWES", "CURRENCY"], [[answer["scope"], m["amount"], m["currency"]] for m in answer["owed"]])
-
-
-@billing.command()
-@data_option
-@click.pass_context
-@fails_clearly
-def prices(ctx: click.Context, output: str) -> None:
-    """List prices with their versions."""
-    items = open_client(ctx).request("GET", "/api/v1/prices")["items"]
-    if output != "table":
-        show_data({"items": items}, output)
-        return
-    heads = ["METER", "MODEL", "PER MILLION", "CURRENCY", "FROM", "TO", "ID"]
-    rows = [
-        [p["meter"], p["model"], p["per_million"], p["currency"], p["valid_from"], text_of(p["valid_to"]), p["id"]]
-        for p in items
-    ]
-    show_table(heads, rows)
 
 
 @click.group()
