@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ironworks.cli.main import main
-from ironworks.sdk import Client
+from ironworks.sdk import ApiError, Client
 from ironworks.sdk.config import Profile
 from tests.support.api import ServedApi, bootstrapped_database, served_api
 from tests.support.postgres import Server
@@ -78,6 +78,19 @@ def test_an_account_pays_beforehand_and_afterwards(run: Run) -> None:
     run("credit", "grant", "rival", "500", "--reference", "c")
     assert "healthy" in run("credit", "show", "rival")
     assert run("credit", "prepaid", "rival", "--off") == "account/rival pays afterwards\n"
+
+
+def test_who_has_nothing_left_creates_nothing(run: Run, api: ServedApi) -> None:
+    with Client(Profile(api.url, api.place.operator_token)) as client:
+        client.apply({"kind": "Account", "metadata": {"name": "broke", "scope": "-"}})
+        assert run("credit", "prepaid", "broke") == "account/broke pays beforehand: auto_release_pending\n"
+        platform = {"kind": "Platform", "metadata": {"name": "shop", "scope": "broke"}}
+        with pytest.raises(ApiError) as refused:
+            client.apply(platform)
+        assert (refused.value.status, refused.value.code) == (409, "CREDIT_USED_UP")
+        assert refused.value.details["state"] == "auto_release_pending"
+        run("credit", "grant", "broke", "1", "--reference", "a")
+        client.apply(platform)
 
 
 def test_who_may_not_is_refused_and_strangers_see_nothing(run: Run, customer: str) -> None:

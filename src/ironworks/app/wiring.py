@@ -14,9 +14,9 @@ from typing import Any
 from ironworks.app.adapters import adapters_of
 from ironworks.app.domains import Catalogue, collect
 from ironworks.app.settings import Role, Settings
-from ironworks.platform import audit, policy, secrets
+from ironworks.platform import audit, ledger, policy, secrets
 from ironworks.shared.changelog import Sequencer, Tail
-from ironworks.shared.context import Services
+from ironworks.shared.context import Context, Services
 from ironworks.shared.db import Database
 from ironworks.shared.notify import CHANGED, Notifier
 from ironworks.shared.queue import CHANNEL as WORK
@@ -55,13 +55,19 @@ class Process:
         return common if self.role == "gateway" else [*common, Sequencer(self.url, SEALS).run()]
 
 
+async def check_creation(ctx: Context, quota: str, kind: str, path: str) -> None:
+    """What a plan or a prepaid balance refuses to create. Raises QuotaExceeded, CreditUsedUp."""
+    await ledger.require_credit(ctx, path)
+    await policy.check_quota(ctx, quota, kind, path)
+
+
 @asynccontextmanager
 async def open_process(settings: Settings, role: Role, *, connections: int = 10) -> AsyncIterator[Process]:
     """Everything wired, and closed at the end. Raises UnsafeRole, BadMasterKey, FileNotFoundError, OSError."""
     catalogue = collect()
     keyring = await secrets.load_keyring(master_key_source(settings))
     admissions = bound_admissions(catalogue, adapters_of(settings, keyring))
-    services = Services(audit.append_record, secrets.EnvelopeVault(keyring), admissions, policy.check_quota)
+    services = Services(audit.append_record, secrets.EnvelopeVault(keyring), admissions, check_creation)
     url = settings.database_url(role)
     # the gateway serves without its database, also from its start on
     database = await Database.connect(

@@ -275,7 +275,7 @@ async def test_an_account_runs_out_and_comes_back(world: LowerWorld, clock: Cloc
         clock.now += timedelta(minutes=1)
     assert await states(world) == [("healthy", "low_balance")]  # told once
     async with world.system("worker") as ctx:
-        await ledger.require_credit(ctx, "acme", "USD")
+        await ledger.require_credit(ctx, "acme.shop")
     await owe(world, 20)
     await asyncio.gather(*(watch(world) for _ in range(3)))
     found = (await credit(world)).prepaid
@@ -283,7 +283,7 @@ async def test_an_account_runs_out_and_comes_back(world: LowerWorld, clock: Cloc
     assert found.standing.release_at == clock.now + DAY
     async with world.system("worker") as ctx:
         with pytest.raises(ledger.CreditUsedUp):
-            await ledger.require_credit(ctx, "acme", "USD")
+            await ledger.require_credit(ctx, "acme.shop")
     clock.now += DAY
     await watch(world)
     await watch(world)
@@ -303,7 +303,7 @@ async def test_who_pays_afterwards_has_no_state(world: LowerWorld) -> None:
     await watch(world)
     async with world.system("worker") as ctx:
         assert await ledger.review_credit(ctx, "acme", "USD") is None
-        await ledger.require_credit(ctx, "acme", "USD")
+        await ledger.require_credit(ctx, "acme.shop")
     await set_prepaid(world)
     async with world.system("worker") as ctx:
         await ledger.remove_prepaid(ctx, "acme", "USD")

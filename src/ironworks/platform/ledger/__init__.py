@@ -2,7 +2,7 @@
 
 Owns: ledger accounts, transfers, and balances, which are their sums; kept balances (`snapshots.py`), which are checked
 against them; prepaid credit: its grants, their use and expiry (`prepaid.py`, `holdings.py`, pure rules in `credit.py`),
-and the state of accounts that pay beforehand (`standing.py`).
+and the state of accounts that pay beforehand (`standing.py`); sums for reports (`totals.py`).
 Never: decides what something costs, or why money moves; updates or deletes a transfer.
 Invariants: every transfer debits one ledger account and credits another with the same positive amount in the same
 currency, so all balances of a currency add up to zero; money moves only between a scope and one at or above it, so a
@@ -57,8 +57,10 @@ from ironworks.platform.ledger.standing import (
     review_credit,
     set_prepaid,
 )
+from ironworks.platform.ledger.totals import EARNED_BY, MoneySum, sum_earned, sum_owed
 
 __all__ = [
+    "EARNED_BY",
     "AccountName",
     "AlreadyReversed",
     "Balance",
@@ -72,6 +74,7 @@ __all__ = [
     "CreditTerms",
     "CreditUsedUp",
     "Mismatch",
+    "MoneySum",
     "NewTransfer",
     "Posting",
     "PrepaidAccount",
@@ -101,6 +104,8 @@ __all__ = [
     "reverse_transfer",
     "review_credit",
     "set_prepaid",
+    "sum_earned",
+    "sum_owed",
     "take_snapshots",
     "use_credit",
     "verify_snapshots",

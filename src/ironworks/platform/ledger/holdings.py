@@ -155,6 +155,12 @@ async def find_prepaid(ctx: Context, account: str, currency: str) -> PrepaidAcco
     return _prepaid(row) if row else None
 
 
+async def find_used_up(ctx: Context, account: str) -> tuple[CreditState, datetime] | None:
+    """(state, release at) of an account that has nothing left; also for who may not see its money."""
+    row = await ctx.db.fetchrow("select * from platform_ledger.used_up($1)", account)
+    return (CreditState(row["state"]), row["release_at"]) if row else None
+
+
 async def list_prepaid(ctx: Context, after: tuple[str, str], limit: int) -> list[PrepaidAccount]:
     """One page of accounts that pay beforehand, by (path, currency), past `after`."""
     rows = await ctx.db.fetch(

@@ -111,15 +111,18 @@ async def review_credit(ctx: Context, account: str, currency: str) -> CreditStat
     return await stand(ctx, account, currency)
 
 
-async def require_credit(ctx: Context, account: str, currency: str) -> None:
-    """Raises CreditUsedUp where a prepaid account has nothing left: nothing new that costs may begin."""
-    prepaid = await holdings.find_prepaid(ctx, account, currency)
-    if prepaid and prepaid.standing.release_at is not None:
+async def require_credit(ctx: Context, path: str) -> None:
+    """Raises CreditUsedUp where the account over `path` pays beforehand and has nothing left: nothing new begins."""
+    if not path:
+        return
+    account = path.split(".")[0]
+    if gone := await holdings.find_used_up(ctx, account):
+        state, release_at = gone
         raise CreditUsedUp(
             f"{account} has no credit left; add some to go on",
             account=account,
-            state=prepaid.standing.state,
-            release_at=prepaid.standing.release_at.isoformat(),
+            state=state,
+            release_at=release_at.isoformat(),
         )
 
 

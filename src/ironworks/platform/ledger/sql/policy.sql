@@ -94,3 +94,26 @@ begin atomic
   order by s.horizon desc limit 1;
 end;
 grant execute on function platform_ledger.newest_snapshot(uuid, bigint) to ironworks_api, ironworks_worker;
+
+-- Which ledger accounts are of revenue: ids, for those who may not see the accounts themselves and see transfers to them.
+create or replace function platform_ledger.revenue_accounts() returns uuid[] language sql stable security definer
+set search_path = pg_catalog, public, pg_temp as $$
+  select coalesce(array_agg(id), '{}') from platform_ledger.ledger_account where purpose = 'revenue'
+$$;
+alter function platform_ledger.revenue_accounts() owner to ironworks_system;
+grant execute on function platform_ledger.revenue_accounts() to ironworks_api, ironworks_worker;
+
+-- That an account has nothing left is told to whoever sees anything of it: it is why something of his is refused.
+drop policy if exists system on platform_ledger.prepaid_account;
+create policy system on platform_ledger.prepaid_account for select to ironworks_system using (true);
+grant select on platform_ledger.prepaid_account to ironworks_system;
+create or replace function platform_ledger.used_up(account text) returns table (state text, release_at timestamptz)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select p.state, p.release_at from platform_ledger.prepaid_account p
+  where p.path = account and p.release_at is not null
+    and (session_user = 'ironworks_worker' or shared.sees(account::ltree))
+  order by p.release_at limit 1
+$$;
+alter function platform_ledger.used_up(text) owner to ironworks_system;
+revoke all on function platform_ledger.used_up(text) from public;
+grant execute on function platform_ledger.used_up(text) to ironworks_api, ironworks_worker;
