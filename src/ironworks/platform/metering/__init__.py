@@ -6,7 +6,7 @@ Invariants: an event id is claimed in the transaction of its effect and is recor
 other content is kept as a conflict; an event that breaks a rule (unknown meter, absurd quantity) is kept with the
 reason; nothing that was handed in is lost; what is forgotten with its time is refused from then on.
 
-Besides the usual files: `ingest.py` reads what comes from outside.
+Besides the usual files: `ingest.py` reads what comes from outside, `rollups.py` is the SQL of sums by hour and day.
 """
 
 from ironworks.platform.metering.ingest import Ingested, Outcome
@@ -26,8 +26,10 @@ from ironworks.platform.metering.model import (
     REASONING_TOKENS,
     RERANK_DOCUMENTS,
     SPEECH_CHARACTERS,
+    Every,
     GroupBy,
     GroupedEvent,
+    MeterPoint,
     Reason,
     RecordedUsage,
     SetAside,
@@ -39,6 +41,7 @@ from ironworks.platform.metering.service import (
     find_usages,
     ingest_usage,
     list_grouped,
+    list_points,
     list_set_aside,
     list_usage,
     list_usage_at,
@@ -64,9 +67,11 @@ __all__ = [
     "REASONING_TOKENS",
     "RERANK_DOCUMENTS",
     "SPEECH_CHARACTERS",
+    "Every",
     "GroupBy",
     "GroupedEvent",
     "Ingested",
+    "MeterPoint",
     "Outcome",
     "Reason",
     "RecordedUsage",
@@ -77,6 +82,7 @@ __all__ = [
     "find_usages",
     "ingest_usage",
     "list_grouped",
+    "list_points",
     "list_set_aside",
     "list_usage",
     "list_usage_at",

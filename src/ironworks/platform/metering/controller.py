@@ -1,4 +1,4 @@
-"""What metering does without a caller: make the months ahead, forget what is past retention."""
+"""What metering does without a caller: add up, make the months ahead, forget what is past retention."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _MAX_BATCHES: Final = 200
 
 @schedules(every=3600)
 async def keep_usage(db: Database) -> None:
-    """Say what is forgotten, then make and drop months, then delete, each in a transaction of its own."""
+    """Add up, say what is forgotten, then make and drop months, then delete, each in a transaction of its own."""
     actor = system_actor("metering")
+    async with db.transaction(actor) as ctx:
+        await service.roll_usage(ctx)
     async with db.transaction(actor) as ctx:
         await service.forget_usage(ctx)
     async with db.transaction(actor) as ctx:
@@ -24,3 +26,10 @@ async def keep_usage(db: Database) -> None:
         async with db.transaction(actor) as ctx:
             if await service.remove_forgotten(ctx) == 0:
                 return
+
+
+@schedules(every=60, timeout=3600)
+async def roll_usage(db: Database) -> None:
+    """Add what was recorded to the sums by hour and day."""
+    async with db.transaction(system_actor("metering")) as ctx:
+        await service.roll_usage(ctx)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 from ironworks.shared.context import to_json
@@ -48,6 +48,11 @@ GroupBy: TypeAlias = str
 GROUPS: Final = ("model", "key", "tenant", "route", "endpoint", "user", "day", "hour")
 METADATA: Final = "metadata:"
 GROUP_PATTERN: Final = f"^({'|'.join(GROUPS)}|{METADATA}.{{1,64}})$"
+
+
+Every: TypeAlias = Literal["hour", "day"]
+DIMENSION: Final = "dimension:"
+SERIES_PATTERN: Final = f"^(tenant|model|route|endpoint|key|{DIMENSION}[A-Za-z0-9_.-]{{1,64}})$"
 
 
 class Reason(StrEnum):
@@ -168,6 +173,15 @@ class UsageTotal:
     group: str
     requests: int
     quantities: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MeterPoint:
+    """What a meter counted in the hour or day that begins at `at`, for one group."""
+
+    at: datetime
+    group: Mapping[str, str]
+    quantity: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -11,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ironworks.platform.metering import service
 from ironworks.platform.metering.ingest import MAX_EVENTS, Outcome
-from ironworks.platform.metering.model import GROUP_PATTERN, Reason, RecordedUsage
+from ironworks.platform.metering.model import GROUP_PATTERN, SERIES_PATTERN, Every, Reason, RecordedUsage
 from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
@@ -21,6 +22,8 @@ from ironworks.shared.path import show_path
 router = Router("platform.metering")
 
 DEFAULT_PERIOD: Final = timedelta(days=30)
+MAX_SPAN: Final[dict[Every, timedelta]] = {"hour": timedelta(days=62), "day": timedelta(days=1100)}
+EVENTS: Final = "events"
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))]
 
 
@@ -51,6 +54,23 @@ class SummaryQuery(Period):
 class RequestsQuery(Period):
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, max_length=1024)
+
+
+class PointsQuery(Period):
+    every: Every = Field("day", description="How long each point is, in UTC.")
+    group_by: str = Field(
+        "", max_length=400, description="Any of tenant, model, route, endpoint, key and dimension:NAME, by commas."
+    )
+
+    def words(self) -> list[str]:
+        """Raises Invalid for a word that there is none to group by."""
+        words = [word for word in self.group_by.split(",") if word]
+        for word in words:
+            if not re.fullmatch(SERIES_PATTERN, word):
+                raise invalid(
+                    "group_by", f"{word!r} is none", "use tenant, model, route, endpoint, key, dimension:NAME"
+                )
+        return list(dict.fromkeys(words))
 
 
 class SetAsideQuery(BaseModel):
@@ -141,6 +161,19 @@ class UsageView(BaseModel):
         )
 
 
+class MeterPointView(BaseModel):
+    at: datetime = Field(description="Where the hour or day begins.")
+    group: dict[str, str]
+    quantity: int
+
+
+class MeterSeriesView(BaseModel):
+    scope: str
+    meter: str
+    every: Every
+    items: list[MeterPointView]
+
+
 class UsagePage(BaseModel):
     items: list[UsageView]
     next_cursor: str | None
@@ -178,6 +211,19 @@ async def summarize_usage(ctx: Context, path: str, query: SummaryQuery) -> Usage
     return UsageSummaryView(scope=show_path(path), since=since, until=until, group_by=query.group_by, items=items)
 
 
+@router.get("/api/v1/scopes/{path}/usage/meters/{meter}", permission="usage:read")
+async def list_points(ctx: Context, path: str, meter: str, query: PointsQuery) -> MeterSeriesView:
+    """Show what a meter counted at a scope and all below it, by hour or day; `events` counts the events themselves."""
+    since, until = query.bounds(ctx.now())
+    if until - since > MAX_SPAN[query.every]:
+        raise invalid("from", f"is more than {MAX_SPAN[query.every].days} days before 'to'", "ask for less")
+    points = await service.list_points(
+        ctx, path, "" if meter == EVENTS else meter, _floor(since, query.every), until, query.every, query.words()
+    )
+    items = [MeterPointView(at=p.at, group=dict(p.group), quantity=p.quantity) for p in points]
+    return MeterSeriesView(scope=show_path(path), meter=meter, every=query.every, items=items)
+
+
 @router.get("/api/v1/scopes/{path}/usage/requests", permission="usage:read")
 async def list_usage(ctx: Context, path: str, query: RequestsQuery) -> UsagePage:
     """List the single requests of a scope and all below it, newest first."""
@@ -197,6 +243,12 @@ async def list_set_aside(ctx: Context, path: str, query: SetAsideQuery) -> SetAs
     """List usage that was handed in and could not be counted, newest first."""
     cases = await service.list_set_aside(ctx, path, query.limit)
     return SetAsideList(items=[SetAsideView.model_validate(case) for case in cases])
+
+
+def _floor(at: datetime, every: Every) -> datetime:
+    """Where the hour or day of `at` begins, in UTC."""
+    begin = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return begin if every == "hour" else begin.replace(hour=0)
 
 
 def _decode(cursor: str) -> tuple[datetime, str]:

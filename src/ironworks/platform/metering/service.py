@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ironworks.platform import registry, tenancy
-from ironworks.platform.metering import ingest, store
+from ironworks.platform.metering import ingest, rollups, store
 from ironworks.platform.metering.ingest import Ingested, Outcome
 from ironworks.platform.metering.model import (
     CLAIMS_KEPT,
@@ -15,8 +15,10 @@ from ironworks.platform.metering.model import (
     MAX_AHEAD,
     MAX_APART,
     MAX_LATE,
+    Every,
     GroupBy,
     GroupedEvent,
+    MeterPoint,
     Reason,
     RecordedUsage,
     SetAside,
@@ -221,9 +223,33 @@ async def list_set_aside(ctx: Context, path: str, limit: int) -> list[dict[str, 
     return found
 
 
+async def list_points(
+    ctx: Context, path: str, meter: str, since: datetime, until: datetime, every: Every, by: Sequence[str] = ()
+) -> list[MeterPoint]:
+    """What `meter` counted at and below `path`, per hour or day that begins in [since, until), oldest first.
+
+    The meter '' counts events. Exact to the last event that is recorded. `by`: words of SERIES_PATTERN. Raises
+    NotFound for a scope that never existed.
+    """
+    points = await rollups.list_points(ctx, path, meter, since, until, every, by)
+    if not points:
+        await tenancy.require_scope(ctx, path)
+    return points
+
+
+async def roll_usage(ctx: Context) -> bool:
+    """Add what was recorded since the last time to the sums by hour and day. For the worker."""
+    return await rollups.roll(ctx)
+
+
 async def forget_usage(ctx: Context) -> None:
-    """Move the horizon to where the clock says: ids are kept CLAIMS_KEPT, events EVENTS_KEPT. For the worker."""
+    """Move the horizon to where the clock says: ids are kept CLAIMS_KEPT, events EVENTS_KEPT. For the worker.
+
+    It stays where it is as long as an event behind it is in no sum.
+    """
     now = ctx.now()
+    if await rollups.has_unrolled(ctx, now - EVENTS_KEPT):
+        return
     await store.move_horizon(ctx, now - CLAIMS_KEPT, now - EVENTS_KEPT)
 
 
@@ -233,9 +259,10 @@ async def keep_months(ctx: Context) -> int:
     For the worker; recording waits meanwhile, which is some milliseconds.
     """
     now = ctx.now().astimezone(UTC)
-    return await store.keep_months(ctx, now.date().replace(day=1), MONTHS_AHEAD + 1, now - EVENTS_KEPT)
+    return await store.keep_months(ctx, now.date().replace(day=1), MONTHS_AHEAD + 1)
 
 
 async def remove_forgotten(ctx: Context) -> int:
     """Delete some of what is behind the horizon; returns how many rows went, 0 when all are gone. For the worker."""
-    return await store.forget_old(ctx, FORGET_BATCH)
+    hours = await rollups.forget_hours(ctx, ctx.now() - EVENTS_KEPT, FORGET_BATCH)
+    return hours + await store.forget_old(ctx, FORGET_BATCH)

@@ -167,9 +167,9 @@ async def move_horizon(ctx: Context, claims_from: datetime, events_from: datetim
     await ctx.db.execute("select platform_metering.move_horizon($1, $2)", claims_from, events_from)
 
 
-async def keep_months(ctx: Context, first: date, months: int, events_from: datetime) -> int:
-    """Make the partitions of so many months from `first` on, drop those that end by `events_from`; returns how many."""
-    changed: int = await ctx.db.fetchval("select platform_metering.keep_months($1, $2, $3)", first, months, events_from)
+async def keep_months(ctx: Context, first: date, months: int) -> int:
+    """Make the partitions of so many months from `first` on, drop those behind the horizon; returns how many."""
+    changed: int = await ctx.db.fetchval("select platform_metering.keep_months($1, $2)", first, months)
     return changed
 
 

@@ -49,8 +49,27 @@ create policy everybody on platform_metering.horizon for select to ironworks_api
 drop policy if exists system on platform_metering.horizon;
 create policy system on platform_metering.horizon to ironworks_system using (true) with check (true);
 
+-- Sums show what the events show.
+drop policy if exists api_read on platform_metering.usage_hourly;
+create policy api_read on platform_metering.usage_hourly for select to ironworks_api using (
+  scope <@ any ((select shared.granted('usage:read'))::ltree[])
+  or scope <@ any ((select shared.granted('billing:read'))::ltree[]));
+drop policy if exists worker on platform_metering.usage_hourly;
+create policy worker on platform_metering.usage_hourly to ironworks_worker using (true) with check (true);
+drop policy if exists api_read on platform_metering.usage_daily;
+create policy api_read on platform_metering.usage_daily for select to ironworks_api using (
+  scope <@ any ((select shared.granted('usage:read'))::ltree[])
+  or scope <@ any ((select shared.granted('billing:read'))::ltree[]));
+drop policy if exists worker on platform_metering.usage_daily;
+create policy worker on platform_metering.usage_daily to ironworks_worker using (true) with check (true);
+drop policy if exists api_read on platform_metering.rolled;
+create policy api_read on platform_metering.rolled for select to ironworks_api
+  using (cardinality(shared.granted('usage:read')) > 0 or cardinality(shared.granted('billing:read')) > 0);
+drop policy if exists worker on platform_metering.rolled;
+create policy worker on platform_metering.rolled to ironworks_worker using (true) with check (true);
+
 -- Months: made ahead, and dropped when all that they hold is past retention. Only the worker keeps them.
-create or replace function platform_metering.keep_months(first date, months int, events_before timestamptz)
+create or replace function platform_metering.keep_months(first date, months int)
 returns int language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
   month date;
@@ -76,16 +95,16 @@ begin
   for part in
     select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'platform_metering.usage_event'::regclass and c.relname ~ '^usage_\d{4}_\d{2}$'
-      and (to_date(substr(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= events_before
+      and (to_date(substr(c.relname, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC' <= (select events_from from platform_metering.horizon)
   loop
     execute format('drop table platform_metering.%I', part);
     changed := changed + 1;
   end loop;
   return changed;
 end $$;
-alter function platform_metering.keep_months(date, int, timestamptz) owner to ironworks_system;
-revoke all on function platform_metering.keep_months(date, int, timestamptz) from public;
-grant execute on function platform_metering.keep_months(date, int, timestamptz) to ironworks_worker;
+alter function platform_metering.keep_months(date, int) owner to ironworks_system;
+revoke all on function platform_metering.keep_months(date, int) from public;
+grant execute on function platform_metering.keep_months(date, int) to ironworks_worker;
 
 -- Says first that nothing older counts any more, so that what is forgotten next cannot be recorded a second time.
 create or replace function platform_metering.move_horizon(claims timestamptz, events timestamptz)
