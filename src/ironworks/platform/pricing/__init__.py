@@ -2,7 +2,7 @@
 
 Owns: price versions, terms (tiers, packages, included quantities, discounts, minimums), rated lines, and the lines that
 wait for a price. `rating.py` holds the arithmetic of lines, `terms.py` that of a period's close, `simulation.py` that
-of other prices, all pure; `periods.py` the SQL of whole periods.
+of other prices, all pure; `periods.py` the SQL of whole periods, `totals.py` that of reports.
 Never: moves money (it remembers the transfer that did), converts currencies, or changes a version or line that exists.
 Invariants: prices are exact decimals; a line is rounded once, half to even, to whole nano-units; it keeps the price
 version that made it and belongs to exactly one transfer (a line that costs nothing moves nothing, and has none); a
@@ -63,6 +63,7 @@ from ironworks.platform.pricing.terms import (
     Total,
     adjust,
 )
+from ironworks.platform.pricing.totals import RATED_BY, RatedSum, sum_rated
 
 __all__ = [
     "ANY_MODEL",
@@ -71,6 +72,7 @@ __all__ = [
     "FALLBACKS",
     "MAX_LINE_NANO",
     "NANO",
+    "RATED_BY",
     "Adjustment",
     "Difference",
     "GroupBy",
@@ -83,6 +85,7 @@ __all__ = [
     "PriceKey",
     "PriceTerms",
     "RatedLine",
+    "RatedSum",
     "Rating",
     "Simulation",
     "Step",
@@ -116,5 +119,6 @@ __all__ = [
     "show_nano",
     "simulate_prices",
     "sum_costs",
+    "sum_rated",
     "withdraw_price",
 ]

@@ -31,9 +31,7 @@ class RatedSum:
     amount_nano: int
 
 
-async def sum_rated(
-    ctx: Context, path: str, start: date, end: date, by: Sequence[str], limit: int
-) -> list[RatedSum]:
+async def sum_rated(ctx: Context, path: str, start: date, end: date, by: Sequence[str], limit: int) -> list[RatedSum]:
     """Up to `limit` groups of what was used at and below `path` in the days [start, end), in UTC, in their order.
 
     Raises Invalid for words in `by` that are not in RATED_BY.
@@ -48,8 +46,8 @@ async def sum_rated(
           union all
           select path, day, meter, coalesce(model, ''), currency, quantity, 0, amount_nano
           from platform_pricing.rated_line
-          where path >= case $1 when '' then '!' else $1 || '.' end and path < case $1 when '' then '~' else $1 || '/' end
-            and day >= $2 and day < $3
+          where path >= case $1 when '' then '!' else $1 || '.' end
+            and path < case $1 when '' then '~' else $1 || '/' end and day >= $2 and day < $3
           union all
           select path, (occurred_at at time zone 'utc')::date, meter, model, $5, 0, quantity, 0
           from platform_pricing.unrated_line
@@ -66,4 +64,7 @@ async def sum_rated(
         CURRENCY,
     )
     width = len(by)
-    return [RatedSum(tuple(row[:width]), row[width], *(int(value) for value in row[width + 1 :])) for row in map(tuple, rows)]
+    return [
+        RatedSum(tuple(row[:width]), row[width], *(int(value) for value in row[width + 1 :]))
+        for row in map(tuple, rows)
+    ]
