@@ -1,6 +1,6 @@
 """What a fresh database needs before anybody can use it; running it again changes nothing.
 
-The words that the domains declare, the preset roles, the first operator with his API key, and prices.
+The words that the domains declare, the preset roles, the first operator with his API key, prices and plans.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import secrets
 from ironworks.app.credentials import replace_secret
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process
-from ironworks.platform import iam, pricing, registry
+from ironworks.platform import iam, pricing, registry, subscriptions
 from ironworks.shared.context import system_actor
 
 OPERATOR_EMAIL = "operator@localhost"
@@ -26,6 +26,7 @@ async def bootstrap(settings: Settings) -> None:
         await _ensure_operator(process)
         async with process.database.transaction(ACTOR) as ctx:
             await pricing.seed_default_prices(ctx)
+            await subscriptions.seed_plans(ctx)
 
 
 async def declare(process: Process) -> None:

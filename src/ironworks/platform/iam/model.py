@@ -260,7 +260,7 @@ def user_name(email: str) -> str:
 # --- presets -----------------------------------------------------------------------------------------------------
 
 _OPERATORS: Final = frozenset(
-    {"user", "registry", "secrets", "mail", "dead-letter", "price", "price-list", "worker", "gateway"}
+    {"user", "registry", "secrets", "mail", "dead-letter", "price", "price-list", "plan", "worker", "gateway"}
     | {"receipt", "refund", "reconciliation"}
 )
 _TREE: Final = frozenset({"account", "platform", "tenant"})

@@ -8,7 +8,15 @@ from uuid import UUID
 
 import asyncpg
 
-from ironworks.platform.subscriptions.model import Charge, ChargeKind, DuePeriod, NewCharge, Subscription, Suggestion
+from ironworks.platform.subscriptions.model import (
+    Charge,
+    ChargeKind,
+    DuePeriod,
+    ListedCharge,
+    NewCharge,
+    Subscription,
+    Suggestion,
+)
 from ironworks.shared.context import Context
 
 
@@ -97,28 +105,27 @@ async def sum_included(ctx: Context, subscription_id: UUID, period_start: date) 
 
 
 async def list_billed(ctx: Context, period: DuePeriod) -> list[Charge]:
-    """The charges that the close of a period took, by day, kind and reference."""
+    """The charges that the close of a period took: prorations, what is included, the fee; each by day."""
     rows = await ctx.db.fetch(
         "select * from platform_subscriptions.charge where subscription_id = $1 and billed_on = $2"
-        " order by due_on, created_at, kind, reference",
+        " order by array_position(array['proration', 'included', 'fee'], kind), due_on, amount_nano, reference",
         period.subscription_id,
         period.end,
     )
     return [_charge(row) for row in rows]
 
 
-async def list_charges(
-    ctx: Context, account: str, before: tuple[date, str], limit: int
-) -> list[tuple[Charge, date, date | None]]:
-    """An account's charges, each with the day it is due and the end of the period that took it; newest first."""
+async def list_charges(ctx: Context, account: str, before: tuple[date, str], limit: int) -> list[ListedCharge]:
+    """An account's charges, newest first, past `before` (day, reference)."""
     rows = await ctx.db.fetch(
-        "select * from platform_subscriptions.charge where path = $1 and (due_on, reference) < ($2, $3)"
-        " order by due_on desc, reference desc limit $4",
+        "select c.*, s.currency from platform_subscriptions.charge c"
+        " join platform_subscriptions.subscription s on s.id = c.subscription_id"
+        " where c.path = $1 and (c.due_on, c.reference) < ($2, $3) order by c.due_on desc, c.reference desc limit $4",
         account,
         *before,
         limit,
     )
-    return [(_charge(row), row["due_on"], row["billed_on"]) for row in rows]
+    return [ListedCharge(_charge(row), row["currency"], row["due_on"], row["billed_on"]) for row in rows]
 
 
 async def save_suggestion(ctx: Context, suggestion: Suggestion, now: datetime) -> bool:

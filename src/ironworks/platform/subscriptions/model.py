@@ -188,6 +188,16 @@ class NewCharge:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedCharge:
+    """A charge as it is kept; `billed_on` is the end of the period whose close took it."""
+
+    charge: Charge
+    currency: str
+    due_on: date
+    billed_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class DuePeriod:
     """A period [start, end) of a subscription that is over and not closed.
 

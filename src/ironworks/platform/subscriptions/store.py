@@ -6,7 +6,6 @@ import json
 from collections.abc import Collection
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -18,12 +17,13 @@ from ironworks.platform.subscriptions.model import (
     Status,
     Subscription,
 )
+from ironworks.platform.subscriptions.plans import NewPlan
 from ironworks.shared.context import Context, to_json
 
 # --- plans -------------------------------------------------------------------------------------------------------
 
 
-async def save_plan(ctx: Context, name: str, plan: dict[str, Any]) -> Plan | None:
+async def save_plan(ctx: Context, name: str, plan: NewPlan) -> Plan | None:
     """Add the next version of a plan; None when somebody else added one at the same time."""
     row = await ctx.db.fetchrow(
         """
@@ -34,13 +34,13 @@ async def save_plan(ctx: Context, name: str, plan: dict[str, Any]) -> Plan | Non
         on conflict (name, currency, version) do nothing returning *
         """,
         name,
-        plan["title"],
-        plan["currency"],
-        plan["base_fee_nano"],
-        to_json(dict(plan["limits"])),
-        to_json(dict(plan["included"])),
-        to_json({meter: format(price, "f") for meter, price in plan["overage"].items()}),
-        plan["trial_days"],
+        plan.title,
+        plan.currency,
+        plan.base_fee_nano,
+        to_json(dict(plan.limits)),
+        to_json(dict(plan.included)),
+        to_json({meter: format(price, "f") for meter, price in plan.overage.items()}),
+        plan.trial_days,
         ctx.actor.name,
     )
     return _plan(row) if row else None
@@ -233,7 +233,7 @@ async def list_out_of_grace(ctx: Context, now: datetime, today: date, limit: int
     """Subscriptions that are past due and whose grace is over, and which nobody has ended yet."""
     rows = await ctx.db.fetch(
         "select id from platform_subscriptions.subscription"
-        " where status = 'past_due' and grace_until <= $1 and (ends_on is null or ends_on > $2 + 1)"
+        " where status = 'past_due' and grace_until <= $1 and (ends_on is null or ends_on > $2::date + 1)"
         " order by grace_until limit $3",
         now,
         today,

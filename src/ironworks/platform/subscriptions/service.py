@@ -1,0 +1,332 @@
+"""Plans, subscribing, changing and ending, and what happens when a payment fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from ironworks.platform import pricing, registry, tenancy
+from ironworks.platform.subscriptions import charges, store
+from ironworks.platform.subscriptions.closing import bring_to_today, keep, measure_use, plans_of, today
+from ironworks.platform.subscriptions.events import UpgradeSuggested
+from ironworks.platform.subscriptions.lifecycle import (
+    Plans,
+    Step,
+    cancel,
+    change_plan,
+    miss_payment,
+    preview_change,
+    resume,
+    roll,
+    settle_payment,
+    start,
+)
+from ironworks.platform.subscriptions.model import (
+    THRESHOLDS,
+    AlreadySubscribed,
+    ListedCharge,
+    MeterUse,
+    NoSubscription,
+    Plan,
+    Preview,
+    PreviewStale,
+    Standing,
+    Status,
+    Subscription,
+    Suggestion,
+    When,
+)
+from ironworks.platform.subscriptions.plans import DEFAULT_PLANS, DEFAULT_PRICES, NewPlan, check_plan
+from ironworks.shared.context import Context
+from ironworks.shared.declarations import METER
+from ironworks.shared.errors import Conflict, Forbidden, NotFound, invalid
+from ironworks.shared.path import OPERATOR, level, show_path
+
+READ: Final = "subscription:read"
+UPDATE: Final = "subscription:update"
+Decision = Callable[[Subscription, Plans], Step]
+
+# --- plans -------------------------------------------------------------------------------------------------------
+
+
+async def list_plans(ctx: Context, *, latest: bool = True) -> list[Plan]:
+    """The plans that one can subscribe to, or every version of them; by currency, fee, name and version."""
+    return await store.list_plans(ctx, latest=latest)
+
+
+async def create_plan(ctx: Context, name: str, plan: NewPlan) -> Plan:
+    """Add a version of a plan, for who subscribes or changes from now on; who is on an older one stays on it.
+
+    Needs `plan:create` at the operator's scope. Raises Forbidden, Invalid, UnknownEntry and DisabledEntry (a meter).
+    """
+    if not await ctx.allows("plan:create", OPERATOR):
+        raise Forbidden("this needs the permission 'plan:create' at '-': plans are the operator's")
+    check_plan(name, plan)
+    for meter in sorted(plan.included):
+        await registry.require(ctx, METER, meter)
+    made = await store.save_plan(ctx, name, plan)
+    if made is None:
+        raise Conflict(f"another version of plan {name!r} was added at the same time: look at it, then try again")
+    await ctx.audit("subscription.plan_version", "plan", str(made.id), after={"name": name, "version": made.version})
+    return made
+
+
+async def seed_plans(ctx: Context) -> None:
+    """Add each default plan of which there is no version, and prices of the meters of plans that have none at all."""
+    known = {plan.name for plan in await store.list_plans(ctx, latest=True)}
+    for name, plan in DEFAULT_PLANS.items():
+        if name not in known:
+            await store.save_plan(ctx, name, plan)
+    await pricing.seed_default_prices(ctx, DEFAULT_PRICES)
+
+
+# --- subscriptions -----------------------------------------------------------------------------------------------
+
+
+async def get_standing(ctx: Context, account: str) -> Standing:
+    """An account's subscription as of today, or its last one, with what is used of what is included.
+
+    Needs `subscription:read`. Raises NotFound and Forbidden, NoSubscription.
+    """
+    await _require(ctx, READ, account)
+    found = await store.find_last(ctx, account)
+    if found is None:
+        raise NoSubscription(f"account {account} has no subscription: it pays for what it uses, by calendar month")
+    plans = await plans_of(ctx, found)
+    now = roll(found, plans, today(ctx)).subscription
+    use = await measure_use(ctx, now, now.period_start, now.period_end) if now.is_live else []
+    return Standing(now, plans[now.plan_id], plans[now.next_plan_id] if now.next_plan_id else None, tuple(use))
+
+
+async def list_subscriptions(
+    ctx: Context, status: Status | None = None, after: tuple[str, str] = ("", ""), limit: int = 100
+) -> list[Subscription]:
+    """Subscriptions that the caller may see, by account and id, past `after` (account, id)."""
+    return await store.list_subscriptions(ctx, status, after, limit)
+
+
+async def start_subscription(
+    ctx: Context, account: str, plan_name: str, *, trial: bool = True, currency: str = pricing.CURRENCY
+) -> Subscription:
+    """Subscribe an account to the latest version of a plan, with its trial if the account never had a subscription.
+
+    Needs `subscription:update`. Raises NotFound, Forbidden, Invalid and AlreadySubscribed.
+    """
+    await _require(ctx, UPDATE, account)
+    plan = await _find_plan(ctx, plan_name, currency)
+    last = await _end_what_is_over(ctx, account)
+    if last is not None and last.is_live:
+        raise AlreadySubscribed(f"account {account} has a subscription: change its plan instead")
+    previous_end = last.ends_on if last else None
+    step = start(uuid4(), account, plan, today(ctx), trial=trial and last is None, previous_end=previous_end)
+    if not await store.create_subscription(ctx, step.subscription):
+        raise AlreadySubscribed(f"account {account} was subscribed at the same time: look at its subscription")
+    return await keep(ctx, step.subscription, step, {plan.id: plan})
+
+
+async def _end_what_is_over(ctx: Context, account: str) -> Subscription | None:
+    """The account's last subscription, brought to today where it is not canceled."""
+    live = await store.find_live(ctx, account, lock=True)
+    return await store.find_last(ctx, account) if live is None else await bring_to_today(ctx, live)
+
+
+async def preview_plan_change(ctx: Context, account: str, plan_name: str, when: When | None = None) -> Preview:
+    """What changing to the latest version of a plan would cost today; changes nothing.
+
+    Needs `subscription:read`. Raises what `change_subscription` raises.
+    """
+    await _require(ctx, READ, account)
+    found = await store.find_live(ctx, account)
+    if found is None:
+        raise _none(account)
+    plan = await _find_plan(ctx, plan_name, found.currency)
+    plans = {**await plans_of(ctx, found), plan.id: plan}
+    return preview_change(roll(found, plans, today(ctx)).subscription, plans, plan, when, today(ctx))
+
+
+async def change_subscription(
+    ctx: Context, account: str, plan_name: str, when: When | None = None, expected_nano: int | None = None
+) -> Subscription:
+    """Put an account on the latest version of a plan: a dearer one at once, any other at the period's end.
+
+    Args:
+        when: otherwise.
+        expected_nano: what the preview said is due; refused where it is something else by now.
+
+    Needs `subscription:update`. Raises NotFound, Forbidden, Invalid, NoSubscription, AlreadyOnPlan, SubscriptionEnding
+    and PreviewStale.
+    """
+    await _require(ctx, UPDATE, account)
+    found = await store.find_live(ctx, account, lock=True)
+    if found is None:
+        raise _none(account)
+    plan = await _find_plan(ctx, plan_name, found.currency)
+
+    def decide(now: Subscription, plans: Plans) -> Step:
+        step = change_plan(now, plans, plan, when, today(ctx))
+        due = sum(new.charge.amount_nano for new in step.charges)
+        if expected_nano not in (None, due):
+            raise PreviewStale(f"this would cost {due} nano-units, not {expected_nano}: preview it again", due_nano=due)
+        return step
+
+    return await _decide(ctx, found, decide, plan)
+
+
+async def cancel_subscription(
+    ctx: Context, account: str, when: When = When.PERIOD_END, reason: str = ""
+) -> Subscription:
+    """End an account's subscription with its period, or with today; days that are paid and not used are taken back.
+
+    Needs `subscription:update`. Raises NotFound, Forbidden and NoSubscription.
+    """
+    return await _change(ctx, account, lambda now, plans: cancel(now, when, reason, today(ctx)))
+
+
+async def resume_subscription(ctx: Context, account: str) -> Subscription:
+    """Take a cancellation back before it takes effect.
+
+    Needs `subscription:update`. Raises NotFound, Forbidden and NoSubscription.
+    """
+    return await _change(ctx, account, lambda now, plans: resume(now))
+
+
+async def list_charges(ctx: Context, account: str, before: tuple[date, str], limit: int = 100) -> list[ListedCharge]:
+    """An account's charges, newest first, past `before` (day, reference)."""
+    await _require(ctx, READ, account)
+    return await charges.list_charges(ctx, account, before, limit)
+
+
+async def list_suggestions(
+    ctx: Context, account: str, before: tuple[datetime, str], limit: int = 100
+) -> list[Suggestion]:
+    """Larger plans that were suggested to an account, newest first, older than `before` (time, `meter:percent`)."""
+    await _require(ctx, READ, account)
+    return await charges.list_suggestions(ctx, account, before, limit)
+
+
+async def _change(ctx: Context, account: str, decide: Decision) -> Subscription:
+    await _require(ctx, UPDATE, account)
+    found = await store.find_live(ctx, account, lock=True)
+    if found is None:
+        raise _none(account)
+    return await _decide(ctx, found, decide)
+
+
+async def _decide(ctx: Context, locked: Subscription, decide: Decision, *more: Plan) -> Subscription:
+    """Bring a locked subscription to today, then decide, and keep both."""
+    plans = {**await plans_of(ctx, locked), **{plan.id: plan for plan in more}}
+    step = roll(locked, plans, today(ctx)).then(lambda now: decide(now, plans))
+    return await keep(ctx, locked, step, plans)
+
+
+async def _require(ctx: Context, permission: str, account: str) -> None:
+    await ctx.require(permission, account)
+    if level(account) != 1:
+        raise invalid("path", f"{show_path(account)!r} is no account", "an account holds the subscription: name it")
+    await tenancy.require_scope(ctx, account)
+
+
+async def _find_plan(ctx: Context, name: str, currency: str) -> Plan:
+    plan = await store.find_plan(ctx, name, currency)
+    if plan is None:
+        raise NotFound(f"no plan {name[:80]!r} in {currency}: `ironworks plans` lists them")
+    return plan
+
+
+def _none(account: str) -> NoSubscription:
+    return NoSubscription(f"account {account} has no subscription: start one")
+
+
+# --- without a caller --------------------------------------------------------------------------------------------
+
+
+async def roll_due(ctx: Context, limit: int) -> int:
+    """Begin and end the periods of at most `limit` subscriptions where that is due; returns how many."""
+    due = await store.list_rolling(ctx, today(ctx), limit)
+    for subscription_id in due:
+        locked = await store.lock_subscription(ctx, subscription_id)
+        if locked is not None:
+            await bring_to_today(ctx, locked)
+    return len(due)
+
+
+async def end_unpaid(ctx: Context, limit: int) -> int:
+    """End subscriptions whose grace is over with today; returns how many, at most `limit`."""
+    found = await store.list_out_of_grace(ctx, ctx.now(), today(ctx), limit)
+    for subscription_id in found:
+        locked = await store.lock_subscription(ctx, subscription_id)
+        if locked is not None and locked.is_live:
+            await _decide(ctx, locked, lambda now, plans: _end_unpaid(ctx, now))
+    return len(found)
+
+
+def _end_unpaid(ctx: Context, now: Subscription) -> Step:
+    over = now.status is Status.PAST_DUE and now.grace_until is not None and now.grace_until <= ctx.now()
+    return cancel(now, When.NOW, "not paid within the time of grace", today(ctx)) if over else Step(now)
+
+
+async def note_unpaid(ctx: Context, account: str, invoice_id: UUID) -> None:
+    """An invoice of the account was not paid: its subscription, if it has one, is past due. For the worker."""
+    locked = await store.find_live(ctx, account, lock=True)
+    if locked is not None:
+        await _decide(ctx, locked, lambda now, plans: miss_payment(now, invoice_id, ctx.now()))
+
+
+async def note_settled(ctx: Context, account: str, invoice_id: UUID) -> None:
+    """An invoice of the account is paid, or no longer asked for. For the worker."""
+    locked = await store.find_live(ctx, account, lock=True)
+    if locked is not None:
+        await _decide(ctx, locked, lambda now, plans: settle_payment(now, invoice_id))
+
+
+async def suggest_upgrades(ctx: Context, after: UUID, limit: int) -> UUID | None:
+    """Suggest a larger plan where usage passed a threshold, each once; returns where to go on, None at the end.
+
+    Looks at `limit` subscriptions past the id `after`. For the worker.
+    """
+    found = await store.list_live(ctx, after, limit)
+    offers = await store.list_plans(ctx, latest=True)
+    for subscription in found:
+        await _suggest(ctx, subscription, offers)
+    return found[-1].id if len(found) == limit else None
+
+
+async def _suggest(ctx: Context, found: Subscription, offers: Sequence[Plan]) -> None:
+    plans = await plans_of(ctx, found)
+    now = roll(found, plans, today(ctx)).subscription
+    if not now.is_live:
+        return
+    for use in await measure_use(ctx, now, now.period_start, now.period_end):
+        larger = _next_larger(plans[now.plan_id], use, offers)
+        for percent in THRESHOLDS:
+            if larger is not None and use.used * 100 >= use.included * percent:
+                await _tell(ctx, now, use, percent, larger)
+
+
+def _next_larger(plan: Plan, use: MeterUse, offers: Sequence[Plan]) -> Plan | None:
+    """The cheapest plan that includes more of the meter than the present one."""
+    more = [
+        offer for offer in offers
+        if offer.currency == plan.currency and offer.base_fee_nano > plan.base_fee_nano
+        and offer.included.get(use.meter, 0) > plan.included.get(use.meter, 0)
+    ]  # fmt: skip
+    return min(more, key=lambda offer: offer.base_fee_nano, default=None)
+
+
+async def _tell(ctx: Context, now: Subscription, use: MeterUse, percent: int, larger: Plan) -> None:
+    suggestion = Suggestion(
+        now.id, now.account, now.period_start, use.meter, percent, use.used, use.included, larger.name
+    )
+    if await charges.save_suggestion(ctx, suggestion, ctx.now()):
+        event = UpgradeSuggested(
+            subscription_id=now.id,
+            account=now.account,
+            meter=use.meter,
+            percent=percent,
+            used=use.used,
+            included=use.included,
+            plan=larger.name,
+        )
+        await ctx.emit(event, now.account)
