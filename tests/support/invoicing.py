@@ -106,7 +106,8 @@ async def check_invoices(world: LowerWorld) -> None:
           join platform_ledger.ledger_account d on d.id = t.debit_account
           join platform_ledger.ledger_account c on c.id = t.credit_account
           where (d.purpose, c.purpose) in (('receivable', 'revenue'), ('revenue', 'receivable'))
-            and not exists (select from platform_invoices.claim k join platform_invoices.invoice i on i.id = k.invoice_id
+            and not exists (select from platform_invoices.claim k
+                            join platform_invoices.invoice i on i.id = k.invoice_id
                             where k.transfer_id = t.id and i.number is not null)
           group by 1),
         side as (

@@ -18,16 +18,18 @@ SLACK: Final = timedelta(days=1)
 """A transfer may be posted so much before its day begins, by a clock that is ahead."""
 
 
-async def open_close(ctx: Context, account: str, start: date, end: date, subscription_id: UUID | None) -> UUID | None:
-    """Begin a close; None where there is one of that period."""
+async def open_close(
+    ctx: Context, account: str, start: date, end: date, subscription: tuple[UUID, str] | None = None
+) -> UUID | None:
+    """Begin a close; None where there is one of that period. `subscription` is its (id, currency)."""
     since = await _unclaimed_since(ctx, account)
     found: UUID | None = await ctx.db.fetchval(
         """
         insert into platform_invoices.close
-          (scope, subscription_id, period_start, period_end, state, since, cursor_at, opened_at)
-        values ($1::text::ltree, $2, $3, $4, 'charging', $5, $5, $6) on conflict do nothing returning id
+          (scope, subscription_id, currency, period_start, period_end, state, since, cursor_at, opened_at)
+        values ($1::text::ltree, $2, $3, $4, $5, 'charging', $6, $6, $7) on conflict do nothing returning id
         """,
-        account, subscription_id, start, end, since, ctx.now(),
+        account, *(subscription or (None, pricing.CURRENCY)), start, end, since, ctx.now(),
     )  # fmt: skip
     return found
 
@@ -268,6 +270,6 @@ async def sum_scopes(ctx: Context, invoice_id: UUID) -> list[tuple[str, int, int
 def _close(row: asyncpg.Record) -> Close:
     return Close(
         row["id"], row["path"], row["period_start"], row["period_end"], CloseState(row["state"]),
-        row["subscription_id"], row["since"], (row["cursor_path"], row["cursor_at"], row["cursor_id"]),
+        row["subscription_id"], row["currency"], row["since"], (row["cursor_path"], row["cursor_at"], row["cursor_id"]),
         row["opened_at"],
     )  # fmt: skip

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import ledger, pricing
+from ironworks.platform import ledger, pricing, subscriptions
 from ironworks.platform.invoices import closes, settling, store
 from ironworks.platform.invoices.events import InvoiceFinalized
 from ironworks.platform.invoices.model import (
@@ -64,16 +65,27 @@ def settled_day(now: datetime) -> date:
 
 
 async def open_months(ctx: Context, accounts: Sequence[str]) -> int:
-    """Open the next calendar close of each of these accounts where one is due; returns how many."""
+    """Open the next calendar close of each of these accounts where one is due; returns how many.
+
+    The periods of an account with a subscription are that one's.
+    """
     today = settled_day(ctx.now())
     last = await closes.last_closes(ctx, accounts)
+    subscribed = await subscriptions.list_subscribed(ctx, accounts)
     opened = 0
     for account in accounts:
         end, done = last.get(account, (None, True))
         period = next_month(end, today) if done else None
-        if period and await closes.open_close(ctx, account, *period, None):
+        if period and account not in subscribed and await closes.open_close(ctx, account, *period):
             opened += 1
     return opened
+
+
+async def open_subscribed(ctx: Context, limit: int) -> None:
+    """Open the closes of subscriptions whose periods are over."""
+    for period in await subscriptions.due_periods(ctx, ctx.now() - CLOSE_DELAY, limit):
+        subscription = (period.subscription_id, period.currency)
+        await closes.open_close(ctx, period.account, period.start, period.end, subscription)
 
 
 async def advance_close(ctx: Context, close_id: UUID) -> bool:
@@ -92,8 +104,36 @@ async def advance_close(ctx: Context, close_id: UUID) -> bool:
 
 async def _charge(ctx: Context, close: Close) -> None:
     """Post what the period adds to its usage, or takes from it."""
-    await charge(ctx, close.account, close.end - timedelta(days=1), await _adjustments(ctx, close))
+    charges = [*await _plan_charges(ctx, close), *await _adjustments(ctx, close)]
+    await charge(ctx, close.account, close.end - timedelta(days=1), charges)
     await closes.move_close(ctx, close, CloseState.COLLECTING)
+
+
+def _period(close: Close) -> subscriptions.DuePeriod | None:
+    """What the subscription calls this close, where it is one's."""
+    if close.subscription_id is None:
+        return None
+    return subscriptions.DuePeriod(close.subscription_id, close.account, close.currency, close.start, close.end)
+
+
+async def _plan_charges(ctx: Context, close: Close) -> list[NewCharge]:
+    period = _period(close)
+    if period is None:
+        return []
+    included = subscriptions.ChargeKind.INCLUDED
+    return [
+        NewCharge(
+            c.scope,
+            LineKind.ADJUSTMENT if c.kind is included else LineKind.FEE,
+            c.reference,
+            c.description,
+            c.amount_nano,
+            period.currency,
+            Decimal(c.quantity),
+            c.unit,
+        )
+        for c in await subscriptions.period_charges(ctx, period)
+    ]
 
 
 async def _adjustments(ctx: Context, close: Close) -> list[NewCharge]:
@@ -180,6 +220,8 @@ async def _finish(ctx: Context, close: Close) -> None:
     if not details.review:
         for invoice_id in await closes.list_drafts(ctx, close.id):
             await finalize_invoice(ctx, invoice_id)
+    if period := _period(close):
+        await subscriptions.advance(ctx, period)
     await closes.move_close(ctx, close, CloseState.DONE)
 
 

@@ -20,6 +20,7 @@ ACTOR: Final = system_actor("invoices")
 _ACCOUNTS: Final = 1000
 _AT_ONCE: Final = 4
 _BATCH: Final = 500
+_DUE: Final = 10_000
 
 
 @schedules(every=10)
@@ -31,6 +32,8 @@ async def close_due_periods(db: Database) -> None:
 
 async def open_due_closes(db: Database) -> None:
     """A page of accounts per transaction."""
+    async with db.transaction(ACTOR) as ctx:
+        await closing.open_subscribed(ctx, _DUE)
     after = ""
     while True:
         async with db.transaction(ACTOR) as ctx:

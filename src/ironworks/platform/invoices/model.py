@@ -124,6 +124,7 @@ class Close:
     """One run over the period [start, end) of an account. `subscription_id` is None for a calendar month.
 
     Args:
+        currency: that of the subscription; invoices are made in every currency that something was charged in.
         cursor: (path, posted at, transfer id) of the last transfer that was looked at.
         since: nothing unclaimed was posted before.
     """
@@ -134,6 +135,7 @@ class Close:
     end: date
     state: CloseState
     subscription_id: UUID | None
+    currency: str
     since: datetime
     cursor: tuple[str, datetime, UUID]
     opened_at: datetime

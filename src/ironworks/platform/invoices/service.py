@@ -129,7 +129,7 @@ async def close_account(ctx: Context, account: str, until: date | None = None) -
     if last and end <= last[0]:
         raise WrongState(f"everything before {last[0].isoformat()} is closed already; name a later day")
     start = last[0] if last else month_of(end)[0]
-    opened = await closes.open_close(ctx, account, start, end, None)
+    opened = await closes.open_close(ctx, account, start, end)
     assert opened is not None, "no close of the account ends as late"
     return opened
 
