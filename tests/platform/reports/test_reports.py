@@ -249,8 +249,8 @@ def test_a_parquet_file_opens_again_exactly() -> None:
 
 def test_ages_and_spans_turn_on_the_day() -> None:
     ages = {day: age_of(FIRST, day) for day in (FIRST, SECOND, date(2026, 3, 31), date(2026, 4, 1), date(2026, 5, 31))}
-    assert list(ages.values()) == ["not_due", "1-30", "1-30", "31-60", "over_90"]
-    assert age_of(FIRST, date(2026, 5, 30)) == "61-90"
+    assert list(ages.values()) == ["not_due", "days_1_30", "days_1_30", "days_31_60", "over_90"]
+    assert age_of(FIRST, date(2026, 5, 30)) == "days_61_90"
     assert spans(FIRST, AFTER, []) == [(FIRST, AFTER)]
     assert cost_of("input_tokens", "big", "USD", FIRST, []) is None
 

@@ -1,7 +1,7 @@
 """Reports: what was earned, used, and is still owed, added up for people, spreadsheets and charts.
 
-Owns: the reports of revenue, usage, margin and unbilled usage, and their files (`exports.py`: CSV and Parquet); what
-usage costs the operator (cost rates).
+Owns: the reports of revenue, usage, margin, unbilled usage and open invoices, and their files (`exports.py`: CSV and
+Parquet); what usage costs the operator (cost rates).
 Never: keeps a figure of its own (each report adds up the books as they are), moves money, or shows anybody what they
 may not see line by line.
 Invariants: amounts are exact whatever the format; the sum of a report's rows is the same whatever it is grouped by;
@@ -13,6 +13,7 @@ from ironworks.platform.reports.service import (
     create_cost_rate,
     list_cost_rates,
     report_margin,
+    report_receivables,
     report_revenue,
     report_unbilled,
     report_usage,
@@ -27,6 +28,7 @@ __all__ = [
     "create_cost_rate",
     "list_cost_rates",
     "report_margin",
+    "report_receivables",
     "report_revenue",
     "report_unbilled",
     "report_usage",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
@@ -18,8 +18,10 @@ MAX_ROWS: Final = 50_000
 MAX_DAYS: Final = 1100
 MAX_UNIT_COST: Final = Decimal(10**6)
 MAX_SCALE: Final = 18
-AGES: Final = ("not_due", "1-30", "31-60", "61-90", "over_90")
-"""How many days an invoice is overdue."""
+AGES: Final[Mapping[str, int | None]] = {
+    "not_due": 0, "days_1_30": 30, "days_31_60": 60, "days_61_90": 90, "over_90": None,
+}  # fmt: skip
+"""How many days an invoice is overdue, at most."""
 
 
 class ColumnType(StrEnum):
@@ -149,8 +151,19 @@ class Margin:
 def age_of(due: date, today: date) -> str:
     """Which of AGES an invoice that was due on `due` belongs to."""
     days = (today - due).days
-    limits = ((0, "not_due"), (30, "1-30"), (60, "31-60"), (90, "61-90"))
-    return next((age for most, age in limits if days <= most), "over_90")
+    return next((age for age, most in AGES.items() if most is None or days <= most), "")
+
+
+@dataclass(slots=True)
+class Owed:
+    """What a group owes by its open invoices, by age."""
+
+    invoices: int = 0
+    nano: dict[str, int] = field(default_factory=lambda: dict.fromkeys(AGES, 0))
+
+    def add(self, age: str, open_nano: int) -> None:
+        self.invoices += 1
+        self.nano[age] += open_nano
 
 
 # --- charts ------------------------------------------------------------------------------------------------------

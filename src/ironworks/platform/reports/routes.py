@@ -151,6 +151,13 @@ async def report_unbilled(ctx: Context, path: str, query: ReportQuery) -> Raw:
     return await _answer("unbilled", path, query, await service.report_unbilled(ctx, path, _words(query, "account")))
 
 
+@router.get("/api/v1/scopes/{path}/reports/receivables", permission="invoice:read", returns=ReportView)
+async def report_receivables(ctx: Context, path: str, query: ReportQuery) -> Raw:
+    """Report what open invoices leave to pay, by days overdue; by: account, invoice."""
+    table = await service.report_receivables(ctx, path, _words(query, "account"))
+    return await _answer("receivables", path, query, table)
+
+
 @router.get("/api/v1/cost-rates", permission=MARGIN)
 async def list_cost_rates(ctx: Context, query: RatesQuery) -> CostRateList:
     """List what usage costs the operator: every version."""

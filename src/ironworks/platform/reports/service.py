@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from ironworks.platform import ledger, pricing, registry, tenancy
+from ironworks.platform import invoices, ledger, pricing, registry, tenancy
 from ironworks.platform.reports import store
 from ironworks.platform.reports.model import (
+    AGES,
     COST,
     MARGIN,
     MAX_ROWS,
@@ -18,7 +19,9 @@ from ironworks.platform.reports.model import (
     CostRate,
     CostRateInUse,
     Margin,
+    Owed,
     Table,
+    age_of,
     check_period,
     check_size,
     check_unit_cost,
@@ -29,8 +32,10 @@ from ironworks.platform.reports.model import (
 from ironworks.shared import path as paths
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
-from ironworks.shared.errors import Forbidden
+from ironworks.shared.errors import Forbidden, invalid
 from ironworks.shared.grouping import PLACES, check_grouping
+
+_PAGE: Final = 500
 
 
 async def report_revenue(ctx: Context, scope: str, start: date, end: date, by: Sequence[str]) -> Table:
@@ -74,6 +79,43 @@ async def report_unbilled(ctx: Context, scope: str, by: Sequence[str]) -> Table:
     sums = await ledger.sum_owed(ctx, path, ledger.Purpose.RECEIVABLE, by, MAX_ROWS + 1)
     columns = (*group_columns(by), Column("unbilled", ColumnType.MONEY))
     return _table(columns, [(*_shown(by, s.group), s.currency, s.amount_nano) for s in sums])
+
+
+async def report_receivables(ctx: Context, scope: str, by: Sequence[str]) -> Table:
+    """What the finalized invoices of an account, or of all (the operator's scope), leave to pay, by days overdue.
+
+    `by`: account, invoice. Of those invoices that the caller may see. Raises Invalid, NotFound.
+    """
+    path = paths.parse_path(scope)
+    if paths.level(path) > 1:
+        raise invalid("scope", f"{scope!r} gets no invoices", "name an account, or '-' for all")
+    check_grouping(by, {"account": "", "invoice": ""})
+    await tenancy.require_scope(ctx, path)
+    found: dict[tuple[Any, ...], Owed] = {}
+    async for invoice in _open_invoices(ctx, path):
+        words = {"account": invoice.account, "invoice": invoice.number or ""}
+        due = (invoice.due_at or invoice.created_at).astimezone(UTC).date()
+        row = (*(words[word] for word in by), invoice.currency)
+        found.setdefault(row, Owed()).add(age_of(due, ctx.now().date()), invoice.open_nano)
+    columns = (
+        *group_columns(by),
+        Column("invoices", ColumnType.COUNT),
+        *(Column(age, ColumnType.MONEY) for age in AGES),
+        Column("total", ColumnType.MONEY),
+    )
+    return _table(
+        columns, [(*row, o.invoices, *o.nano.values(), sum(o.nano.values())) for row, o in sorted(found.items())]
+    )
+
+
+async def _open_invoices(ctx: Context, path: str) -> AsyncIterator[invoices.Invoice]:
+    before = None
+    while page := await invoices.list_invoices(ctx, path, [invoices.InvoiceState.FINALIZED], before, _PAGE):
+        for invoice in page:
+            yield invoice
+        if len(page) < _PAGE:
+            return
+        before = (page[-1].created_at, page[-1].id)
 
 
 async def report_margin(ctx: Context, scope: str, start: date, end: date, by: Sequence[str]) -> Table:
