@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import billing, metering
+from ironworks.platform import billing, metering, pricing
 from ironworks.products.tokenfactory import analytics, budgets, gateway
 from ironworks.shared import telemetry
 from ironworks.shared.context import system_actor
@@ -108,6 +108,11 @@ def quantities(record: gateway.UsageRecord) -> Mapping[str, int]:
     }
 
 
+def counted(charged: billing.Charged) -> int:
+    """What budgets and analytics count of it in nano-units: nothing of another currency, for nothing is converted."""
+    return charged.cost_nano if charged.currency == pricing.CURRENCY else 0
+
+
 def spent(record: gateway.UsageRecord, charged: billing.Charged) -> budgets.Charge:
     """A charged request as budgets count it, against the leases that its money was held under."""
     event = charged.event
@@ -116,7 +121,7 @@ def spent(record: gateway.UsageRecord, charged: billing.Charged) -> budgets.Char
         key_scope=record.key_scope,
         route_uid=event.route_uid or event.endpoint_uid or NOBODY,
         admitted_at=record.started_at,
-        cost_nano=charged.cost_nano,
+        cost_nano=counted(charged),
         leases=tuple(lease for lease, _ in record.holds),
     )
 
@@ -125,7 +130,7 @@ def answered(record: gateway.UsageRecord, charged: billing.Charged) -> analytics
     """A charged request as analytics counts it."""
     return analytics.answered_of(
         charged.event,
-        charged.cost_nano,
+        counted(charged),
         latency_ms=max(0.0, record.finished_at - record.started_at) * 1000,
         first_token_ms=float(record.first_byte_ms) if record.stream and record.first_byte_ms >= 0 else None,
     )

@@ -40,10 +40,10 @@ class Budgets:
 
 @dataclass(frozen=True, slots=True)
 class PriceBook:
-    """`Source` of every price version."""
+    """`Source` of every price version, and of accounts' currencies."""
 
     database: Database
-    row: ClassVar[type] = pricing.Price
+    row: ClassVar[Any] = pricing.BookRow
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -51,7 +51,7 @@ class PriceBook:
 
     async def load(self) -> Sequence[Any]:
         async with self.database.transaction(ACTOR) as ctx:
-            return await pricing.list_prices(ctx)
+            return [*await pricing.list_prices(ctx), *await pricing.list_currencies(ctx)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ironworks.platform import billing, metering, pricing
 from ironworks.platform.pricing.simulation import Rated, price_under
 from ironworks.shared.context import Actor
-from ironworks.shared.errors import Forbidden, NotFound
+from ironworks.shared.errors import Forbidden, Invalid, NotFound
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, TENANT, charge, check_books, money_world, usage
 from tests.support.postgres import Role, TestDatabase
@@ -233,3 +233,61 @@ def test_another_book_prices_what_rating_would_find_in_both_laid_over(
     book = pricing.OtherBook({key: Decimal(order.index(key)) for key in changed if key in order})
     price = price_under(book, Rated("acme.shop.eu", meter, "m", found), "USD")
     assert price == (order.index(expected) if expected in changed else None)
+
+
+async def test_an_accounts_currency_rates_its_usage_and_converts_nothing(world: LowerWorld, operator: Actor) -> None:
+    await set_price(world, operator, INPUT._replace(currency="EUR"), "0.0000003")
+    await charge(world, tokens("dollars"))
+    async with world.acting(operator) as ctx:
+        await pricing.set_currency(ctx, "acme", "EUR")
+        assert await pricing.find_currency(ctx, "acme") == "EUR"
+        assert await pricing.find_currency(ctx, "acme", NOON - timedelta(seconds=1)) == "USD"
+    await charge(
+        world,
+        tokens("late", occurred_at=NOON - timedelta(seconds=1)),
+        tokens("euros"),
+        tokens("rival", scope="rival"),
+        usage("unpriced", (0, 0, 5)),
+    )
+    totals = {}
+    for request in ("dollars", "late", "euros", "rival", "unpriced"):
+        async with world.acting(operator) as ctx:
+            totals[request] = (await billing.explain_request(ctx, request)).total_nano
+    assert totals == {
+        "dollars": {"USD": 100_000},
+        "late": {"USD": 100_000},
+        "euros": {"EUR": 300_000},
+        "rival": {"USD": 100_000},
+        "unpriced": {},
+    }
+    async with world.system("worker") as ctx:
+        assert await billing.charge_waiting(ctx) == 0
+    await set_price(world, operator, INPUT._replace(currency="EUR", meter="output_tokens"), "1", hours=-1)
+    async with world.system("worker") as ctx:
+        assert await billing.charge_waiting(ctx) == 1
+    async with world.system("worker") as ctx:
+        found = await pricing.simulate_prices(ctx, "acme", *MARCH, "EUR", pricing.OtherBook(), pricing.GroupBy.METER)
+    assert found.total.was_nano == 300_000 + 5 * 10**9
+    await check_books(world)
+
+
+async def test_a_currency_is_an_accounts_and_begins_now_or_later(world: LowerWorld, operator: Actor) -> None:
+    for account, currency, error in (("acme.shop", "EUR", Invalid), ("acme", "euro", Invalid), ("no", "EUR", NotFound)):
+        with pytest.raises(error):
+            async with world.acting(operator) as ctx:
+                await pricing.set_currency(ctx, account, currency)
+    with pytest.raises(pricing.PriceInUse):
+        async with world.acting(operator) as ctx:
+            await pricing.set_currency(ctx, "acme", "EUR", NOON - timedelta(seconds=1))
+    async with world.acting(operator) as ctx:
+        await pricing.set_currency(ctx, "acme", "EUR")
+    with pytest.raises(pricing.PriceInUse):
+        async with world.acting(operator) as ctx:
+            await pricing.set_currency(ctx, "acme", "CHF")
+    for name, seen in (("acme", 1), ("rival", 0)):
+        reader = await world.subject(name, {"billing:read": [name]})
+        async with world.acting(reader) as ctx:
+            assert len(await pricing.list_currencies(ctx)) == seen
+        with pytest.raises(Forbidden):
+            async with world.acting(reader) as ctx:
+                await pricing.set_currency(ctx, name, "CHF")

@@ -47,7 +47,7 @@ class Charged:
 
     Args:
         event: the very one that was handed in.
-        cost_nano: in nano-units of `currency`; the sum of its rated lines.
+        cost_nano: in nano-units of `currency`, its account's; the sum of its rated lines.
         waiting: some quantity of it has no amount yet, and will be charged when it has a price.
     """
 
@@ -64,10 +64,15 @@ class Charged:
 def charges_of(events: Sequence[UsageInput], rating: pricing.Rating) -> list[Charged]:
     """The cost of each event, in their order."""
     costs: dict[str, int] = defaultdict(int)
+    currencies: dict[str, str] = {}
     for line in rating.lines:
         costs[line.usage_event_id] += line.amount_nano
+        currencies[line.usage_event_id] = line.currency
     waiting = {line.measured.usage_event_id for line in rating.unrated}
-    return [Charged(event, costs.get(event.id, 0), waiting=event.id in waiting) for event in events]
+    return [
+        Charged(event, costs.get(event.id, 0), currencies.get(event.id, pricing.CURRENCY), event.id in waiting)
+        for event in events
+    ]
 
 
 def transfers_for(lines: Sequence[pricing.RatedLine], correlation: str) -> dict[pricing.TransferOf, ledger.NewTransfer]:

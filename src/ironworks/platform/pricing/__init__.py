@@ -1,8 +1,9 @@
 """Pricing: the price book, and what a quantity costs under it.
 
-Owns: price versions, terms (tiers, packages, included quantities, discounts, minimums), rated lines, and the lines that
-wait for a price. `rating.py` holds the arithmetic of lines, `terms.py` that of a period's close, `simulation.py` that
-of other prices, all pure; `periods.py` the SQL of whole periods, `totals.py` that of reports.
+Owns: price versions, terms (tiers, packages, included quantities, discounts, minimums), accounts' currencies, rated
+lines, and the lines that wait for a price. `rating.py` holds the arithmetic of lines, `terms.py` that of a period's
+close, `simulation.py` that of other prices, all pure; `periods.py` the SQL of whole periods, `totals.py` that of
+reports, `shapes.py` what is said over HTTP.
 Never: moves money (it remembers the transfer that did), converts currencies, or changes a version or line that exists.
 Invariants: prices are exact decimals; a line is rounded once, half to even, to whole nano-units; it keeps the price
 version that made it and belongs to exactly one transfer (a line that costs nothing moves nothing, and has none); a
@@ -16,6 +17,8 @@ from ironworks.platform.pricing.model import (
     FALLBACKS,
     MAX_LINE_NANO,
     NANO,
+    AccountCurrency,
+    BookRow,
     LineGroup,
     Price,
     PriceInUse,
@@ -29,14 +32,16 @@ from ironworks.platform.pricing.model import (
     lookups,
     show_nano,
 )
-from ironworks.platform.pricing.rating import PriceBook, nano_amount, rate
+from ironworks.platform.pricing.rating import Currencies, PriceBook, nano_amount, rate
 from ironworks.platform.pricing.service import (
     DEFAULT_PRICES,
     create_price,
     create_terms,
+    find_currency,
     group_transfer_lines,
     keep_rating,
     list_adjustments,
+    list_currencies,
     list_group_lines,
     list_lines,
     list_prices,
@@ -47,6 +52,7 @@ from ironworks.platform.pricing.service import (
     rate_usage,
     rate_waiting,
     seed_default_prices,
+    set_currency,
     simulate_prices,
     sum_costs,
     withdraw_price,
@@ -73,7 +79,10 @@ __all__ = [
     "MAX_LINE_NANO",
     "NANO",
     "RATED_BY",
+    "AccountCurrency",
     "Adjustment",
+    "BookRow",
+    "Currencies",
     "Difference",
     "GroupBy",
     "LineGroup",
@@ -100,9 +109,11 @@ __all__ = [
     "chain_of",
     "create_price",
     "create_terms",
+    "find_currency",
     "group_transfer_lines",
     "keep_rating",
     "list_adjustments",
+    "list_currencies",
     "list_group_lines",
     "list_lines",
     "list_prices",
@@ -116,6 +127,7 @@ __all__ = [
     "rate_usage",
     "rate_waiting",
     "seed_default_prices",
+    "set_currency",
     "show_nano",
     "simulate_prices",
     "sum_costs",

@@ -40,3 +40,13 @@ class TermsCreated(Event):
     terms: dict[str, Any]
     valid_from: date
     withdrawn: bool
+
+
+class CurrencySet(Event):
+    """What is used at and below `account` is rated in `currency` from `valid_from` on."""
+
+    type: ClassVar[str] = "platform.pricing.currency_set.v1"
+    governed: ClassVar[bool] = True
+    account: str
+    currency: str
+    valid_from: datetime

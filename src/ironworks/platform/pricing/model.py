@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,6 +18,8 @@ from ironworks.shared.path import OPERATOR, covers, parent
 NANO: Final = 10**9
 ANY_MODEL: Final = "*"
 CURRENCY: Final = "USD"
+"""In which usage is rated where the account has no other; budgets and the gateway's quotes know this one alone."""
+CURRENCY_CODE: Final = re.compile("[A-Z]{3}")
 MAX_LINE_NANO: Final = 10**14
 """100,000 units of currency for one quantity of one request: held for a person to look at, not charged."""
 MAX_UNIT_PRICE: Final = Decimal(10**6)
@@ -66,6 +69,19 @@ class Price:
     valid_from: datetime
     valid_to: datetime | None = None
     withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCurrency:
+    """From `valid_from` on, what is used at and below `account` is rated in `currency`."""
+
+    account: str
+    currency: str
+    valid_from: datetime
+
+
+BookRow: TypeAlias = Price | AccountCurrency
+"""What decides an amount."""
 
 
 class UnratedReason(StrEnum):

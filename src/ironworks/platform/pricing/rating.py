@@ -14,6 +14,7 @@ from decimal import Decimal
 from ironworks.platform.pricing.model import (
     CURRENCY,
     MAX_LINE_NANO,
+    AccountCurrency,
     Measured,
     Price,
     PriceKey,
@@ -70,11 +71,29 @@ class PriceBook:
         return [([price.valid_from for price in versions], versions) for versions in found]
 
 
-def rate(measured: Iterable[Measured], book: PriceBook, currency: str = CURRENCY) -> Rating:
-    """Price every quantity at its moment; what has no price, or costs absurdly much, stays unrated."""
+class Currencies:
+    """The currency of every account, by moment: CURRENCY for those that have no other."""
+
+    def __init__(self, rows: Iterable[AccountCurrency] = ()) -> None:
+        self._versions: dict[str, list[AccountCurrency]] = {}
+        for row in sorted(rows, key=lambda row: row.valid_from):
+            self._versions.setdefault(row.account, []).append(row)
+
+    def find(self, scope: str, at: datetime) -> str:
+        """In which one usage of `scope` is rated whose prices are those of `at`."""
+        versions = self._versions.get(scope.partition(".")[0]) if self._versions else None
+        index = bisect_right(versions, at, key=lambda row: row.valid_from) if versions else 0
+        return versions[index - 1].currency if versions and index else CURRENCY
+
+
+def rate(measured: Iterable[Measured], book: PriceBook, currencies: Currencies | None = None) -> Rating:
+    """Price every quantity at its moment in its account's currency; what has no price in that, or costs absurdly much,
+    stays unrated."""
+    known = currencies or Currencies()
     lines: list[RatedLine] = []
     unrated: list[UnratedLine] = []
     for m in measured:
+        currency = known.find(m.scope, m.at)
         price = book.find(m.meter, m.model, currency, m.at, m.scope)
         if price is None:
             unrated.append(UnratedLine(m, UnratedReason.NO_PRICE))

@@ -10,12 +10,14 @@ from uuid import UUID
 
 from ironworks.platform import metering, registry, tenancy
 from ironworks.platform.pricing import periods, store
-from ironworks.platform.pricing.events import PriceCreated, TermsCreated
+from ironworks.platform.pricing.events import CurrencySet, PriceCreated, TermsCreated
 from ironworks.platform.pricing.model import (
     ANY_MODEL,
     CURRENCY,
+    CURRENCY_CODE,
     FALLBACKS,
     MAX_UNIT_PRICE,
+    AccountCurrency,
     BookCursor,
     LineGroup,
     Measured,
@@ -30,7 +32,7 @@ from ironworks.platform.pricing.model import (
     check_decimal,
     check_start,
 )
-from ironworks.platform.pricing.rating import PriceBook, rate
+from ironworks.platform.pricing.rating import Currencies, PriceBook, rate
 from ironworks.platform.pricing.simulation import GroupBy, OtherBook, Simulation, compare, price_under
 from ironworks.platform.pricing.terms import (
     Adjustment,
@@ -44,7 +46,7 @@ from ironworks.platform.pricing.terms import (
 )
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
-from ironworks.shared.errors import Forbidden, NotFound
+from ironworks.shared.errors import Forbidden, NotFound, invalid
 from ironworks.shared.path import OPERATOR, level, show_path
 
 DEFAULT_PRICES: Final[Mapping[str, Decimal]] = {
@@ -97,7 +99,9 @@ async def withdraw_price(ctx: Context, key: PriceKey, valid_from: datetime | Non
     scope. Raises Forbidden, NotFound (it has no price) and PriceInUse (that is in the past).
     """
     await _require_operator(ctx)
-    if not any(price.key == key for price in await store.list_prices_for(ctx, [key.meter], key.currency, [key.scope])):
+    if not any(
+        price.key == key for price in await store.list_prices_for(ctx, [key.meter], [key.currency], [key.scope])
+    ):
         raise NotFound(f"{key.meter} has no price for {key.model} in {key.currency} at {show_path(key.scope)!r}")
     return await _add(ctx, key, Decimal(0), valid_from, withdrawn=True)
 
@@ -114,7 +118,7 @@ async def _add(
     now = ctx.now()
     start = now if valid_from is None else valid_from
     meters = {key.meter, FALLBACKS.get(key.meter, key.meter)} | {p for p, w in FALLBACKS.items() if w == key.meter}
-    check_start(await store.list_prices_for(ctx, meters, key.currency, chain_of(key.scope)), key, start, now)
+    check_start(await store.list_prices_for(ctx, meters, [key.currency], chain_of(key.scope)), key, start, now)
     price = await store.save_price(ctx, key, unit_price, start, withdrawn=withdrawn)
     if price is None:
         raise PriceInUse("a version of this price begins at that time already; choose another")
@@ -136,6 +140,41 @@ async def _tell(ctx: Context, price: Price) -> None:
     )
     await ctx.emit(event, scope)
     await ctx.audit("pricing.price.create", "price", str(price.id), scope, after=event.model_dump(mode="json"))
+
+
+async def set_currency(
+    ctx: Context, account: str, currency: str, valid_from: datetime | None = None
+) -> AccountCurrency:
+    """Rate what is used at and below `account` in `currency` from `valid_from` (default: now) on.
+
+    Nothing is converted: what is rated keeps its currency, and what has no price in the new one waits for it. Needs
+    `price:create` at the operator's scope. Raises Forbidden, NotFound (the account), Invalid (no account, no currency)
+    and PriceInUse (a moment in the past, or one at which a currency of the account begins already).
+    """
+    await _require_operator(ctx)
+    if level(account) != 1:
+        raise invalid("account", f"{show_path(account)!r} is no account", "name the account; all below it follow")
+    if not CURRENCY_CODE.fullmatch(currency):
+        raise invalid("currency", f"{currency[:20]!r} is no currency", "use its three capital letters: EUR")
+    await tenancy.require_scope(ctx, account)
+    now = ctx.now()
+    new = AccountCurrency(account, currency, now if valid_from is None else valid_from)
+    if new.valid_from < now or not await store.save_currency(ctx, new):
+        raise PriceInUse("usage since then may be rated already; let the currency begin now or later")
+    event = CurrencySet(account=account, currency=currency, valid_from=new.valid_from)
+    await ctx.emit(event, account)
+    await ctx.audit("pricing.currency.set", "account", account, account, after=event.model_dump(mode="json"))
+    return new
+
+
+async def list_currencies(ctx: Context, account: str | None = None) -> list[AccountCurrency]:
+    """The currencies of `account`, or of every account that has one of its own, that the caller may see."""
+    return await store.list_currencies(ctx, None if account is None else [account])
+
+
+async def find_currency(ctx: Context, account: str, at: datetime | None = None) -> str:
+    """In which currency `account`'s usage is rated at `at` (default: now)."""
+    return Currencies(await store.list_currencies(ctx, [account])).find(account, at or ctx.now())
 
 
 async def create_terms(
@@ -264,11 +303,13 @@ async def rate_waiting(ctx: Context, limit: int = 1000) -> Rating:
 async def _rate(ctx: Context, measured: Sequence[Measured]) -> Rating:
     if not measured:
         return Rating((), ())
+    currencies = Currencies(await store.list_currencies(ctx, {m.scope.partition(".")[0] for m in measured}))
     meters = {m.meter for m in measured}
     meters |= {FALLBACKS[meter] for meter in meters if meter in FALLBACKS}
+    used = {currencies.find(m.scope, m.at) for m in measured}
     scopes = {above for scope in {m.scope for m in measured} for above in chain_of(scope)}
     models = {m.model for m in measured} | {ANY_MODEL}
-    return rate(measured, PriceBook(await store.list_prices_for(ctx, meters, CURRENCY, scopes, models)))
+    return rate(measured, PriceBook(await store.list_prices_for(ctx, meters, used, scopes, models)), currencies)
 
 
 async def keep_rating(ctx: Context, rating: Rating, transfer_of: Mapping[TransferOf, UUID]) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from ironworks.platform.pricing.model import (
+    AccountCurrency,
     BookCursor,
     LineGroup,
     Measured,
@@ -64,17 +65,22 @@ async def list_prices(
 
 
 async def list_prices_for(
-    ctx: Context, meters: Collection[str], currency: str, scopes: Collection[str], models: Collection[str] | None = None
+    ctx: Context,
+    meters: Collection[str],
+    currencies: Collection[str],
+    scopes: Collection[str],
+    models: Collection[str] | None = None,
 ) -> list[Price]:
-    """Every version for any of `meters`, at any of `scopes`, of any of `models` (None: of all)."""
+    """Every version for any of `meters`, in any of `currencies`, at any of `scopes`, of any of `models` (None: all)."""
     rows = await ctx.db.fetch(
         """
         select id, meter, model, currency, path, unit_price, valid_from, null::timestamptz as valid_to, withdrawn
-        from platform_pricing.price where meter = any($1::text[]) and currency = $2 and path = any($3::text[])
+        from platform_pricing.price
+        where meter = any($1::text[]) and currency = any($2::text[]) and path = any($3::text[])
           and ($4::text[] is null or model = any($4::text[]))
         """,
         list(meters),
-        currency,
+        list(currencies),
         list(scopes),
         None if models is None else list(models),
     )
@@ -99,6 +105,33 @@ async def save_price(
         ctx.actor.name,
     )
     return Price(price_id, key, unit_price, valid_from, withdrawn=withdrawn) if price_id else None
+
+
+async def list_currencies(ctx: Context, accounts: Collection[str] | None = None) -> list[AccountCurrency]:
+    """Every version of these accounts' currencies; None: of all accounts'."""
+    rows = await ctx.db.fetch(
+        """
+        select account, currency, valid_from from platform_pricing.account_currency
+        where $1::text[] is null or account = any($1::text[]) order by account, valid_from
+        """,
+        None if accounts is None else list(accounts),
+    )
+    return [AccountCurrency(row["account"], row["currency"], row["valid_from"]) for row in rows]
+
+
+async def save_currency(ctx: Context, new: AccountCurrency) -> bool:
+    """Add a version; False when one of the account begins at the same time."""
+    done = await ctx.db.fetchval(
+        """
+        insert into platform_pricing.account_currency (account, currency, valid_from, created_by)
+        values ($1, $2, $3, $4) on conflict (account, valid_from) do nothing returning true
+        """,
+        new.account,
+        new.currency,
+        new.valid_from,
+        ctx.actor.name,
+    )
+    return bool(done)
 
 
 async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[TransferOf, UUID]) -> None:
@@ -148,14 +181,21 @@ async def save_unrated(ctx: Context, lines: Sequence[UnratedLine]) -> None:
 
 
 async def take_ratable(ctx: Context, currency: str, fallbacks: Mapping[str, str], limit: int) -> list[Measured]:
-    """Take out up to `limit` waiting lines that a price exists for by now; a rollback puts them back."""
+    """Take out up to `limit` waiting lines that a price exists for by now; a rollback puts them back.
+
+    `currency` is that of accounts without one of their own.
+    """
     rows = await ctx.db.fetch(
         """
         delete from platform_pricing.unrated_line where (usage_event_id, meter) in (
           select u.usage_event_id, u.meter from platform_pricing.unrated_line u
           where u.reason = 'no_price' and exists (
             select from platform_pricing.price p
-            where p.meter in (u.meter, $2::jsonb ->> u.meter) and p.model in (u.model, '*') and p.currency = $1
+            where p.meter in (u.meter, $2::jsonb ->> u.meter) and p.model in (u.model, '*')
+              and p.currency = coalesce(
+                (select c.currency from platform_pricing.account_currency c
+                 where c.account = split_part(u.path, '.', 1) and c.valid_from <= coalesce(u.priced_at, u.occurred_at)
+                 order by c.valid_from desc limit 1), $1)
               and p.scope @> u.scope and not p.withdrawn and p.valid_from <= coalesce(u.priced_at, u.occurred_at)
               and not exists (
                 select from platform_pricing.price n

@@ -140,3 +140,14 @@ def test_a_withdrawn_price_leaves_the_next_one() -> None:
     prices, usage = Prices([*WHOLE, own, end]), Usage(10, 0, 0)
     found = [prices.quote("m", NOON.timestamp() + s, "acme.shop.eu").cost(usage) for s in (0, 3599, 3600)]
     assert found == [2000, 2000, 1000]
+
+
+def test_an_account_with_another_currency_has_no_quote() -> None:
+    """Budgets and the header are in one currency; nothing is converted."""
+    euros = pricing.AccountCurrency("acme", "EUR", NOON + timedelta(hours=1))
+    prices = Prices([*WHOLE, price(metering.INPUT_TOKENS, "1", currency="EUR"), euros])
+    at = euros.valid_from.timestamp()
+    assert prices.quote("m", at, "acme.shop.eu").cost(Usage(10, 0, 0)) is None
+    assert not prices.quote("m", at, "acme.shop.eu").complete
+    assert prices.quote("m", at - 1, "acme.shop.eu").cost(Usage(10, 0, 0)) == 1000
+    assert prices.quote("m", at, "rival.app.x").cost(Usage(10, 0, 0)) == 1000

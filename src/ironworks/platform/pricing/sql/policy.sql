@@ -43,3 +43,16 @@ drop policy if exists gateway on platform_pricing.unrated_line;
 create policy gateway on platform_pricing.unrated_line for insert to ironworks_gateway with check (true);
 
 grant execute on function platform_pricing.nano_amount(bigint, numeric) to ironworks_api, ironworks_worker;
+
+drop policy if exists api_read on platform_pricing.account_currency;
+create policy api_read on platform_pricing.account_currency for select to ironworks_api
+  using (scope <@ any ((select shared.granted('billing:read'))::ltree[])
+         or scope @> any ((select shared.granted('billing:read'))::ltree[])
+         or scope <@ any ((select shared.granted('price:create'))::ltree[]));
+drop policy if exists api_create on platform_pricing.account_currency;
+create policy api_create on platform_pricing.account_currency for insert to ironworks_api
+  with check (''::ltree <@ any ((select shared.granted('price:create'))::ltree[]));
+drop policy if exists worker on platform_pricing.account_currency;
+create policy worker on platform_pricing.account_currency to ironworks_worker using (true) with check (true);
+drop policy if exists gateway on platform_pricing.account_currency;
+create policy gateway on platform_pricing.account_currency for select to ironworks_gateway using (true);

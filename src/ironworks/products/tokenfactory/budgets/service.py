@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import billing
+from ironworks.platform import billing, pricing
 from ironworks.products.tokenfactory.budgets import store
 from ironworks.products.tokenfactory.budgets.declarations import RELEASE_LOST
 from ironworks.products.tokenfactory.budgets.events import ThresholdReached
@@ -96,7 +96,11 @@ async def _late_charge(ctx: Context, request_id: str, correlation: str) -> Charg
         key_scope=event.scope,
         route_uid=event.route_uid or NOBODY,
         admitted_at=(event.priced_at or event.occurred_at).timestamp(),
-        cost_nano=sum(line.amount_nano for line in explained.lines if line.transfer_id in late),
+        cost_nano=sum(
+            line.amount_nano
+            for line in explained.lines
+            if line.transfer_id in late and line.currency == pricing.CURRENCY
+        ),
     )
 
 

@@ -128,19 +128,23 @@ def _dearest(rates: Iterable[Rate]) -> tuple[tuple[int, int], int]:
 class Prices:
     """The price book in memory, and how late it was known to be whole."""
 
-    def __init__(self, prices: Iterable[pricing.Price] = ()) -> None:
-        kept = [price for price in prices if price.key.currency == _CURRENCY]
+    def __init__(self, rows: Iterable[pricing.BookRow] = ()) -> None:
+        known = list(rows)
+        kept = [row for row in known if isinstance(row, pricing.Price) and row.key.currency == _CURRENCY]
+        others = [row for row in known if isinstance(row, pricing.AccountCurrency)]
         self._book = pricing.PriceBook(kept)
         self._meters = frozenset({price.key.meter for price in kept} | {*_INPUT, *_OUTPUT})
-        self._turns = sorted({price.valid_from.timestamp() for price in kept})
-        self._local = self._book.scopes - {""}
+        self._currencies = pricing.Currencies(others)
+        starts = [price.valid_from for price in kept] + [other.valid_from for other in others]
+        self._turns = sorted({start.timestamp() for start in starts})
+        self._local = (self._book.scopes | {row.account for row in others}) - {""}
         self._places: dict[str, str] = {}
         self._quotes: dict[tuple[str, str], Quote] = {}
         self._since, self._until = _NEVER, -_NEVER
 
     def quote(self, model: str, at: float, scope: str = "") -> Quote:
-        """The prices of `model` for usage of `scope` at `at`, seconds since the epoch. Made once between two changes of
-        any price, for all scopes that have the same ones."""
+        """The prices of `model` for usage of `scope` at `at`, seconds since the epoch; none where its account has
+        another currency. Made once between two changes of any price, for all scopes that have the same ones."""
         if not self._since <= at < self._until:
             self._turn_to(at)
         place = self._place(scope) if self._local else ""
@@ -167,6 +171,8 @@ class Prices:
         self._until = min((turn for turn in self._turns if turn > at), default=_NEVER)
 
     def _make(self, model: str, place: str, at: datetime) -> Quote:
+        if self._currencies.find(place, at) != _CURRENCY:
+            return Quote({})
         found = {meter: self._book.find(meter, model, _CURRENCY, at, place) for meter in self._meters}
         return Quote({meter: Rate(price) for meter, price in found.items() if price is not None})
 
