@@ -30,12 +30,13 @@ _HOT: Final[Mapping[str, str]] = {
     "gateway.dialects": "base native",
     "limits": "desk grants headers plans refusals table",
     "budgets": "desk refusals slices talks",
-    "routing": "balance health queueing table",
+    "routing": "balance health queueing",
 }
 MODULES: Final = tuple(
     f"ironworks.products.tokenfactory.{package}.{name}" for package, names in _HOT.items() for name in names.split()
 )
-"""All that a request passes through. Models of pydantic cannot be compiled; what runs seldom need not be."""
+"""All that a request passes through. Models of pydantic cannot be compiled, nor what it reads annotations of: the rows
+of the snapshot that is kept on disk. What runs seldom need not be."""
 
 
 class _Finder(MetaPathFinder):

@@ -38,14 +38,12 @@ from ironworks.products.tokenfactory.gateway.health import HealthReport, ReportH
 from ironworks.products.tokenfactory.gateway.model import (
     Charge,
     GatewaySettings,
-    KeySource,
-    KeyView,
     ObservingSettings,
     UsageRecord,
 )
 from ironworks.products.tokenfactory.gateway.program import Gateway
 from ironworks.products.tokenfactory.gateway.service import report_health
-from ironworks.products.tokenfactory.gateway.sources import Source, Sources, read_rows
+from ironworks.products.tokenfactory.gateway.sources import KeySource, KeyView, Source, Sources, read_rows
 from ironworks.products.tokenfactory.gateway.waiting import Waker
 
 __all__ = [

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from ironworks.products.tokenfactory.gateway.model import KeyView, Refusal, Usage
+from ironworks.products.tokenfactory.gateway.model import Refusal, Usage
+from ironworks.products.tokenfactory.gateway.sources import KeyView
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:

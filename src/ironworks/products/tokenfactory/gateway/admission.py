@@ -17,12 +17,12 @@ from ironworks.products.tokenfactory.gateway.model import (
     NOTHING,
     Call,
     GatewaySettings,
-    KeyView,
     Refusal,
     Usage,
     unavailable,
 )
 from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
+from ironworks.products.tokenfactory.gateway.sources import KeyView
 from ironworks.products.tokenfactory.limits import Grant
 from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared.path import covers, show_path

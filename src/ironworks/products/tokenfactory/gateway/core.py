@@ -19,12 +19,12 @@ from ironworks.products.tokenfactory.gateway.health import Health, check_core
 from ironworks.products.tokenfactory.gateway.identifiers import RequestIds
 from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.metrics import Metrics
-from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, KeyView, Refusal
+from ironworks.products.tokenfactory.gateway.model import Charge, GatewaySettings, Refusal
 from ironworks.products.tokenfactory.gateway.observing import Observers
 from ironworks.products.tokenfactory.gateway.paying import Payments
 from ironworks.products.tokenfactory.gateway.shipping import Shipper
 from ironworks.products.tokenfactory.gateway.snapshot import Mirror, Snapshot
-from ironworks.products.tokenfactory.gateway.sources import Sources
+from ironworks.products.tokenfactory.gateway.sources import KeyView, Sources
 from ironworks.products.tokenfactory.gateway.spool import Spool
 from ironworks.products.tokenfactory.gateway.stored import Shelf
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool

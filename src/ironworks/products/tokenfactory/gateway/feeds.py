@@ -12,11 +12,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from ironworks.products.tokenfactory.gateway.model import KeySource, KeyView
 from ironworks.products.tokenfactory.gateway.sources import (
     STRIDE,
     ChangedKeys,
     ChangedRoutes,
+    KeySource,
+    KeyView,
     Source,
     Sources,
     tell_skipped,

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from ironworks.products.tokenfactory import limits
 from ironworks.products.tokenfactory.gateway.answers import estimate_input
-from ironworks.products.tokenfactory.gateway.model import Call, KeyView, Refusal
+from ironworks.products.tokenfactory.gateway.model import Call, Refusal
+from ironworks.products.tokenfactory.gateway.sources import KeyView
 from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared import telemetry
 

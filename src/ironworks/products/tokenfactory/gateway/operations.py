@@ -17,8 +17,9 @@ from ironworks.products.tokenfactory.gateway.admission import admit, authenticat
 from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.dialects import APIS, Api, show_model, show_models
 from ironworks.products.tokenfactory.gateway.exchange import Exchange
-from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, KeyView, Refusal, malformed
+from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, malformed
 from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
+from ironworks.products.tokenfactory.gateway.sources import KeyView
 from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared import telemetry
 

@@ -16,7 +16,8 @@ from ironworks.platform import metering, pricing
 from ironworks.products.tokenfactory import budgets
 from ironworks.products.tokenfactory.gateway.answers import estimate_input
 from ironworks.products.tokenfactory.gateway.costs import LAG, Prices, lag_of
-from ironworks.products.tokenfactory.gateway.model import Call, KeyView, Refusal, Usage, UsageRecord, unavailable
+from ironworks.products.tokenfactory.gateway.model import Call, Refusal, Usage, UsageRecord, unavailable
+from ironworks.products.tokenfactory.gateway.sources import KeyView
 from ironworks.products.tokenfactory.routing import Leg, Route
 from ironworks.shared import telemetry
 

@@ -17,8 +17,8 @@ from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway.feeds import feeds_of
 from ironworks.products.tokenfactory.gateway.keeping import Keeper, Seal
-from ironworks.products.tokenfactory.gateway.model import GatewaySettings, KeyView, unavailable
-from ironworks.products.tokenfactory.gateway.sources import Sources
+from ironworks.products.tokenfactory.gateway.model import GatewaySettings, unavailable
+from ironworks.products.tokenfactory.gateway.sources import KeyView, Sources
 from ironworks.products.tokenfactory.routing import Route, RouteTable
 from ironworks.shared import telemetry
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway.keeping import Seal
-from ironworks.products.tokenfactory.gateway.model import KeySource, KeyView
 from ironworks.products.tokenfactory.routing import Route, RouteSource
 from ironworks.shared import telemetry
+from ironworks.shared.path import covers
 
 log = telemetry.logger(__name__)
 
@@ -21,6 +21,43 @@ SHOWN = 3
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyView:
+    """An API key as the gateway knows it.
+
+    Args:
+        digest: SHA-256 of the whole key as the caller sends it; the key itself is nowhere.
+        scope: the path where the key lives: its tenant pays, and bare model names are looked up there.
+        owner: the subject whose rights it borrows.
+        invoke_scopes: topmost paths at which the key may now do `endpoint:invoke` (its owner's rights, cut to its own).
+        expires_at: seconds since the epoch. suspended: its platform is.
+    """
+
+    uid: UUID
+    digest: bytes
+    scope: str
+    owner: UUID | None = None
+    invoke_scopes: tuple[str, ...] = ()
+    disabled: bool = False
+    suspended: bool = False
+    expires_at: float | None = None
+
+    def may_invoke(self, scope: str) -> bool:
+        """Whether it may call what lives at `scope`."""
+        return any(covers(granted, scope) for granted in self.invoke_scopes)
+
+
+class KeySource(Protocol):
+    """Where keys come from: implemented by identity management, handed over in `app.wiring`."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds (keys, owners, roles, assignments, platforms …) whose changes make `load_keys` answer anew."""
+
+    async def load_keys(self) -> Sequence[KeyView]:
+        """Every key of the installation, usable or not; raises what its database raises."""
 
 
 class Source(Protocol):

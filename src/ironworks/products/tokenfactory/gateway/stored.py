@@ -17,7 +17,8 @@ import orjson
 from ironworks.products.tokenfactory.gateway.dialects.pieces import new_id
 from ironworks.products.tokenfactory.gateway.dialects.responses import measure_images
 from ironworks.products.tokenfactory.gateway.dialects.sse import data_of, named_event
-from ironworks.products.tokenfactory.gateway.model import Call, KeyView, Refusal, malformed, unavailable
+from ironworks.products.tokenfactory.gateway.model import Call, Refusal, malformed, unavailable
+from ironworks.products.tokenfactory.gateway.sources import KeyView
 from ironworks.products.tokenfactory.responses import (
     Item,
     KeepResponses,
