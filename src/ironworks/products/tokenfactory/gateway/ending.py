@@ -210,6 +210,8 @@ class Ending(ABC):
 
     def _drop_upstream(self) -> None:
         if self._connection is not None:
+            if not self._connection.sent:
+                self.sent_at = 0.0  # it never saw the request
             self._connection.abort()
             self._connection = None
 

@@ -66,26 +66,35 @@ def without_upgrade(request: Request) -> bytes:
 
 
 class Frame:
-    """A head cut around the digits of its Content-Length."""
+    """A head cut around the digits of its Content-Length; the last message's is kept, often the size of the next."""
 
-    __slots__ = ("prefix", "start", "stop", "suffix")
+    __slots__ = ("_head", "_size", "prefix", "suffix")
 
     def __init__(self, prefix: bytes, suffix: bytes) -> None:
         self.prefix = prefix
         self.suffix = suffix
-        self.start = len(prefix)
-        self.stop = suffix[:1]
+        self._size = -1
+        self._head = b""
 
     def body_of(self, data: bytes) -> bytes | None:
         """The body of the one whole message that `data` is, if its head is this one; else None."""
-        if not data.startswith(self.prefix):
-            return None
-        end = data.find(self.stop, self.start, self.start + _MOST_DIGITS + 1)
-        digits = data[self.start : end]
-        if end < 0 or not digits.isdigit() or not data.startswith(self.suffix, end):
-            return None
-        body = data[end + len(self.suffix) :]
-        return body if len(body) == int(digits) else None
+        size = len(data)
+        if size != self._size:
+            self._size, self._head = size, self._head_at(size)
+        head = self._head
+        return data[len(head) :] if head and data.startswith(head) else None
+
+    def _head_at(self, size: int) -> bytes:
+        """The only head that a whole message of so many bytes can have; empty where there is none.
+
+        A length with needless zeros is another head, and the parser's to judge.
+        """
+        rest = size - len(self.prefix) - len(self.suffix)
+        for count in range(1, min(rest, _MOST_DIGITS) + 1):
+            digits = b"%d" % (rest - count)
+            if len(digits) == count:
+                return self.prefix + digits + self.suffix
+        return b""
 
 
 def frame_of(data: bytes) -> Frame | None:

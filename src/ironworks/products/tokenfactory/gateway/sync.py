@@ -1,8 +1,9 @@
 """Group commit: one `fdatasync` at a time, on a thread, for everybody who asked since the last one began.
 
 The event loop never waits for the disk, and the busier the process, the more requests share a sync. Two never begin
-within `APART`, for each costs the processor about as much as a request; the thread does that waiting itself, since the
-loop's clock counts in milliseconds.
+within `APART`, for each costs the processor about as much as a request, nor sooner than the loop takes note of one:
+where it is that busy, nobody would hear of the next any earlier. The thread does that waiting itself, since the loop's
+clock counts in milliseconds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ _Group: TypeAlias = tuple[dict[Segment, tuple[int, int]], list[Then]]
 
 
 APART = 0.0003
-"""Seconds between the beginnings of two syncs."""
+"""Seconds between the beginnings of two syncs, at least."""
+MOST_APART = 0.002
+"""And at most, while somebody waits."""
+SMOOTHED = 8
+"""Syncs over which the loop's delay is averaged, about."""
 
 
 class GroupSync:
@@ -40,6 +45,7 @@ class GroupSync:
         self._waiting: list[Then] = []
         self._busy = False
         self._began = -APART
+        self._delay = 0.0
         self._work: SimpleQueue[bool] = SimpleQueue()
         self._syncer = threading.Thread(target=self._run, name="spool-sync", daemon=True)
         self._syncer.start()
@@ -65,13 +71,13 @@ class GroupSync:
             while (group := self._take()) is not None:
                 problem = _sync_all(group)
                 try:
-                    self._loop.call_soon_threadsafe(self._done, group, problem)
+                    self._loop.call_soon_threadsafe(self._done, group, problem, time.monotonic())
                 except RuntimeError:  # the loop is closed: nobody is left to tell
                     return
 
     def _take(self) -> _Group | None:
         """All that waits, when it is time for the next sync; None where nothing does."""
-        wait = self._began + APART - time.monotonic()
+        wait = self._began + min(max(APART, self._delay), MOST_APART) - time.monotonic()
         if wait > 0:
             time.sleep(wait)
         with self._guard:
@@ -85,8 +91,9 @@ class GroupSync:
 
     # in the event loop
 
-    def _done(self, group: _Group, problem: OSError | None) -> None:
+    def _done(self, group: _Group, problem: OSError | None, ended: float) -> None:
         segments, waiting = group
+        self._delay += (time.monotonic() - ended - self._delay) / SMOOTHED
         if problem is None:
             for segment, (number, end) in segments.items():
                 if segment.number == number:  # else it was used again meanwhile

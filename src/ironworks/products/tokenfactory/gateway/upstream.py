@@ -83,6 +83,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_body = self._pieces.append  # no frame of ours per chunk; `_deliver` sorts out what belongs to whom
         self._parser = httptools.HttpResponseParser(self)
         self._sink: AnswerSink | None = None
+        self._unsent = b""
         self._served = 0
         self._open = True
         self._clear()
@@ -117,8 +118,20 @@ class UpstreamConnection(asyncio.Protocol):
         sink.on_connected(self)
 
     def write(self, data: bytes) -> None:
-        """Send the request."""
-        self._transport.write(data)
+        """Send the request, with those of all others that come in this turn of the loop."""
+        self._unsent = data
+        self._pool.send(self)
+
+    def send(self) -> None:
+        """Now."""
+        data, self._unsent = self._unsent, b""
+        if self.usable:
+            self._transport.write(data)
+
+    @property
+    def sent(self) -> bool:
+        """Whether the request is on its way, and not only about to be."""
+        return not self._unsent
 
     def pause(self) -> None:
         """Read no more until `resume`: the caller is slower than the replica."""
@@ -291,6 +304,7 @@ class UpstreamPool:
         self.connections: set[UpstreamConnection] = set()
         self.now = loop.time
         self._tls = upstream_tls()
+        self._senders: list[UpstreamConnection] = []
 
     def connect(self, state: ReplicaState, sink: AnswerSink, *, fresh: bool = False) -> None:
         """Give `sink` a connection to the replica: an idle one at once (unless `fresh`), or a new one soon."""
@@ -318,6 +332,17 @@ class UpstreamPool:
             return
         connection.deadline = self.now() + IDLE_SECONDS
         idle.append(connection)
+
+    def send(self, connection: UpstreamConnection) -> None:
+        """Have it send at the end of this turn of the loop: an upstream is woken once for many requests."""
+        if not self._senders:
+            self._loop.call_soon(self._send_all)
+        self._senders.append(connection)
+
+    def _send_all(self) -> None:
+        senders, self._senders = self._senders, []
+        for connection in senders:
+            connection.send()
 
     def sweep(self, now: float) -> None:
         """Close what has been idle, or ending, for too long."""
