@@ -35,6 +35,7 @@ DOMAINS = (
     "platform.billing",
     "platform.subscriptions",
     "platform.invoices",
+    "platform.payments",
     "platform.reports",
     "products.inference.engines",
     "products.inference.models",

@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import invoices
 from ironworks.platform.payments import store
 from ironworks.platform.payments.events import PaymentFailed
 from ironworks.platform.payments.model import (
@@ -38,7 +37,7 @@ from ironworks.platform.payments.model import (
     minor_units,
     outcome_of,
 )
-from ironworks.platform.payments.service import PAYABLE, chargeable, plan_payment, refunded, succeeded
+from ironworks.platform.payments.service import chargeable, look_up, plan_payment, refunded, succeeded
 from ironworks.shared import telemetry
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
@@ -91,8 +90,8 @@ async def _prepare(db: Database, payment: Payment, token: UUID) -> tuple[Payment
     An attempt that a dead worker began goes on as it was: same number, same method, so the same key.
     """
     async with db.transaction(ACTOR) as ctx:
-        invoice = await invoices.get_invoice(ctx, payment.invoice_id)
-        if invoice.state not in PAYABLE or invoice.open_nano != payment.amount_nano:
+        _, wanted = await look_up(ctx, payment.invoice_id)
+        if wanted != payment.amount_nano:
             return None
         customer = await chargeable(ctx, payment.account)
         if payment.state is not PaymentState.SENDING:
@@ -144,11 +143,11 @@ async def _settle(db: Database, payment: Payment, token: UUID, charge: Charge, *
 
 async def _plan_rest(ctx: Context, payment: Payment) -> None:
     """Charge what is open now, where a part was paid otherwise while the payment waited."""
-    invoice = await invoices.get_invoice(ctx, payment.invoice_id)
-    if invoice.state not in PAYABLE or invoice.open_nano in (0, payment.amount_nano):
+    invoice, wanted = await look_up(ctx, payment.invoice_id)
+    if wanted in (0, payment.amount_nano):
         return
     try:
-        await plan_payment(ctx, invoice, await chargeable(ctx, payment.account))
+        await plan_payment(ctx, invoice, wanted, await chargeable(ctx, payment.account))
     except NoPaymentMethod:
         log.info("what is left of an invoice has no payment method", invoice=str(payment.invoice_id))
 

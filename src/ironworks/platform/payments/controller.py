@@ -16,14 +16,14 @@ from ironworks.shared.schedules import schedules
 @consumes(invoices.InvoiceFinalized.type, name="payments.charge_invoice")
 async def on_invoice_finalized(ctx: Context, event: LoggedEvent) -> None:
     """An account with a payment method is charged at once; the others pay by themselves."""
-    invoice = await invoices.get_invoice(ctx, event.payload_as(invoices.InvoiceFinalized).invoice_id)
-    if invoice.state not in service.PAYABLE or invoice.open_nano <= 0:
+    invoice, wanted = await service.look_up(ctx, event.payload_as(invoices.InvoiceFinalized).invoice_id)
+    if wanted <= 0:
         return
     try:
         customer = await service.chargeable(ctx, invoice.account)
     except NoPaymentMethod:
         return
-    await service.plan_payment(ctx, invoice, customer)
+    await service.plan_payment(ctx, invoice, wanted, customer)
 
 
 @consumes(PaymentSucceeded.type, name="payments.record_payment")

@@ -40,28 +40,40 @@ async def pay_invoice(ctx: Context, invoice_id: UUID) -> Payment:
 
     Needs `payment:create` at the account. Raises NotFound, NotPayable, NoPaymentMethod, PaymentUnderWay.
     """
-    invoice = await invoices.get_invoice(ctx, invoice_id)
+    invoice, wanted = await look_up(ctx, invoice_id)
     await ctx.require("payment:create", invoice.account)
-    _check_payable(invoice)
+    if wanted <= 0:
+        raise NotPayable(f"this invoice is {invoice.state} and nothing of it is to pay", open_nano=wanted)
     customer = await chargeable(ctx, invoice.account)
     if live := await store.find_live_payment(ctx, invoice_id):
         return await retry_payment(ctx, live.id)
-    payment = await plan_payment(ctx, invoice, customer)
+    payment = await plan_payment(ctx, invoice, wanted, customer)
     if payment is None:
         raise PaymentUnderWay("another payment of this invoice began just now; look at it")
     await ctx.audit("payment.create", "Payment", str(payment.id), payment.account)
     return payment
 
 
-async def plan_payment(ctx: Context, invoice: invoices.Invoice, customer: Customer) -> Payment | None:
-    """Write down that what is open of the invoice is to be charged; None where a live payment does it already."""
+async def look_up(ctx: Context, invoice_id: UUID) -> tuple[invoices.Invoice, int]:
+    """An invoice, and what is to be charged for it now, in nano-units; 0 for one that nobody is to pay.
+
+    Money that came in counts before the invoice knows of it. It is read first: should the invoice learn of it in
+    between, too little is found, which is found out, and never too much.
+    """
+    on_its_way = await store.sum_unrecorded(ctx, invoice_id)
+    invoice = await invoices.get_invoice(ctx, invoice_id)
+    return invoice, max(0, invoice.open_nano - on_its_way) if invoice.state in PAYABLE else 0
+
+
+async def plan_payment(ctx: Context, invoice: invoices.Invoice, amount_nano: int, customer: Customer) -> Payment | None:
+    """Write down that the invoice's customer is to be charged; None where a live payment does it already."""
     payment = Payment(
         id=uuid4(),
         account=invoice.account,
         invoice_id=invoice.id,
         provider=customer.provider,
         method=customer.default_method or "",
-        amount_nano=invoice.open_nano,
+        amount_nano=amount_nano,
         currency=invoice.currency,
         state=PaymentState.PLANNED,
         created_at=ctx.now(),
@@ -297,11 +309,6 @@ def account_of(path: str) -> str:
     if level(path) != 1:
         raise invalid("path", f"{path or '-'} is not an account", "name the account, for instance acme")
     return path
-
-
-def _check_payable(invoice: invoices.Invoice) -> None:
-    if invoice.state not in PAYABLE or invoice.open_nano <= 0:
-        raise NotPayable(f"this invoice is {invoice.state} and nothing of it is to pay", open_nano=invoice.open_nano)
 
 
 async def receive_notice(call: Call, provider: PaymentProvider, body: bytes, signature: str | None) -> None:

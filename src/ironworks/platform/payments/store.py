@@ -180,6 +180,16 @@ async def list_payments(
     return [_payment(row) for row in rows]
 
 
+async def sum_unrecorded(ctx: Context, invoice_id: UUID) -> int:
+    """What came in for an invoice that it does not know of yet."""
+    total: int = await ctx.db.fetchval(
+        "select coalesce(sum(amount_nano), 0)::bigint from platform_payments.payment"
+        " where invoice_id = $1 and state = 'succeeded' and recorded_at is null",
+        invoice_id,
+    )
+    return total
+
+
 async def retry_payment(ctx: Context, payment_id: UUID) -> bool:
     """Have a failed one tried again now."""
     done = await ctx.db.execute(

@@ -49,9 +49,10 @@ create table platform_payments.payment (
   leased_until timestamptz,
   unique (provider, reference)
 );
--- One at a time: an invoice is never charged by two at once.
+-- One at a time: an invoice is never charged by two at once, nor while it does not know yet that it was paid.
 create unique index one_live_payment on platform_payments.payment (invoice_id)
-  where state in ('planned', 'sending', 'processing', 'failed', 'exhausted');
+  where state in ('planned', 'sending', 'processing', 'failed', 'exhausted')
+     or (state = 'succeeded' and provider <> 'manual' and recorded_at is null);
 create index on platform_payments.payment (due_at) where due_at is not null or told > looked;
 create index on platform_payments.payment (created_at, id);
 create index on platform_payments.payment (account, created_at, id);
