@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -102,6 +104,37 @@ def test_by_key_user_and_metadata(run: Run) -> None:
     assert run("usage", "-s", "acme", "--by", "metadata:team").splitlines()[1].split()[:2] == ["red", "7"]
 
 
+def test_reports_as_tables_and_files(run: Run, tmp_path: Path) -> None:
+    """Requests of the last minutes: 7,000 tokens of input and 60 of output, at the default prices."""
+    since = ("--since", str(date.today() - timedelta(days=2)))
+    rows = [line.split() for line in run("report", "usage", "-s", "acme", *since).splitlines()]
+    assert rows == [
+        ["METER", "CURRENCY", "QUANTITY", "WAITING", "COST"],
+        ["input_tokens", "USD", "7000", "0", "0.000700000"],
+        ["output_tokens", "USD", "60", "0", "0.000024000"],
+    ]
+    revenue = json.loads(run("report", "revenue", "-s", "-", "--by", "account", *since, "-o", "json"))
+    assert revenue["items"] == [
+        {"account": "acme", "currency": "USD", "revenue": "0.000724000", "revenue_nano": 724_000}
+    ]
+    assert "acme.shop.eu  USD       0.000724000" in run("report", "unbilled", "-s", "acme", "--by", "tenant")
+    assert run("report", "receivables", "-s", "-").startswith("ACCOUNT")
+    sheet, table = tmp_path / "usage.csv", tmp_path / "margin.parquet"
+    run("report", "usage", "-s", "acme", *since, "--file", str(sheet))
+    assert sheet.read_text().splitlines()[1] == "input_tokens,USD,7000,0,0.000700000"
+    said = run("report", "costs", "set", "input_tokens", "0.00000004", "--from", "2020-01-01")
+    assert said == "input_tokens *: 0.00000004 USD from 2020-01-01 on\n"
+    assert "input_tokens  *      0.00000004  USD       2020-01-01" in run("report", "costs", "list")
+    run("report", "margin", "-s", "-", "--by", "account", *since, "--file", str(table))
+    (row,) = pq.read_table(table).to_pylist()
+    assert (row["charged"], row["uncosted"], row["cost"], row["margin"]) == tuple(
+        Decimal(amount) for amount in ("0.000724", "0.000024", "0.00028", "0.00042")
+    )
+    assert "ends with neither" in run("report", "usage", "--file", "usage.xls", code=2)
+    run("report", "usage", "-s", "acme", "--by", "weather", code=2)
+    run("report", "revenue", "-s", "acme", "--since", "yesterday", code=2)
+
+
 def test_over_time(run: Run) -> None:
     heads, *rows = run("usage", "-s", "acme", "--interval", "minute", "--since", "20m", "--by", "tenant").splitlines()
     assert heads.endswith("PER MINUTE")
@@ -161,6 +194,13 @@ def test_a_past_month_under_another_book(run: Run, tmp_path: Path) -> None:
     assert "would be" in run(*words, "--by", "account").lower()
     (tmp_path / "book.yaml").write_text("colours: []")
     run(*words, code=2)
+
+
+def test_an_accounts_currency_is_shown_and_set(run: Run) -> None:
+    assert run("prices", "currency", "acme").split()[-3:] == ["acme", "USD", "-"]
+    assert "EUR" in run("prices", "currency", "acme", "EUR", "--from", "2199-01-01T00:00:00Z")
+    run("prices", "currency", "acme", "euro", code=2)
+    run("prices", "currency", "acme", "EUR", "--from", "2199-01-01T00:00:00Z", code=5)
 
 
 def test_prices_are_set_for_a_scope_listed_and_withdrawn(run: Run, tmp_path: Path) -> None:

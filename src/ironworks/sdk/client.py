@@ -62,12 +62,22 @@ class Client:
         headers: dict[str, str] | None = None,
     ) -> Any:
         """The parsed answer of one operation; None for an empty one."""
+        response = self._answered(method, path, query, body, headers)
+        return response.json() if response.content else None
+
+    def download(self, path: str, *, query: dict[str, Any] | None = None) -> bytes:
+        """The file that an operation answers, as it is."""
+        return self._answered("GET", path, query, None, None).content
+
+    def _answered(
+        self, method: str, path: str, query: dict[str, Any] | None, body: Any, headers: dict[str, str] | None
+    ) -> httpx.Response:
         response = self._send(method, path, query, body, headers)
         if response.status_code == 401 and self._renew():
             response = self._send(method, path, query, body, headers)
         if response.status_code >= 400:
             raise error_of(response)
-        return response.json() if response.content else None
+        return response
 
     def _send(
         self, method: str, path: str, query: dict[str, Any] | None, body: Any, headers: dict[str, str] | None
