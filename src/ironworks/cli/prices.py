@@ -196,6 +196,29 @@ def simulate(
     print_simulation(found, by)
 
 
+@prices.command()
+@click.argument("account")
+@click.argument("code", required=False)
+@click.option("--from", "valid_from", metavar="MOMENT", help="In ISO 8601 (default: now).")
+@data_option
+@click.pass_context
+@fails_clearly
+def currency(ctx: click.Context, account: str, code: str | None, valid_from: str | None, output: str) -> None:
+    """Show, or set, the currency that an account pays in.
+
+    Nothing is converted: what is rated keeps its currency, and what has no price in the new one waits for it.
+    """
+    path = f"/api/v1/scopes/{account}/currency"
+    body = {"currency": code, "valid_from": valid_from}
+    client = open_client(ctx)
+    found = client.request("GET", path) if code is None else client.request("PUT", path, body=body)
+    if output != "table":
+        show_data(found, output)
+        return
+    rows = [[account, version["currency"], version["valid_from"]] for version in found["versions"]]
+    show_table(["ACCOUNT", "CURRENCY", "FROM"], rows or [[account, found["currency"], "-"]])
+
+
 def print_simulation(found: dict[str, Any], by: str) -> None:
     """The groups, the largest difference first, and their sum."""
     parts = ("was", "would_be", "adjusted_was", "adjusted_would_be", "difference")
