@@ -175,10 +175,13 @@ async def add_usage(ctx: Context, drafts: Mapping[str, UUID], groups: Sequence[p
     await ctx.db.execute(
         """
         insert into platform_invoices.line as l
-          (invoice_id, scope, kind, meter, model, unit_price, reference, description, quantity, unit, amount_nano)
-        select invoice, scope::ltree, 'usage', meter, model, price, '', replace(meter, '_', ' '), quantity, meter, nano
-        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::bigint[], $7::bigint[])
-          as g (invoice, scope, meter, model, price, quantity, nano)
+          (invoice_id, scope, kind, meter, model, unit_price, reference, description, quantity, unit, amount_nano,
+           currency)
+        select invoice, scope::ltree, 'usage', meter, model, price, '', replace(meter, '_', ' '), quantity, meter, nano,
+               currency
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::bigint[], $7::bigint[],
+                    $8::text[])
+          as g (invoice, scope, meter, model, price, quantity, nano, currency)
         on conflict (invoice_id, path, kind, meter, model, unit_price, reference)
           do update set quantity = l.quantity + excluded.quantity, amount_nano = l.amount_nano + excluded.amount_nano
         """,
@@ -189,6 +192,7 @@ async def add_usage(ctx: Context, drafts: Mapping[str, UUID], groups: Sequence[p
         [g.unit_price for g in groups],
         [g.quantity for g in groups],
         [g.amount_nano for g in groups],
+        [g.currency for g in groups],
     )
 
 
@@ -199,11 +203,12 @@ async def add_charged(
     await ctx.db.execute(
         """
         insert into platform_invoices.line
-          (invoice_id, scope, kind, meter, model, unit_price, reference, description, quantity, unit, amount_nano)
+          (invoice_id, scope, kind, meter, model, unit_price, reference, description, quantity, unit, amount_nano,
+           currency)
         select p.invoice, p.scope::ltree, p.kind, coalesce(c.meter, ''), coalesce(c.model, ''), null, p.transfer::text,
-               coalesce(c.description, p.otherwise), c.quantity, coalesce(c.unit, ''), p.nano
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-          as p (transfer, invoice, scope, kind, otherwise, nano)
+               coalesce(c.description, p.otherwise), c.quantity, coalesce(c.unit, ''), p.nano, p.currency
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[])
+          as p (transfer, invoice, scope, kind, otherwise, nano, currency)
         left join platform_invoices.charge c on c.transfer_id = p.transfer
         """,
         [p.transfer_id for p, _ in postings],
@@ -212,6 +217,7 @@ async def add_charged(
         [kind for _, kind in postings],
         [_OTHERWISE[kind] for _, kind in postings],
         [p.amount_nano for p, _ in postings],
+        [p.currency for p, _ in postings],
     )
 
 

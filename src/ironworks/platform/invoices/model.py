@@ -178,6 +178,7 @@ class Line:
     quantity: Decimal | None
     unit: str
     amount_nano: int
+    currency: str
 
     @property
     def platform(self) -> str:

@@ -189,6 +189,14 @@ async def find_lines_of(ctx: Context, rated: Sequence[pricing.RatedLine]) -> dic
     return found
 
 
+def parse_id(text: str, what: str) -> UUID:
+    """`text` as an id. Raises NotFound: nothing is called anything else."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"no {what} {text[:80]!r}: its id is a UUID") from None
+
+
 async def require_manager(ctx: Context) -> None:
     """Raises Forbidden, or NotFound, unless the caller may manage everybody's invoices."""
     await ctx.require("invoice:manage", OPERATOR)

@@ -326,6 +326,7 @@ def _line(row: asyncpg.Record) -> Line:
     return Line(
         row["id"], row["invoice_id"], row["path"], LineKind(row["kind"]), row["meter"], row["model"],
         row["unit_price"], row["reference"], row["description"], row["quantity"], row["unit"], row["amount_nano"],
+        row["currency"],
     )  # fmt: skip
 
 

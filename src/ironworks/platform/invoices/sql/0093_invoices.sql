@@ -89,6 +89,7 @@ create table platform_invoices.line (
   quantity numeric,
   unit text not null,
   amount_nano bigint not null,
+  currency text collate "C" not null,
   unique nulls not distinct (invoice_id, path, kind, meter, model, unit_price, reference)
 );
 
