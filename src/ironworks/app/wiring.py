@@ -55,10 +55,10 @@ class Process:
         return common if self.role == "gateway" else [*common, Sequencer(self.url, SEALS).run()]
 
 
-async def check_creation(ctx: Context, quota: str, kind: str, path: str) -> None:
+async def check_creation(ctx: Context, quota: str, kind: str, scope: str) -> None:
     """What a plan or a prepaid balance refuses to create. Raises QuotaExceeded, CreditUsedUp."""
-    await ledger.require_credit(ctx, path)
-    await policy.check_quota(ctx, quota, kind, path)
+    await ledger.require_credit(ctx, scope)
+    await policy.check_quota(ctx, quota, kind, scope)
 
 
 @asynccontextmanager
