@@ -231,6 +231,8 @@ def test_every_field_is_content() -> None:
         "route_uid": usage().key_uid,
         "user": "u",
         "cached_answer": True,
+        "readings": {"m": 1},
+        "resource": "r",
     }
     digests = {usage().digest(), *(replace(usage(), **{name: value}).digest() for name, value in changed.items())}
     assert len(digests) == 1 + len(changed)

@@ -28,3 +28,10 @@ async def charge_ingested_usage(db: Database) -> None:
         async with db.transaction(system_actor("billing")) as ctx:
             if await service.charge_ingested(ctx) == 0:
                 return
+
+
+@schedules(every=900)
+async def charge_settled_readings(db: Database) -> None:
+    """Rate and post what levels by the time they held, largest levels and different things came to since."""
+    async with db.transaction(system_actor("billing")) as ctx:
+        await service.charge_readings(ctx)

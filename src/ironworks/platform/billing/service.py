@@ -50,6 +50,13 @@ async def charge_ingested(ctx: Context) -> int:
     return len(events)
 
 
+async def charge_readings(ctx: Context) -> int:
+    """Charge what readings of levels and of different things came to since the last time; returns how many events."""
+    events = await metering.settle_readings(ctx)
+    await _post(ctx, await pricing.rate_usage(ctx, events))
+    return len(events)
+
+
 async def _post(ctx: Context, rating: pricing.Rating) -> None:
     transfers = transfers_for(rating.lines, ctx.request_id)
     await ledger.post_transfers(ctx, list(transfers.values()))

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from ironworks.platform.metering.model import MAX_TEXT, SetAside, UsageEvent
 from ironworks.shared.documents import problems_of
@@ -41,13 +41,21 @@ class UsageData(BaseModel):
     """What one occurrence used."""
 
     model_config = ConfigDict(extra="forbid")
-    quantities: Annotated[dict[str, StrictInt], Field(min_length=1, max_length=64)]
+    quantities: Annotated[dict[str, StrictInt], Field(max_length=64)] = Field(default_factory=dict)
+    readings: Annotated[dict[str, StrictInt | Text], Field(max_length=64)] = Field(default_factory=dict)
+    resource: Text = ""
     model: Text = ""
     route: Text = ""
     key_uid: UUID | None = None
     user: Text | None = None
     dimensions: Words = Field(default_factory=dict)
     metadata: Words = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> UsageData:
+        if not (self.quantities or self.readings):
+            raise ValueError("holds neither quantities nor readings")
+        return self
 
 
 class CloudEvent(BaseModel):
@@ -112,6 +120,8 @@ def read_event(handed_in: Any) -> UsageEvent | Ingested:
         dimensions={**event.data.dimensions, SOURCE: event.source},
         metadata=event.data.metadata,
         user=event.data.user,
+        readings=event.data.readings,
+        resource=event.data.resource,
     )
 
 

@@ -6,7 +6,8 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
@@ -67,6 +68,7 @@ class Reason(StrEnum):
     UNKNOWN_METER = "unknown_meter"
     TOO_LATE = "too_late"
     IN_FUTURE = "in_future"
+    BAD_READING = "bad_reading"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class UsageEvent:
         priced_at: the prices in force at this moment count; None for occurred_at.
         route_uid: what the caller's name led to. user: the end user that the caller named.
         cached_answer: an earlier answer was given again, nothing served it.
+        readings: meter → what was read of a meter that is not added up: a level or a word.
+        resource: whose level it is, where it counts by the time it holds.
     """
 
     id: str
@@ -106,6 +110,8 @@ class UsageEvent:
     route_uid: UUID | None = None
     user: str | None = None
     cached_answer: bool = False
+    readings: Mapping[str, int | str] = field(default_factory=dict)
+    resource: str = ""
 
     def content(self) -> dict[str, Any]:
         """Every field in a form that JSON can hold; equal events have equal content.
@@ -137,6 +143,8 @@ class UsageEvent:
             "route_uid": self.route_uid and str(self.route_uid),
             "user": self.user,
             "cached_answer": self.cached_answer,
+            "readings": {m: v if isinstance(v, str) else _json_number(v) for m, v in sorted(self.readings.items())},
+            "resource": self.resource,
         }
         return {name: value for name, value in later.items() if value}
 
@@ -193,6 +201,90 @@ class GroupedEvent:
     group: str
 
 
+@dataclass(frozen=True, slots=True)
+class MonthTotal:
+    """What a month's readings of one series come to so far.
+
+    Args:
+        month: its first day. series: names model and dimensions.
+        total: levels by the time they held in units × seconds, or the largest level, or how many different words.
+        settled: the quantity that is charged already.
+    """
+
+    month: date
+    meter: str
+    scope: str
+    model: str
+    dimensions: Mapping[str, str]
+    series: UUID
+    total: Decimal
+    settled: int
+
+    def quantity(self, aggregation: str, unit: str, over: bool) -> int:
+        """In whole units of the meter: begun ones do not count until the month is over, then half counts to even.
+
+        A unit that ends with `month` is one level held all the month, `hour` or `h` one held an hour, else a second.
+        """
+        per = seconds_per(unit, self.month) if aggregation == "time_weighted" else 1
+        whole = (self.total / per).to_integral_value(ROUND_HALF_EVEN if over else ROUND_FLOOR)
+        return int(whole)
+
+
+def seconds_per(unit: str, month: date) -> int:
+    """How many seconds of a level of 1 are one `unit`; a month has the days that it has."""
+    if unit.endswith("month"):
+        return (next_month(month) - month).days * 86_400
+    return 3600 if unit.endswith(("hour", "h")) else 1
+
+
+def next_month(month: date) -> date:
+    """The first day of the month after the one that begins on `month`."""
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def open_months(today: date, late: timedelta) -> list[date]:
+    """First days of the months that something so late may still reach, and of this one; oldest first."""
+    months = [(today - late - timedelta(days=1)).replace(day=1)]
+    while (following := next_month(months[-1])) <= today:
+        months.append(following)
+    return months
+
+
+def midnight(day: date) -> datetime:
+    """Where a day begins, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def settled_event(total: MonthTotal, quantity: int, at: datetime) -> UsageEvent:
+    """The usage event that takes what is charged of a series from `total.settled` to `quantity`."""
+    of = hashlib.blake2b(f"{total.scope} {total.series}".encode(), digest_size=16).hexdigest()
+    return UsageEvent(
+        id=f"settled:{total.month:%Y-%m}:{total.meter}:{of}:{quantity}",
+        occurred_at=at,
+        scope=total.scope,
+        quantities={total.meter: quantity - total.settled},
+        model=total.model,
+        dimensions=total.dimensions,
+    )
+
+
+def find_bad_reading(event: UsageEvent, aggregations: Mapping[str, str]) -> SetAside | None:
+    """Why a reading of `event` cannot be taken, or None. `aggregations`: meter → how it is made a quantity."""
+    for meter, value in event.readings.items():
+        kind = aggregations.get(meter)
+        if kind is None:
+            return SetAside(event, Reason.UNKNOWN_METER, f"no enabled meter is called {meter!r}")
+        if kind == "sum":
+            return SetAside(event, Reason.BAD_READING, f"{meter} is added up: hand in a quantity")
+        if kind == "unique" and not (isinstance(value, str) and len(value) > 0 and _is_storable(value)):
+            return SetAside(event, Reason.BAD_READING, f"{meter} needs a text of 1 to {MAX_TEXT} characters")
+        if kind != "unique" and (type(value) is not int or not 0 <= value <= MAX_QUANTITY):
+            return SetAside(event, Reason.BAD_READING, f"{meter} must be a whole number from 0 to {MAX_QUANTITY}")
+        if kind == "time_weighted" and not event.resource:
+            return SetAside(event, Reason.BAD_READING, f"{meter} needs the resource that has this level from then on")
+    return None
+
+
 def find_problem(event: UsageEvent, meters: Collection[str]) -> SetAside | None:
     """Why `event` cannot be counted, or None. `meters` are the registered and enabled ones."""
     if not _ID.fullmatch(event.id):
@@ -239,7 +331,8 @@ def _json_number(quantity: int) -> int | str:
 
 
 def _texts(event: UsageEvent) -> tuple[str, ...]:
-    fixed = (event.model, event.route, event.endpoint_name, event.client_request_id or "", event.user or "")
+    names = (event.model, event.route, event.endpoint_name, event.resource)
+    fixed = (*names, event.client_request_id or "", event.user or "")
     words = (*event.dimensions, *event.dimensions.values(), *event.metadata, *event.metadata.values())
     return fixed + words
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ironworks.platform import registry, tenancy
-from ironworks.platform.metering import ingest, rollups, store
+from ironworks.platform.metering import ingest, readings, rollups, store
 from ironworks.platform.metering.ingest import Ingested, Outcome
 from ironworks.platform.metering.model import (
     CLAIMS_KEPT,
@@ -19,13 +19,19 @@ from ironworks.platform.metering.model import (
     GroupBy,
     GroupedEvent,
     MeterPoint,
+    MonthTotal,
     Reason,
     RecordedUsage,
     SetAside,
     UsageEvent,
     UsageTotal,
     Window,
+    find_bad_reading,
     find_problem,
+    midnight,
+    next_month,
+    open_months,
+    settled_event,
 )
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
@@ -33,6 +39,7 @@ from ironworks.shared.errors import NotFound, field_problem
 
 MONTHS_AHEAD: Final = 3
 FORGET_BATCH: Final = 10_000
+MAX_METERS: Final = 10_000
 
 
 async def record_usage(ctx: Context, events: Sequence[UsageEvent]) -> list[UsageEvent]:
@@ -101,15 +108,58 @@ async def _record(
 ) -> tuple[list[UsageEvent], list[SetAside]]:
     """Part `events` into those recorded now and those set aside; the rest was recorded before."""
     meters = await registry.enabled_names(ctx, METER)
-    aside = [problem for event in events if (problem := find_problem(event, meters) or window.find_problem(event))]
+    aggregations = await _aggregations(ctx) if any(event.readings for event in events) else {}
+    found = (
+        find_problem(event, meters) or window.find_problem(event) or find_bad_reading(event, aggregations)
+        for event in events
+    )
+    aside = [problem for problem in found if problem]
     bad = {id(case.event) for case in aside}
     good = [event for event in events if id(event) not in bad] if bad else events
     new, conflicts = await _claim(ctx, good)
     if new:
         await store.save_usage(ctx, new)
+        if read := [event for event in new if event.readings]:
+            await readings.save_readings(ctx, read, aggregations)
     if aside or conflicts:
         await store.save_set_aside(ctx, aside + conflicts)
     return new, aside + conflicts
+
+
+async def _aggregations(ctx: Context) -> dict[str, str]:
+    """How each enabled meter is made a quantity."""
+    return {name: body["aggregation"] for name, body in (await _meters(ctx)).items()}
+
+
+async def _meters(ctx: Context) -> dict[str, dict[str, Any]]:
+    entries = await registry.list_entries(ctx, METER, limit=MAX_METERS)
+    return {entry.name: entry.body for entry in entries if entry.usable}
+
+
+async def settle_readings(ctx: Context) -> list[UsageEvent]:
+    """Make usage events of what readings came to since the last time, and record them; returns those. For the worker.
+
+    Month by month in UTC, for this month and those that late readings may still reach. A series' events of a month add
+    up to its quantity. A late reading that makes it smaller than what was charged takes nothing back: the rest of the
+    month is free until it is used up.
+    """
+    await readings.lock_settling(ctx)
+    now = ctx.now().astimezone(UTC)
+    meters = await _meters(ctx)
+    grown: dict[str, tuple[MonthTotal, int]] = {}
+    events = []
+    for month in open_months(now.date(), MAX_LATE):
+        begin, end = midnight(month), midnight(next_month(month))
+        for total in await readings.list_totals(ctx, month, begin, min(now, end)):
+            meter = meters.get(total.meter)
+            quantity = total.quantity(meter["aggregation"], meter["unit"], now >= end) if meter else 0
+            if quantity > total.settled:
+                event = settled_event(total, quantity, min(now, end - timedelta(microseconds=1)))
+                grown[event.id] = total, quantity
+                events.append(event)
+    new, _ = await _record(ctx, events, Window(None, now))
+    await readings.save_settled(ctx, [grown[event.id] for event in new])
+    return new
 
 
 async def _forgotten(ctx: Context, events: Sequence[UsageEvent]) -> datetime | None:

@@ -68,6 +68,31 @@ create policy api_read on platform_metering.rolled for select to ironworks_api
 drop policy if exists worker on platform_metering.rolled;
 create policy worker on platform_metering.rolled to ironworks_worker using (true) with check (true);
 
+-- Readings; what they come to is charged by the worker.
+drop policy if exists api_read on platform_metering.reading;
+create policy api_read on platform_metering.reading for select to ironworks_api using (
+  scope <@ any ((select shared.granted('usage:read'))::ltree[])
+  or scope <@ any ((select shared.granted('billing:read'))::ltree[]));
+drop policy if exists api_create on platform_metering.reading;
+create policy api_create on platform_metering.reading for insert to ironworks_api with check (
+  starts_with(event_id, 'ce_') and scope <@ any ((select shared.granted('usage:write'))::ltree[]));
+drop policy if exists gateway on platform_metering.reading;
+create policy gateway on platform_metering.reading for insert to ironworks_gateway with check (true);
+drop policy if exists worker on platform_metering.reading;
+create policy worker on platform_metering.reading to ironworks_worker using (true) with check (true);
+drop policy if exists api_read on platform_metering.settled;
+create policy api_read on platform_metering.settled for select to ironworks_api using (
+  scope <@ any ((select shared.granted('usage:read'))::ltree[])
+  or scope <@ any ((select shared.granted('billing:read'))::ltree[]));
+drop policy if exists worker on platform_metering.settled;
+create policy worker on platform_metering.settled to ironworks_worker using (true) with check (true);
+drop policy if exists worker on platform_metering.usage_claim;
+create policy worker on platform_metering.usage_claim to ironworks_worker using (true) with check (true);
+drop policy if exists worker_create on platform_metering.usage_event;
+create policy worker_create on platform_metering.usage_event for insert to ironworks_worker with check (true);
+drop policy if exists worker_create on platform_metering.set_aside;
+create policy worker_create on platform_metering.set_aside for insert to ironworks_worker with check (true);
+
 -- Months: made ahead, and dropped when all that they hold is past retention. Only the worker keeps them.
 create or replace function platform_metering.keep_months(first date, months int)
 returns int language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
