@@ -30,6 +30,11 @@ def amounts(charges: list[subscriptions.Charge]) -> list[int]:
     return [charge.amount_nano for charge in charges]
 
 
+async def subscribed(world: Subscribers) -> bool:
+    async with world.lower.system("worker") as ctx:
+        return "acme" in await subscriptions.list_subscribed(ctx, ["acme", "rival"])
+
+
 async def test_a_year_of_an_account(world: Subscribers) -> None:
     """Trial, growth at once, usage beyond what is included, a downgrade, and the end: every charge in its close."""
     world.on(date(2027, 12, 17))
@@ -73,10 +78,12 @@ async def test_a_year_of_an_account(world: Subscribers) -> None:
     assert await world.quotas() == {"platforms": 0, "tenants": 0, "features": 0}
     async with world.lower.acting(world.payer) as ctx:
         assert (await subscriptions.get_standing(ctx, "acme")).subscription.status is subscriptions.Status.CANCELED
-    async with world.lower.system("worker") as ctx:
-        assert await subscriptions.list_subscribed(ctx, ["acme", "rival"]) == set()
+    assert not await subscribed(world)
     again = await world.start()
-    assert (again.status, again.closed_to) == (subscriptions.Status.ACTIVE, date(2028, 5, 1))
+    assert (again.status, again.closed_to) == (subscriptions.Status.ACTIVE, date(2028, 6, 1))
+    assert not await subscribed(world), "May is closed by calendar"
+    world.on(date(2028, 7, 1))
+    assert await subscribed(world)
 
 
 async def test_usage_is_charged_beyond_what_is_included_and_late_usage_too(world: Subscribers) -> None:
@@ -110,7 +117,8 @@ async def test_terms_of_the_accounts_own_go_before_what_its_plan_includes(world:
     assert [(c.unit, c.amount_nano) for c in april[1]] == [("kv_reads", -600_000), ("month", STARTER)]
     async with world.lower.system("worker") as ctx:
         (own,) = await pricing.list_adjustments(ctx, "acme", april[0].start, april[0].end, "USD")
-    assert own.amount_nano == -1000 * 500
+        assert own.amount_nano == -1000 * 500
+        assert await pricing.list_adjustments(ctx, "acme", april[0].start, april[0].start, "USD") == []
 
 
 async def test_a_change_during_a_close_counts_in_the_next_one(world: Subscribers) -> None:
@@ -170,7 +178,7 @@ async def test_two_closes_at_once_settle_the_same(world: Subscribers) -> None:
 
     async def close() -> list[subscriptions.Charge]:
         async with world.lower.system("worker") as ctx:
-            period = subscriptions.DuePeriod(made.id, "acme", "USD", date(2026, 3, 1), date(2026, 4, 1))
+            period = subscriptions.DuePeriod(made.id, "acme", "USD", date(2026, 4, 1), date(2026, 4, 1))
             charges = list(await subscriptions.period_charges(ctx, period))
             await subscriptions.advance(ctx, period)
             return charges

@@ -230,9 +230,9 @@ async def list_adjustments(ctx: Context, account: str, start: date, end: date, c
     """What terms add to `account`'s usage of the UTC days [start, end) at base price, or take from it.
 
     Computed from the rated lines that the caller may see; the same lines give the same answer, since the terms that
-    were in force on `start` count, and those cannot change afterwards.
+    were in force on `start` count, and those cannot change afterwards. An empty period has none, not even a minimum.
     """
-    versions = await periods.list_terms_for(ctx, account, currency)
+    versions = await periods.list_terms_for(ctx, account, currency) if start < end else []
     if not versions:
         return []
     book = TermsBook(versions, start)

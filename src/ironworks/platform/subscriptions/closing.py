@@ -66,16 +66,17 @@ async def advance(ctx: Context, period: DuePeriod) -> None:
     Raises ValueError for a period whose charges were never asked for: they would be lost.
     """
     subscription = await store.lock_subscription(ctx, period.subscription_id)
-    if subscription is None or subscription.closed_to >= period.end:
+    if subscription is None or subscription.closes_on is None or subscription.closes_on > period.end:
         return
     if subscription.closes_on != period.end or not await charges.is_settled(ctx, period):
         raise ValueError(f"the period of {period.account} that ends on {period.end} is not settled: ask period_charges")
-    await store.save_closed_to(ctx, replace(subscription, closed_to=period.end))
+    await store.save_closed_to(ctx, replace(subscription, closed_to=period.end, opened=True))
 
 
 async def list_subscribed(ctx: Context, accounts: Collection[str]) -> set[str]:
-    """Those of these accounts whose periods a subscription has; all others are closed by calendar month."""
-    return await store.list_subscribed(ctx, accounts)
+    """Those of these accounts of which a subscription closes what was used up to this month; the months of all others
+    are closed by calendar, which those before a subscription's first day are too."""
+    return await store.list_subscribed(ctx, accounts, today(ctx).replace(day=1))
 
 
 # --- bringing a subscription to today ----------------------------------------------------------------------------

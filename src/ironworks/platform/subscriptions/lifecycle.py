@@ -65,7 +65,8 @@ def start(
 ) -> Step:
     """A new subscription: its first fee is due at once, or when the trial ends, which then is its anchor.
 
-    `previous_end` is the day on which the account's last subscription ended.
+    What the account used before is closed with it: since the month began, or since `previous_end`, the day on which its
+    last subscription ended.
     """
     trial_end = today + timedelta(days=plan.trial_days) if trial and plan.trial_days else None
     anchor = trial_end or today
@@ -79,18 +80,13 @@ def start(
         started_on=today,
         period_start=today,
         period_end=trial_end or next_boundary(anchor.day, today),
-        closed_to=_opening(today, previous_end),
+        closed_to=max(today.replace(day=1), previous_end or date.min),
+        opened=False,
         trial_end=trial_end,
         spans=(Span(today, plan.id),),
     )
     told = SubscriptionStarted(subscription_id=made.id, account=account, plan_id=plan.id, trial_end=trial_end)
     return Step(made, () if trial_end else _fee(made, plan), (told,))
-
-
-def _opening(today: date, previous_end: date | None) -> date:
-    """Where the period before the first one begins: with the calendar month, or where the last subscription ended."""
-    yesterday = today - _DAY
-    return max(yesterday.replace(day=1), min(previous_end or date.min, yesterday))
 
 
 def roll(now: Subscription, plans: Plans, today: date) -> Step:

@@ -97,7 +97,8 @@ class Subscription:
         ends_on: the first day on which it is no more; None while no end is known.
         unpaid: invoices whose payment failed; it is past due while there are any.
         grace_until: until then it goes on although it is past due.
-        closed_to: its periods are closed up to this day; before `started_on` while the first fee is not invoiced.
+        closed_to: its periods are closed up to this day. opened: so is what the account used before its first one, with
+            what is due in advance on that day.
     """
 
     id: UUID
@@ -110,6 +111,7 @@ class Subscription:
     period_start: date
     period_end: date
     closed_to: date
+    opened: bool
     trial_end: date | None = None
     next_plan_id: UUID | None = None
     ends_on: date | None = None
@@ -130,7 +132,7 @@ class Subscription:
     @property
     def closes_on(self) -> date | None:
         """The day on which the earliest period that is not closed ends; None when all are and no more will come."""
-        if self.closed_to < self.started_on:
+        if not self.opened:
             return self.started_on
         if self.ends_on is not None and self.closed_to >= self.ends_on:
             return None
@@ -202,8 +204,9 @@ class DuePeriod:
     """A period [start, end) of a subscription that is over and not closed.
 
     The first ends on the day on which the subscription begins: it takes what the account used before, since the month
-    began, and its charges are the first fee, in advance (none in a trial). Periods of one subscription come in order,
-    without gaps, each `end` once; the last one ends where the subscription does.
+    began (on the first of a month nothing: `start == end`), and its charges are the first fee, in advance (none in a
+    trial). Periods of one subscription come in order, without gaps, each `end` once; the last one ends where the
+    subscription does.
     """
 
     subscription_id: UUID

@@ -119,8 +119,8 @@ async def create_subscription(ctx: Context, made: Subscription) -> bool:
         """
         insert into platform_subscriptions.subscription
           (id, scope, plan_id, next_plan_id, currency, status, anchor_day, started_on, trial_end, period_start,
-           period_end, ends_on, closed_to, closes_on)
-        values ($1, $2::text::ltree, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+           period_end, ends_on, closed_to, opened, closes_on)
+        values ($1, $2::text::ltree, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         on conflict do nothing returning 1
         """,
         made.id,
@@ -136,6 +136,7 @@ async def create_subscription(ctx: Context, made: Subscription) -> bool:
         made.period_end,
         made.ends_on,
         made.closed_to,
+        made.opened,
         made.closes_on,
     )
     if row:
@@ -186,9 +187,10 @@ async def _save_spans(ctx: Context, subscription: Subscription, first: int) -> N
 async def save_closed_to(ctx: Context, after: Subscription) -> None:
     """Write how far the periods of a locked subscription are closed."""
     await ctx.db.execute(
-        "update platform_subscriptions.subscription set closed_to = $2, closes_on = $3 where id = $1",
+        "update platform_subscriptions.subscription set closed_to = $2, opened = $3, closes_on = $4 where id = $1",
         after.id,
         after.closed_to,
+        after.opened,
         after.closes_on,
     )
 
@@ -250,12 +252,13 @@ async def list_live(ctx: Context, after: UUID, limit: int) -> list[Subscription]
     return [_subscription(row) for row in rows]
 
 
-async def list_subscribed(ctx: Context, accounts: Collection[str]) -> set[str]:
-    """Those of these accounts that have a subscription, or had one of which a period is not closed."""
+async def list_subscribed(ctx: Context, accounts: Collection[str], before: date) -> set[str]:
+    """Those of these accounts of which a subscription began before that day, and is not over or not closed."""
     rows = await ctx.db.fetch(
         "select distinct path from platform_subscriptions.subscription"
-        " where path = any($1::text[]) and (status <> 'canceled' or closes_on is not null)",
+        " where path = any($1::text[]) and (status <> 'canceled' or closes_on is not null) and started_on < $2",
         list(accounts),
+        before,
     )
     return {row["path"] for row in rows}
 
@@ -290,6 +293,7 @@ def _subscription(row: asyncpg.Record) -> Subscription:
         period_start=row["period_start"],
         period_end=row["period_end"],
         closed_to=row["closed_to"],
+        opened=row["opened"],
         trial_end=row["trial_end"],
         next_plan_id=row["next_plan_id"],
         ends_on=row["ends_on"],

@@ -38,7 +38,8 @@ create table platform_subscriptions.subscription (
   period_end date not null check (period_end > period_start),
   ends_on date check (ends_on > started_on),
   closed_to date not null,
-  closes_on date check (closes_on > closed_to),
+  opened boolean not null,
+  closes_on date check (closes_on > closed_to or closes_on = closed_to and not opened),
   unpaid uuid[] not null default '{}',
   grace_until timestamptz check ((grace_until is null) = (unpaid = '{}')),
   created_at timestamptz not null default now()
@@ -85,7 +86,7 @@ create table platform_subscriptions.settled_period (
   subscription_id uuid not null references platform_subscriptions.subscription (id),
   scope ltree not null,
   period_start date not null,
-  period_end date not null check (period_end > period_start),
+  period_end date not null check (period_end >= period_start),
   settled_at timestamptz not null default now(),
   primary key (subscription_id, period_end)
 );
@@ -136,7 +137,7 @@ grant select, insert on platform_subscriptions.plan, platform_subscriptions.subs
   platform_subscriptions.plan_span, platform_subscriptions.charge to ironworks_api, ironworks_worker;
 grant update (plan_id, next_plan_id, status, period_start, period_end, ends_on, closes_on, unpaid, grace_until)
   on platform_subscriptions.subscription to ironworks_api, ironworks_worker;
-grant update (closed_to) on platform_subscriptions.subscription to ironworks_worker;
+grant update (closed_to, opened) on platform_subscriptions.subscription to ironworks_worker;
 grant update (billed_on) on platform_subscriptions.charge to ironworks_worker;
 grant select on platform_subscriptions.settled_period, platform_subscriptions.suggestion to ironworks_api;
 grant select, insert on platform_subscriptions.settled_period, platform_subscriptions.suggestion to ironworks_worker;
