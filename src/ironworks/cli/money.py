@@ -29,9 +29,12 @@ def billing() -> None:
 def explain(ctx: click.Context, request_id: str, output: str) -> None:
     """Print the chain behind one request.
 
-    From its usage event over the rated lines to the ledger transfers. REQUEST_ID is the answer's x-request-id.
+    From its usage event over the rated lines and the ledger transfers to the invoice. REQUEST_ID is the answer's
+    x-request-id.
     """
-    chain = open_client(ctx).request("GET", f"/api/v1/billing/requests/{request_id}")
+    client = open_client(ctx)
+    chain = client.request("GET", f"/api/v1/billing/requests/{request_id}")
+    chain["invoice_lines"] = client.request("GET", f"/api/v1/billing/requests/{request_id}/invoice-lines")["items"]
     if output != "table":
         show_data(chain, output)
         return
@@ -56,6 +59,9 @@ def print_chain(chain: dict[str, Any]) -> None:
             f"transfer  {t['id']}  {moved['amount']} {moved['currency']}"
             f"  {debit['purpose']} of {debit['scope']} -> {credit['purpose']} of {credit['scope']}"
         )
+    for on in chain.get("invoice_lines", []):
+        line = on["line"]
+        click.echo(f"invoice   {line['invoice_id']}  line {line['id']}  {on['meter']}")
     total = ", ".join(f"{m['amount']} {m['currency']}" for m in chain["total"]) or "nothing"
     click.echo(f"cost      {total}")
 
