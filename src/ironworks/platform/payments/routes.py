@@ -88,14 +88,14 @@ class PaymentsQuery(BaseModel):
 
 class PayRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    invoice_id: UUID
+    invoice: str = Field(min_length=1, max_length=100, description="Its number or id.")
 
 
 class ReceiptRequest(BaseModel):
     """Money that came in by itself."""
 
     model_config = ConfigDict(extra="forbid")
-    invoice_id: UUID
+    invoice: str = Field(min_length=1, max_length=100, description="Its number or id.")
     amount_nano: int = Field(gt=0, le=_MOST_NANO, description="What came in, in whole nano-units of its currency.")
     method: str = Field(min_length=1, max_length=40, pattern=r"^[a-z][a-z0-9_]*$", description="`bank_transfer`, say.")
     reference: str = Field(min_length=1, max_length=200, description="The bank's, or a receipt's: each counts once.")
@@ -185,13 +185,14 @@ async def get_payment(ctx: Context, payment: str) -> PaymentDetail:
 @router.post("/api/v1/payments", permission=AUTHENTICATED, status=202)
 async def pay_invoice(ctx: Context, body: PayRequest) -> PaymentView:
     """Have an invoice charged to its account's payment method; one that failed is tried again."""
-    return PaymentView.of(await service.pay_invoice(ctx, body.invoice_id))
+    return PaymentView.of(await service.pay_invoice(ctx, await service.find_invoice(ctx, body.invoice)))
 
 
 @router.post("/api/v1/payments:record", permission=AUTHENTICATED, status=201)
 async def record_receipt(ctx: Context, body: ReceiptRequest) -> PaymentView:
     """Record money that came in without a payment provider."""
-    made = await service.record_receipt(ctx, body.invoice_id, body.amount_nano, body.method, body.reference)
+    invoice_id = await service.find_invoice(ctx, body.invoice)
+    made = await service.record_receipt(ctx, invoice_id, body.amount_nano, body.method, body.reference)
     return PaymentView.of(made)
 
 

@@ -222,8 +222,13 @@ def parse_cursor(at: str, last: str) -> tuple[datetime, UUID]:
         raise invalid("cursor", "is not one of ours", "take next_cursor from the page before") from None
 
 
+async def find_invoice(ctx: Context, text: str) -> UUID:
+    """The id of the invoice with this number or id. Raises NotFound."""
+    return (await invoices.find_invoice(ctx, text)).id
+
+
 def parse_id(text: str) -> UUID:
-    """`text` as the id of a payment or an invoice. Raises NotFound: none is called anything else."""
+    """`text` as the id of a payment. Raises NotFound: none is called anything else."""
     try:
         return UUID(text)
     except ValueError:
