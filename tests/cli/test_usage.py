@@ -231,6 +231,9 @@ def test_usage_from_elsewhere_counts_once(run: Run, tmp_path: Path) -> None:
     array.write_text(json.dumps([event, event | {"data": {"quantities": {"bananas": 1}}, "id": "9"}]))
     text.write_text("all of it")
     assert run("usage", "send", str(lines)) == "3 accepted, 0 duplicate, 0 conflict, 0 refused\n"
+    counted = run("usage", "meter", "images", "-s", "acme", "--by", "tenant,dimension:source").splitlines()
+    assert counted[0].split() == ["DAY", "TENANT", "DIMENSION:SOURCE", "QUANTITY"]
+    assert [row.split()[1:] for row in counted[1:]] == [[TENANT, "/farm", "6"]]
     told = run("usage", "send", str(array), code=1)
     assert "event 2 (/farm 9): refused: data.quantities: unknown_meter" in told
     assert "0 accepted, 1 duplicate, 0 conflict, 1 refused" in told

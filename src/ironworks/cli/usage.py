@@ -92,6 +92,33 @@ def usage(ctx: click.Context, /, scope: str | None, output: str, **query: Any) -
     show_table(*usage_table(answer, names, bars=sys.stdout.isatty(), sort=query["sort"]))
 
 
+@click.command()
+@click.argument("name", metavar="METER")
+@scope_option
+@click.option("--by", default="", metavar="WORDS", help="tenant, model, route, endpoint, key, dimension:NAME.")
+@click.option("--every", type=click.Choice(["hour", "day"]), default="day", show_default=True)
+@click.option("--since", callback=moment, default="30d", show_default=True, metavar="WHEN", help="From then on.")
+@click.option("--until", callback=moment, metavar="WHEN", help="Up to then (default: now).")
+@data_option
+@click.pass_context
+@fails_clearly
+def meter(ctx: click.Context, /, name: str, scope: str | None, output: str, **query: Any) -> None:
+    """Show what a meter counted, by hour or day.
+
+    METER is a registered usage unit, such as input_tokens; `events` counts the events themselves.
+    """
+    client = open_client(ctx)
+    asked = {"from": query["since"], "to": query["until"], "every": query["every"], "group_by": query["by"]}
+    path = f"/api/v1/scopes/{own_scope(client, scope)}/usage/meters/{name}"
+    answer = client.request("GET", path, query={word: value for word, value in asked.items() if value})
+    if output != "table":
+        show_data(answer, output)
+        return
+    words = [word for word in query["by"].split(",") if word]
+    rows = [[p["at"], *(p["group"].get(word) or "-" for word in words), str(p["quantity"])] for p in answer["items"]]
+    show_table([query["every"].upper(), *(word.upper() for word in words), "QUANTITY"], rows)
+
+
 def ask(client: Client, scope: str, query: dict[str, Any]) -> dict[str, Any]:
     """The server's answer to a question about a scope."""
     answer: dict[str, Any] = client.request("GET", f"/api/v1/scopes/{scope}/analytics", query=query)
@@ -202,4 +229,5 @@ def _weight(item: dict[str, Any], sort: str) -> float:
 
 
 usage.add_command(send)
+usage.add_command(meter)
 COMMANDS = (usage,)
