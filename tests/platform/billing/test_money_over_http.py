@@ -18,7 +18,7 @@ from ironworks.shared.errors import Unauthenticated
 from ironworks.shared.http import RouteTable
 from ironworks.shared.serving import Api
 from tests.support.lower import LowerWorld
-from tests.support.money import TENANT, charge, money_world, usage
+from tests.support.money import NOON, TENANT, charge, money_world, usage
 from tests.support.postgres import TestDatabase
 
 PERIOD = "from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z"
@@ -188,3 +188,74 @@ async def test_a_bad_price_is_refused(call: Caller) -> None:
 async def test_a_price_in_the_past_that_had_one_is_a_conflict(call: Caller) -> None:
     body = {"meter": "output_tokens", "unit_price": "1", "valid_from": "2026-01-01T00:00:00Z"}
     assert (await call("operator", "prices", body, 409))["error"]["code"] == "PRICE_IN_USE"
+
+
+async def test_the_price_book_in_pages_and_by_scope(call: Caller) -> None:
+    for scope in ("acme", "acme.shop", "rival"):
+        await call("operator", "prices", {"meter": "images", "unit_price": "1", "scope": scope}, 201)
+    withdrawn = await call("operator", "prices", {"meter": "images", "withdrawn": True, "scope": "rival"}, 201)
+    assert (withdrawn["withdrawn"], withdrawn["scope"]) == (True, "rival")
+    everything, cursor = [], ""
+    while cursor is not None:
+        page = await call("operator", f"prices?limit=3{cursor}")
+        everything += page["items"]
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+    assert everything == (await call("operator", "prices"))["items"]
+    assert len(everything) == len(pricing.DEFAULT_PRICES) + 4
+    images = [p["scope"] for p in (await call("tenant", f"prices?scope={TENANT}"))["items"] if p["meter"] == "images"]
+    assert images == ["acme", "acme.shop"]
+    for cursor in ("x", "WyJhIiwiYiJd", "WyJhXG5iXG5jXG5kIiwieCJd"):
+        for path in ("prices", "price-terms"):
+            error = (await call("operator", f"{path}?cursor={cursor}", status=422))["error"]
+            assert [problem["field"] for problem in error["details"]["fields"]] == ["cursor"]
+
+
+async def test_terms_adjust_a_period_and_a_simulation_compares_two(world: LowerWorld, call: Caller) -> None:
+    world.clock = lambda: NOON
+    terms = {"meter": "input_tokens", "terms": {"included": 40, "minimum": "0.00005"}, "valid_from": "2026-03-01"}
+    made = await call("operator", "price-terms", terms, 201)
+    assert (made["scope"], made["terms"]["included"], made["terms"]["minimum"]) == ("-", 40, "0.00005")
+    await call("operator", "price-terms", terms, 409)
+    await call("tenant", "price-terms", terms, 403)
+    assert (await call("nobody", "price-terms"))["items"] == [made]
+    await charge(world, usage("a"), usage("b", scope="acme.shop.us"))
+    period = "from=2026-03-01&to=2026-04-01"
+    shown = await call("operator", f"scopes/acme/adjustments?{period}")
+    assert [(line["description"], line["adjustment"]["nano"]) for line in shown["items"]] == [
+        ("40 included", -4000),
+        ("up to the minimum of 0.00005", 34_000),
+    ]
+    assert {line["terms_id"] for line in shown["items"]} == {made["id"]}
+    for path, status in (("acme.shop", 422), ("rival", 200)):
+        await call("operator", f"scopes/{path}/adjustments?{period}", status=status)
+    other = {
+        "from": "2026-03-01",
+        "to": "2026-04-01",
+        "prices": [{"meter": "output_tokens", "unit_price": "0.0000008"}],
+    }
+    found = await call("tenant", f"scopes/{TENANT}/prices:simulate", other)
+    assert (found["total"]["was"]["nano"], found["total"]["difference"]["nano"]) == (23_000, 12_000)
+    assert found["groups"][0]["name"] == "output_tokens smollm2"
+    await call("rival", f"scopes/{TENANT}/prices:simulate", other, status=404)
+
+
+BAD_BOOKS: list[tuple[str, dict[str, Any]]] = [
+    ("prices", {"meter": "images"}),
+    ("prices", {"meter": "images", "unit_price": "1", "withdrawn": True}),
+    ("prices", {"meter": "images", "unit_price": "1", "scope": "No Where"}),
+    ("price-terms", {"meter": "images", "terms": {"tiers": [{"up_to": 5, "unit_price": "1"}]}}),
+    ("price-terms", {"meter": "images", "terms": {"discount": 101}}),
+    ("price-terms", {"meter": "images", "terms": {"minimum": "-1"}}),
+    ("price-terms", {"meter": "images", "terms": {"included": 1}, "withdrawn": True}),
+    ("price-terms", {"meter": "images", "terms": {"package": {"size": 0, "price": "1"}}}),
+    ("scopes/acme/prices:simulate", {"from": "2026-03-02", "to": "2026-03-02"}),
+    ("scopes/acme/prices:simulate", {"from": "2026-03-01", "to": "2026-03-02", "prices": [{"meter": "images"}]}),
+]
+
+
+async def test_a_bad_book_is_refused(call: Caller) -> None:
+    for path, body in BAD_BOOKS:
+        assert (await call("operator", path, body, 422))["error"]["code"] == "VALIDATION_ERROR"
+    nowhere = {"meter": "images", "unit_price": "1", "scope": "no.where"}
+    await call("operator", "prices", nowhere, 404)
+    await call("operator", "prices", {"meter": "images", "withdrawn": True}, 404)
