@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -11,8 +12,11 @@ from itertools import product
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ironworks.platform import metering, registry
+from ironworks.shared.context import to_json
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, TENANT, money_world, usage
 from tests.support.postgres import Role, TestDatabase
@@ -249,3 +253,14 @@ def test_what_was_recorded_before_an_upgrade_keeps_its_digest() -> None:
     )
     assert usage().digest().hex() == "0fc7b5e413040de7e3874b42309519c2"
     assert lost.digest().hex() == "c95b12ec7278fb501140f77b3c23da35"
+
+
+texts = st.text(st.characters(exclude_categories=()), max_size=6)
+
+
+@given(st.dictionaries(texts, texts, max_size=3), texts, st.integers(-(2**70), 2**70))
+def test_a_digest_is_that_of_the_first_release_whatever_an_event_holds(
+    words: dict[str, str], user: str, n: int
+) -> None:
+    event = usage(dimensions=words, user=user, quantities={"input_tokens": n})
+    assert event.digest() == hashlib.blake2b(to_json(event.content()).encode(), digest_size=16).digest()

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 import asyncpg
+import orjson
 
 from ironworks.platform.metering.model import (
     METADATA,
@@ -99,7 +100,7 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
         [e.id for e in events],
         [e.occurred_at for e in events],
         [e.scope for e in events],
-        [to_json(dict(e.quantities)) for e in events],
+        [_words(e.quantities) for e in events],
         [e.model for e in events],
         [e.route for e in events],
         [e.endpoint_uid for e in events],
@@ -108,9 +109,9 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
         [e.key_uid for e in events],
         [e.counted for e in events],
         [e.client_request_id for e in events],
-        [to_json(dict(e.dimensions)) for e in events],
+        [_words(e.dimensions) for e in events],
         [e.priced_at for e in events],
-        [to_json(dict(e.metadata)) for e in events],
+        [_words(e.metadata) if e.metadata else "{}" for e in events],
         [e.route_uid for e in events],
         [e.user for e in events],
         [e.cached_answer for e in events],
@@ -307,6 +308,11 @@ async def list_set_aside(ctx: Context, path: str, limit: int) -> list[dict[str, 
         limit,
     )
     return [dict(row) | {"content": json.loads(row["content"])} for row in rows]
+
+
+def _words(mapping: Mapping[str, Any]) -> str:
+    """JSON of what was checked to be storable."""
+    return orjson.dumps(dict(mapping)).decode()
 
 
 def _recorded(row: asyncpg.Record) -> RecordedUsage:
