@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -190,14 +191,18 @@ def write_off(ctx: click.Context, invoice: str, reason: str) -> None:
 
 @invoices.command()
 @click.argument("invoice")
-@click.argument("amount_nano", type=int)
+@click.argument("amount")
 @reason_option
 @click.option("--reference", required=True, help="The same one again issues nothing more.")
 @click.option("--refund", is_flag=True, help="What was paid already goes back; else it becomes prepaid credit.")
 @click.pass_context
 @fails_clearly
-def credit(ctx: click.Context, invoice: str, amount_nano: int, reason: str, reference: str, refund: bool) -> None:
-    """Issue a credit note over AMOUNT_NANO, taxes included, for the operator."""
+def credit(ctx: click.Context, invoice: str, amount: str, reason: str, reference: str, refund: bool) -> None:
+    """Issue a credit note over AMOUNT (for instance 12.50), taxes included, for the operator."""
+    try:
+        amount_nano = int(Decimal(amount).scaleb(9))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise click.UsageError(f"{amount!r} is no amount") from None
     body = {"amount_nano": amount_nano, "reason": reason, "reference": reference, "refund": refund}
     note = open_client(ctx).request("POST", f"/api/v1/invoices/{invoice}/credit-notes", body=body)
     click.echo(f"{note['number']}  {note['amount']['amount']} {note['amount']['currency']}")

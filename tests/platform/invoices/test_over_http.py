@@ -1,0 +1,183 @@
+"""What people and programs get of invoices through the API, and what the operator does there."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from ironworks.platform.invoices.routes import router
+from ironworks.shared.context import Actor
+from ironworks.shared.db import Database
+from ironworks.shared.errors import Unauthenticated
+from ironworks.shared.http import RouteTable
+from ironworks.shared.serving import Api
+from tests.support.invoicing import CENT, MANAGES, check_invoices, close_all, invoice_world, only
+from tests.support.lower import LowerWorld
+from tests.support.money import NOON, TENANT, charge, usage
+from tests.support.postgres import TestDatabase
+
+DETAILS = {
+    "name": "Ακμή <Α.Ε.>",
+    "address": ["Οδός Ερμού 12", "105 63 Αθήνα"],
+    "taxes": [{"name": "ΦΠΑ", "rate": "0.24"}],
+    "note": "=cmd",
+}
+
+
+class Caller:
+    """Calls the API as one of the subjects it was given, named by the bearer token."""
+
+    def __init__(self, database: Database, subjects: dict[str, Actor]) -> None:
+        async def authenticate(db: Database, authorization: str | None, address: str) -> Actor:
+            if authorization is None:
+                raise Unauthenticated("say who you are")
+            return subjects[authorization.removeprefix("Bearer ")]
+
+        api = Api(database, RouteTable(router.routes), authenticate)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://api")  # type: ignore[arg-type]
+
+    async def raw(self, who: str, path: str, body: Any = None, status: int = 200, method: str = "") -> httpx.Response:
+        method = method or ("GET" if body is None else "POST")
+        headers = {"authorization": f"Bearer {who}"}
+        answer = await self.client.request(method, f"/api/v1/{path}", json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        return answer
+
+    async def __call__(self, *args: Any, **options: Any) -> Any:
+        return (await self.raw(*args, **options)).json()
+
+
+@pytest.fixture
+async def world(database: TestDatabase) -> AsyncIterator[LowerWorld]:
+    async with invoice_world(database) as world:
+        yield world
+
+
+@pytest.fixture
+async def call(world: LowerWorld) -> AsyncIterator[Caller]:
+    subjects = {
+        "operator": await world.subject("operator", MANAGES),
+        "payer": await world.subject("payer", {"invoice:read": ["acme"], "billing:read": ["acme"]}),
+        "manager": await world.subject("manager", {"invoice:manage": ["acme"], "invoice:read": ["acme"]}),
+        "tenant": await world.subject("tenant", {"invoice:read": [TENANT], "billing:read": [TENANT]}),
+        "rival": await world.subject("rival", {"invoice:read": ["rival"], "billing:read": ["rival"]}),
+        "nobody": await world.subject("nobody", {}),
+    }
+    caller = Caller(await world.database("api"), subjects)
+    yield caller
+    await caller.client.aclose()
+
+
+async def test_from_an_invoice_to_its_requests_and_back(world: LowerWorld, call: Caller) -> None:
+    await charge(world, usage("req_1"), usage("req_2", (10**6, 0, 0)), usage("req_3", scope="acme.shop.us"))
+    await charge(world, *(usage(f"more_{n}", (n + 1, 0, 0)) for n in range(5)))
+    await close_all(world)
+    (listed,) = (await call("payer", "scopes/acme/invoices"))["items"]
+    assert (listed["number"], listed["total"]["amount"], listed["state"]) == ("ACME-000001", "0.10", "finalized")
+    shown = await call("payer", "invoices/acme-000001")
+    assert shown["invoice"] == listed
+    first = await call("payer", "invoices/ACME-000001/lines?limit=4")
+    rest = await call("payer", f"invoices/ACME-000001/lines?limit=4&cursor={first['next_cursor']}")
+    lines = first["items"] + rest["items"]
+    assert len(lines) == 6
+    exact = sum(line["amount"]["nano"] for line in lines)
+    assert exact + listed["rounding"]["nano"] == listed["total"]["nano"] == 10 * CENT
+    for line in lines:
+        seen: list[dict[str, Any]] = []
+        cursor = ""
+        while cursor is not None:
+            page = await call("payer", f"invoice-lines/{line['id']}?limit=2{cursor}")
+            seen += page["items"]
+            cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+        assert sum(each["amount"]["nano"] for each in seen) == line["amount"]["nano"]
+        assert sum(each["quantity"] for each in seen) == int(line["quantity"])
+        assert len({each["request_id"] for each in seen}) == len(seen)
+        back = (await call("payer", f"billing/requests/{seen[0]['request_id']}/invoice-lines"))["items"]
+        assert line["id"] in {each["line"]["id"] for each in back}
+    assert (await call("payer", "billing/requests/never-was/invoice-lines"))["items"] == []
+
+
+async def test_every_document_says_the_same(world: LowerWorld, call: Caller) -> None:
+    await call("operator", "scopes/acme/billing-details", DETAILS, method="PUT")
+    await charge(world, usage("a", (123_456_789, 5, 7)), usage("b", model="=HYPERLINK(1)", scope="acme.shop.us"))
+    await close_all(world)
+    invoice = await only(world)
+    data = await call("payer", f"invoices/{invoice.number}/document?format=json")
+    table = (await call.raw("payer", f"invoices/{invoice.number}/document?format=csv")).text
+    page = (await call.raw("payer", f"invoices/{invoice.number}/document?format=html")).text
+    paper = await call.raw("payer", f"invoices/{invoice.number}/document")
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert sum(int(row["amount_nano"]) for row in rows) == data["total_nano"] == invoice.total_nano
+    assert {row["model"] for row in rows} >= {"'=HYPERLINK(1)"}
+    assert [section["platform"] for section in data["sections"]] == ["acme.shop"]
+    assert "Ακμή &lt;Α.Ε.&gt;" in page
+    assert "ΦΠΑ 24 %" in page
+    assert paper.headers["content-type"] == "application/pdf"
+    assert paper.headers["content-disposition"] == 'inline; filename="ACME-000001.pdf"'
+    assert paper.content.startswith(b"%PDF-")
+    again = await call.raw("payer", f"invoices/{invoice.number}/document?format=pdf")
+    assert again.content == paper.content
+
+
+async def test_to_everyone_else_it_does_not_exist(world: LowerWorld, call: Caller) -> None:
+    await charge(world, usage("a"))
+    await close_all(world)
+    (line, *_) = (await call("payer", "invoices/ACME-000001/lines"))["items"]
+    for path in ("invoices/ACME-000001", "invoices/ACME-000001/document", f"invoice-lines/{line['id']}"):
+        await call("rival", path, status=404)
+        await call("nobody", path, status=403)
+    assert (await call("tenant", f"invoice-lines/{line['id']}"))["items"] != []
+    await call("tenant", "invoices/ACME-000001", status=404)
+    for path in ("invoices/x", "invoice-lines/x", "invoices/RIVAL-000001"):
+        await call("payer", path, status=404)
+    reason = {"reason": "because"}
+    await call("payer", "invoices/ACME-000001:void", reason, 403)
+    await call("manager", "invoices/ACME-000001:void", reason, 403)
+    await call("manager", "scopes/acme/billing-details", DETAILS, 403, method="PUT")
+
+
+async def test_the_operator_closes_finalizes_credits_and_voids(world: LowerWorld, call: Caller) -> None:
+    await call("operator", "scopes/acme/billing-details", {"review": True}, method="PUT")
+    await charge(world, usage("a", (10**7, 0, 0)))
+    opened = await call("operator", "scopes/acme/closes", {"until": "2026-03-15"}, 202)
+    assert (await call("operator", "scopes/acme/closes", {}, 409))["error"]["code"] == "WRONG_INVOICE_STATE"
+    await close_all(world)
+    closes = (await call("payer", "scopes/acme/closes"))["items"]
+    assert (closes[-1]["id"], closes[-1]["state"], closes[-1]["period_end"]) == (
+        opened["close_id"],
+        "done",
+        "2026-03-15",
+    )
+    (draft,) = (await call("operator", "scopes/acme/invoices?state=draft"))["items"]
+    assert (draft["number"], draft["period_end"]) == (None, "2026-03-15")
+    final = await call("operator", f"invoices/{draft['id']}:finalize", {})
+    assert (final["number"], final["due"]["amount"]) == ("ACME-000001", "1.00")
+    note = {"amount_nano": 25 * CENT, "reason": "an outage", "reference": "n1"}
+    made = await call("operator", "invoices/ACME-000001/credit-notes", note, 201)
+    assert (made["number"], made["amount"]["amount"]) == ("ACME-CN-000001", "0.25")
+    shown = await call("payer", "invoices/ACME-000001")
+    assert shown["invoice"]["due"]["amount"] == "0.75"
+    await call("operator", "invoices/ACME-000001:void", {"reason": "no"}, 409)
+    gone = await call("operator", "invoices/ACME-000001:write-off", {"reason": "bankrupt"})
+    assert gone["state"] == "uncollectible"
+    await charge(world, usage("b", (10**7, 0, 0), occurred_at=NOON.replace(day=20)))
+    await close_all(world)
+    await close_all(world)
+    (draft,) = (await call("operator", "scopes/acme/invoices?state=draft"))["items"]
+    assert (await call("operator", f"invoices/{draft['id']}:void", {"reason": "a test"}))["state"] == "void"
+    await check_invoices(world)
+
+
+async def test_a_bad_request_is_named(call: Caller) -> None:
+    assert (await call("operator", "scopes/acme/closes", {"until": "2099-01-01"}, 422))["error"]["details"]["fields"]
+    await call("operator", "scopes/acme.shop/closes", {}, 422)
+    await call("operator", "scopes/acme.shop/billing-details", {}, 422, method="PUT")
+    for body in ({"taxes": [{"name": "VAT", "rate": "1.5"}]}, {"due_days": -1}, {"surprise": 1}):
+        await call("operator", "scopes/acme/billing-details", body, 422, method="PUT")
+    for cursor in ("x", "W10", "WyJhIiwiYiJd"):
+        await call("payer", f"scopes/acme/invoices?cursor={cursor}", status=422)
