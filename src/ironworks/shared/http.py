@@ -107,6 +107,7 @@ class Route:
         node: what `{path}` and `{name}` name is itself a scope, and the permission is asked at it.
         rehearsal: what a dry run answers, with 200, where that is not what `returns` says.
         streams: the media type of the stream that may be answered.
+        files: media types of files that may be answered instead.
     """
 
     method: Method
@@ -127,6 +128,7 @@ class Route:
     returns: Any = None
     rehearsal: Any = None
     streams: str = ""
+    files: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     wants: frozenset[str] = frozenset()
     injects: Mapping[str, Any] = field(default_factory=dict)

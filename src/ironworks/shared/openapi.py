@@ -129,21 +129,25 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if route.returns in (None, type(None)):
         answers["204"] = {"description": "Done"}
     else:
-        answers[str(route.status)] = _answer([schemas["returns"]] if "returns" in schemas else [], route.streams)
+        answers[str(route.status)] = _answer(
+            [schemas["returns"]] if "returns" in schemas else [], route.streams, route.files
+        )
     if "rehearsal" in schemas:
         first = [schemas["returns"]] if route.status == 200 else []
-        answers["200"] = _answer([*first, schemas["rehearsal"]], "")
+        answers["200"] = _answer([*first, schemas["rehearsal"]])
     for status in _ERRORS:
         answers[status] = {"$ref": f"#/components/responses/Error{status}"}
     return dict(sorted(answers.items()))
 
 
-def _answer(schemas: list[dict[str, Any]], streams: str) -> dict[str, Any]:
+def _answer(schemas: list[dict[str, Any]], streams: str = "", files: tuple[str, ...] = ()) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if schemas:
         content["application/json"] = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
     if streams:
         content[streams] = {"schema": {"type": "string"}}
+    for kind in files:
+        content[kind] = {"schema": {"type": "string", "format": "binary"}}
     return {"description": "Answer", "content": content} if content else {"description": "Answer"}
 
 

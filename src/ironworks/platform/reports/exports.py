@@ -14,6 +14,7 @@ from ironworks.platform.reports.model import Column, ColumnType, Table
 
 CSV: Final = "text/csv; charset=utf-8"
 PARQUET: Final = "application/vnd.apache.parquet"
+FILES: Final = ("text/csv", PARQUET)
 _FORMULA: Final = re.compile(r"[=+@\t\r]|-.")
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ironworks.platform import pricing
 from ironworks.platform.reports import service
-from ironworks.platform.reports.exports import CSV, PARQUET, to_csv, to_parquet
+from ironworks.platform.reports.exports import CSV, FILES, PARQUET, to_csv, to_parquet
 from ironworks.platform.reports.model import (
     COST,
     MARGIN,
@@ -113,7 +113,7 @@ class CostRateList(BaseModel):
     next_cursor: str | None
 
 
-@router.get("/api/v1/scopes/{path}/reports/revenue", permission="billing:read", returns=ReportView)
+@router.get("/api/v1/scopes/{path}/reports/revenue", permission="billing:read", returns=ReportView, files=FILES)
 async def report_revenue(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     """Report what was earned; by: day, month, account, platform, tenant, kind."""
     start, end = _period(ctx, query)
@@ -122,7 +122,7 @@ async def report_revenue(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     )
 
 
-@router.get("/api/v1/scopes/{path}/reports/usage", permission="billing:read", returns=ReportView)
+@router.get("/api/v1/scopes/{path}/reports/usage", permission="billing:read", returns=ReportView, files=FILES)
 async def report_usage(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     """Report what was used; by: day, month, account, platform, tenant, meter, model."""
     start, end = _period(ctx, query)
@@ -131,7 +131,7 @@ async def report_usage(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     )
 
 
-@router.get("/api/v1/scopes/{path}/reports/margin", permission=MARGIN, returns=ReportView)
+@router.get("/api/v1/scopes/{path}/reports/margin", permission=MARGIN, returns=ReportView, files=FILES)
 async def report_margin(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     """Report what is earned over cost; by: day, month, account, platform, tenant, meter, model."""
     start, end = _period(ctx, query)
@@ -145,13 +145,13 @@ async def report_margin(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     )
 
 
-@router.get("/api/v1/scopes/{path}/reports/unbilled", permission="billing:read", returns=ReportView)
+@router.get("/api/v1/scopes/{path}/reports/unbilled", permission="billing:read", returns=ReportView, files=FILES)
 async def report_unbilled(ctx: Context, path: str, query: ReportQuery) -> Raw:
     """Report what is owed and on no invoice yet; by: account, platform, tenant."""
     return await _answer("unbilled", path, query, await service.report_unbilled(ctx, path, _words(query, "account")))
 
 
-@router.get("/api/v1/scopes/{path}/reports/receivables", permission="invoice:read", returns=ReportView)
+@router.get("/api/v1/scopes/{path}/reports/receivables", permission="invoice:read", returns=ReportView, files=FILES)
 async def report_receivables(ctx: Context, path: str, query: ReportQuery) -> Raw:
     """Report what open invoices leave to pay, by days overdue; by: account, invoice."""
     table = await service.report_receivables(ctx, path, _words(query, "account"))
