@@ -182,10 +182,11 @@ class FakeStripe:
         customer["invoice_settings"] |= form.get("invoice_settings", {})
         return customer
 
-    def list_methods(self, customer: str, form: Form) -> Form:
+    def list_methods(self, form: Form) -> Form:
+        customer = form["customer"]
         self._find(customer)
         found = [t for t in self.things.values() if t["object"] == "payment_method" and t["customer"] == customer]
-        return _list(found, f"/v1/customers/{customer}/payment_methods")
+        return _list(found, "/v1/payment_methods")
 
     def detach(self, name: str, form: Form) -> Form:
         method = self._find(name)
@@ -319,7 +320,7 @@ _ROUTES: list[tuple[str, str, Any, Any]] = [
     ("POST", "/v1/customers", FakeStripe.create_customer, _P.CustomerCreateParams),
     ("GET", "/v1/customers/(cus_[0-9]+)", FakeStripe.get_thing, _P.CustomerRetrieveParams),
     ("POST", "/v1/customers/(cus_[0-9]+)", FakeStripe.update_customer, _P.CustomerUpdateParams),
-    ("GET", "/v1/customers/(cus_[0-9]+)/payment_methods", FakeStripe.list_methods, _P.CustomerPaymentMethodListParams),
+    ("GET", "/v1/payment_methods", FakeStripe.list_methods, _P.PaymentMethodListParams),
     ("POST", "/v1/payment_methods/(pm_[0-9]+)/detach", FakeStripe.detach, _P.PaymentMethodDetachParams),
     ("POST", "/v1/checkout/sessions", FakeStripe.create_session, _C.SessionCreateParams),
     ("POST", "/v1/payment_intents", FakeStripe.create_intent, _P.PaymentIntentCreateParams),

@@ -103,7 +103,7 @@ class StripeProvider:
     async def list_methods(self, customer: str) -> list[Method]:
         with _translated():
             owner = await self._client.v1.customers.retrieve_async(customer)
-            found = await self._client.v1.customers.payment_methods.list_async(customer, {"limit": PAGE})
+            found = await self._client.v1.payment_methods.list_async({"customer": customer, "limit": PAGE})
         settings = getattr(owner, "invoice_settings", None)
         default = _id(getattr(settings, "default_payment_method", None))
         return [_method(method, default) for method in found.data]
