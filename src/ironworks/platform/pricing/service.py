@@ -249,8 +249,10 @@ async def list_unadjusted(
 
     By tenant, meter and model, from the rated lines that the caller may see.
     """
-    book = TermsBook(await periods.list_terms_for(ctx, account, currency), start)
     totals = await periods.sum_lines(ctx, account, start, end, currency, meters)
+    if not totals:
+        return []
+    book = TermsBook(await periods.list_terms_for(ctx, account, currency), start)
     return [each for each in totals if book.find(each.meter, each.model, currency, each.scope) is None]
 
 

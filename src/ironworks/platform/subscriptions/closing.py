@@ -54,8 +54,9 @@ async def period_charges(ctx: Context, period: DuePeriod) -> Sequence[Charge]:
     if subscription is None:
         return []
     if not await charges.is_settled(ctx, period):
-        subscription = await bring_to_today(ctx, subscription)
-        await charges.save_charges(ctx, subscription, await _included_charges(ctx, subscription, period))
+        plans = await plans_of(ctx, subscription)
+        subscription = await bring_to_today(ctx, subscription, plans)
+        await charges.save_charges(ctx, subscription, await _included_charges(ctx, subscription, plans, period))
         await charges.settle_period(ctx, period)
     return await charges.list_billed(ctx, period)
 
@@ -93,9 +94,8 @@ async def plans_of(ctx: Context, subscription: Subscription) -> Plans:
     return await store.get_plans(ctx, [plan for plan in wanted if plan is not None])
 
 
-async def bring_to_today(ctx: Context, locked: Subscription) -> Subscription:
+async def bring_to_today(ctx: Context, locked: Subscription, plans: Plans) -> Subscription:
     """Begin and end what is due of a locked subscription; where nothing is, nothing is written."""
-    plans = await plans_of(ctx, locked)
     return await keep(ctx, locked, roll(locked, plans, today(ctx)), plans)
 
 
@@ -128,14 +128,13 @@ async def _set_quotas(ctx: Context, subscription: Subscription, plans: Plans) ->
 # --- what is included --------------------------------------------------------------------------------------------
 
 
-async def measure_use(ctx: Context, subscription: Subscription, start: date, end: date) -> list[MeterUse]:
+async def measure_use(ctx: Context, subscription: Subscription, plans: Plans, start: date, end: date) -> list[MeterUse]:
     """What an account used in [start, end) of what its plan included then, by meter; terms of its own go before.
 
     `start` is where a period of the subscription begins; nothing is included before its first one.
     """
     if start < subscription.started_on:
         return []
-    plans = await plans_of(ctx, subscription)
     included = included_quantities(subscription.spans, plans, start, end, subscription.natural_end(start))
     if not included:
         return []
@@ -153,22 +152,24 @@ async def measure_use(ctx: Context, subscription: Subscription, start: date, end
     ]
 
 
-async def _included_charges(ctx: Context, subscription: Subscription, closing: DuePeriod) -> list[NewCharge]:
+async def _included_charges(
+    ctx: Context, subscription: Subscription, plans: Plans, closing: DuePeriod
+) -> list[NewCharge]:
     """What is included of the period that closes, and what came late for those before, so that each is exact."""
     spans = await charges.list_settled(ctx, subscription.id, closing.end - LATE)
     found: list[NewCharge] = []
     for start, end in [*spans, (closing.start, closing.end)]:
-        found += await _adjust_period(ctx, subscription, start, end, closing.end)
+        found += await _adjust_period(ctx, subscription, plans, start, end, closing.end)
     return found
 
 
 async def _adjust_period(
-    ctx: Context, subscription: Subscription, start: date, end: date, due_on: date
+    ctx: Context, subscription: Subscription, plans: Plans, start: date, end: date, due_on: date
 ) -> list[NewCharge]:
-    used = await measure_use(ctx, subscription, start, end)
+    used = await measure_use(ctx, subscription, plans, start, end)
     if not any(each.used for each in used):
         return []
-    prices = overage_prices(subscription.spans, await plans_of(ctx, subscription), start, end)
+    prices = overage_prices(subscription.spans, plans, start, end)
     before = await charges.sum_included(ctx, subscription.id, start)
     found = []
     for each in used:

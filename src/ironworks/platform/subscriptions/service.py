@@ -96,7 +96,7 @@ async def get_standing(ctx: Context, account: str) -> Standing:
         raise NoSubscription(f"account {account} has no subscription: it pays for what it uses, by calendar month")
     plans = await plans_of(ctx, found)
     now = roll(found, plans, today(ctx)).subscription
-    use = await measure_use(ctx, now, now.period_start, now.period_end) if now.is_live else []
+    use = await measure_use(ctx, now, plans, now.period_start, now.period_end) if now.is_live else []
     return Standing(now, plans[now.plan_id], plans[now.next_plan_id] if now.next_plan_id else None, tuple(use))
 
 
@@ -129,7 +129,11 @@ async def start_subscription(
 async def _end_what_is_over(ctx: Context, account: str) -> Subscription | None:
     """The account's last subscription, brought to today where it is not canceled."""
     live = await store.find_live(ctx, account, lock=True)
-    return await store.find_last(ctx, account) if live is None else await bring_to_today(ctx, live)
+    return (
+        await store.find_last(ctx, account)
+        if live is None
+        else await bring_to_today(ctx, live, await plans_of(ctx, live))
+    )
 
 
 async def preview_plan_change(ctx: Context, account: str, plan_name: str, when: When | None = None) -> Preview:
@@ -248,7 +252,7 @@ async def roll_due(ctx: Context, limit: int) -> int:
     for subscription_id in due:
         locked = await store.lock_subscription(ctx, subscription_id)
         if locked is not None:
-            await bring_to_today(ctx, locked)
+            await bring_to_today(ctx, locked, await plans_of(ctx, locked))
     return len(due)
 
 
@@ -298,7 +302,7 @@ async def _suggest(ctx: Context, found: Subscription, offers: Sequence[Plan]) ->
     now = roll(found, plans, today(ctx)).subscription
     if not now.is_live:
         return
-    for use in await measure_use(ctx, now, now.period_start, now.period_end):
+    for use in await measure_use(ctx, now, plans, now.period_start, now.period_end):
         larger = _next_larger(plans[now.plan_id], use, offers)
         for percent in THRESHOLDS:
             if larger is not None and use.used * 100 >= use.included * percent:
