@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from ironworks.shared.context import Actor
 from ironworks.shared.db import Database
 from ironworks.shared.errors import Unauthenticated
 from ironworks.shared.http import RouteTable
+from ironworks.shared.listing import encode_cursor
 from ironworks.shared.serving import Api
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, TENANT, charge, money_world, usage
@@ -192,8 +194,9 @@ async def test_a_price_in_the_past_that_had_one_is_a_conflict(call: Caller) -> N
 
 async def test_the_price_book_in_pages_and_by_scope(call: Caller) -> None:
     for scope in ("acme", "acme.shop", "rival"):
-        await call("operator", "prices", {"meter": "images", "unit_price": "1", "scope": scope}, 201)
-    withdrawn = await call("operator", "prices", {"meter": "images", "withdrawn": True, "scope": "rival"}, 201)
+        price = {"meter": "images", "model": "two\nlines", "unit_price": "1", "scope": scope}
+        await call("operator", "prices", price, 201)
+    withdrawn = await call("operator", "prices", price | {"unit_price": None, "withdrawn": True}, 201)
     assert (withdrawn["withdrawn"], withdrawn["scope"]) == (True, "rival")
     everything, cursor = [], ""
     while cursor is not None:
@@ -204,7 +207,9 @@ async def test_the_price_book_in_pages_and_by_scope(call: Caller) -> None:
     assert len(everything) == len(pricing.DEFAULT_PRICES) + 4
     images = [p["scope"] for p in (await call("tenant", f"prices?scope={TENANT}"))["items"] if p["meter"] == "images"]
     assert images == ["acme", "acme.shop"]
-    for cursor in ("x", "WyJhIiwiYiJd", "WyJhXG5iXG5jXG5kIiwieCJd"):
+    bad = ([["a", "b"], "2026-03-01"], [["a", "b", "c", 4], "2026-03-01"], [["a", "b", "c", "\0"], "2026-03-01"],
+           [["a", "b", "c", "\ud800"], "2026-03-01"], [["a", "b", "c", "d"], "soon"], ["a", "b"])  # fmt: skip
+    for cursor in ("x", *(encode_cursor(json.dumps(key), at) for key, at in bad)):
         for path in ("prices", "price-terms"):
             error = (await call("operator", f"{path}?cursor={cursor}", status=422))["error"]
             assert [problem["field"] for problem in error["details"]["fields"]] == ["cursor"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 
 from ironworks.platform.pricing import service
@@ -23,7 +24,7 @@ from ironworks.platform.pricing.shapes import (
     TermsList,
     TermsView,
 )
-from ironworks.shared.context import Context
+from ironworks.shared.context import Context, to_json
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import AUTHENTICATED, Router
 from ironworks.shared.listing import decode_cursor, encode_cursor
@@ -97,7 +98,7 @@ async def simulate_prices(ctx: Context, path: str, body: SimulationBody) -> Simu
 
 
 def _cursor(key: PriceKey, valid_from: date) -> str:
-    return encode_cursor("\n".join(key), valid_from.isoformat())
+    return encode_cursor(to_json(key), valid_from.isoformat())
 
 
 def _read_cursor(cursor: str | None) -> BookCursor | None:
@@ -106,10 +107,17 @@ def _read_cursor(cursor: str | None) -> BookCursor | None:
         return None
     key, valid_from = decode_cursor(cursor)
     try:
-        meter, model, currency, scope = key.split("\n")
-        datetime.fromisoformat(valid_from)
-        return BookCursor(meter, model, currency, scope, valid_from)
-    except ValueError:
+        meter, model, currency, scope = (_word(each) for each in json.loads(key))
+        return BookCursor(meter, model, currency, scope, datetime.fromisoformat(valid_from).isoformat())
+    except (ValueError, TypeError):
         raise invalid(
             "cursor", "is not one of ours", "take next_cursor from the page before, or leave it out"
         ) from None
+
+
+def _word(value: object) -> str:
+    """Raises ValueError for what Postgres cannot be sent as text."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("no text")
+    value.encode()  # JSON can spell half a character
+    return value

@@ -222,12 +222,12 @@ class CurrencyView(BaseModel):
         return cls(currency=now, versions=kept)
 
 
-class Amount(BaseModel):
+class NanoAmount(BaseModel):
     nano: int = Field(description="Whole nano-units (10⁻⁹) of the currency.")
     amount: str
 
     @classmethod
-    def of(cls, nano: int) -> Amount:
+    def of(cls, nano: int) -> NanoAmount:
         return cls(nano=nano, amount=show_nano(nano))
 
 
@@ -237,7 +237,7 @@ class AdjustmentView(BaseModel):
     model: str
     description: str
     quantity: int
-    adjustment: Amount
+    adjustment: NanoAmount
     terms_id: UUID
 
     @classmethod
@@ -248,7 +248,7 @@ class AdjustmentView(BaseModel):
             model=adjustment.model,
             description=adjustment.description,
             quantity=adjustment.quantity,
-            adjustment=Amount.of(adjustment.amount_nano),
+            adjustment=NanoAmount.of(adjustment.amount_nano),
             terms_id=adjustment.terms_id,
         )
 
@@ -288,32 +288,32 @@ class SimulationBody(PeriodQuery):
         return PriceKey(each.meter, each.model, self.currency, parse_path(each.scope))
 
 
-class DifferenceView(BaseModel):
+class SimulatedGroup(BaseModel):
     name: str
     quantity: int
-    was: Amount = Field(description="At base price.")
-    would_be: Amount
-    adjusted_was: Amount = Field(description="What terms made of it; in the total, and in groups by account.")
-    adjusted_would_be: Amount
-    difference: Amount
+    was: NanoAmount = Field(description="At base price.")
+    would_be: NanoAmount
+    adjusted_was: NanoAmount = Field(description="What terms made of it; in the total, and in groups by account.")
+    adjusted_would_be: NanoAmount
+    difference: NanoAmount
 
     @classmethod
-    def of(cls, group: Difference) -> DifferenceView:
+    def of(cls, group: Difference) -> SimulatedGroup:
         return cls(
             name=group.name,
             quantity=group.quantity,
-            was=Amount.of(group.was_nano),
-            would_be=Amount.of(group.would_nano),
-            adjusted_was=Amount.of(group.adjusted_was_nano),
-            adjusted_would_be=Amount.of(group.adjusted_would_nano),
-            difference=Amount.of(group.difference_nano),
+            was=NanoAmount.of(group.was_nano),
+            would_be=NanoAmount.of(group.would_nano),
+            adjusted_was=NanoAmount.of(group.adjusted_was_nano),
+            adjusted_would_be=NanoAmount.of(group.adjusted_would_nano),
+            difference=NanoAmount.of(group.difference_nano),
         )
 
 
 class SimulationView(BaseModel):
     currency: str
-    groups: list[DifferenceView] = Field(description="The largest difference first.")
-    total: DifferenceView
+    groups: list[SimulatedGroup] = Field(description="The largest difference first.")
+    total: SimulatedGroup
     waiting: int = Field(description="Quantities that have no price, and count for nothing here.")
     would_wait: int = Field(description="Those that would have none.")
 
@@ -321,8 +321,8 @@ class SimulationView(BaseModel):
     def of(cls, currency: str, simulation: Simulation, limit: int) -> SimulationView:
         return cls(
             currency=currency,
-            groups=[DifferenceView.of(group) for group in simulation.groups[:limit]],
-            total=DifferenceView.of(simulation.total),
+            groups=[SimulatedGroup.of(group) for group in simulation.groups[:limit]],
+            total=SimulatedGroup.of(simulation.total),
             waiting=simulation.waiting,
             would_wait=simulation.would_wait,
         )
