@@ -13,7 +13,7 @@ ifneq ($(shell cat .venv/.checkout 2>/dev/null),$(CURDIR))
 moved := anew
 endif
 
-.PHONY: up down status test test-all lint format lock contracts compiled bench bench-gateway clean anew
+.PHONY: up down status test test-all lint format lock contracts compiled bench bench-gateway bench-money clean anew
 
 up: .venv/.run ## start everything in the background and run the main job
 	@$(bin)/python -m ironworks.app up
@@ -57,6 +57,9 @@ compiled: .venv/.dev ## make native code of the gateway's hot modules (needs a C
 
 bench: .venv/.dev ## measure; each benchmark writes its page under docs/bench/
 	@$(bin)/python -m bench
+
+bench-money: .venv/.dev ## usage to transfers, freshness, balances over ten million transfers (some minutes)
+	@$(bin)/python -m bench.money
 
 bench-gateway: .venv/.dev ## the gateway against Envoy, LiteLLM and Portkey (compiles ours first; about half an hour)
 	@$(bin)/python bench/gateway.py
