@@ -170,7 +170,8 @@ class UsageRecord(NamedTuple):
         if len(fields) == _FIRST_FIELDS:
             return cls(*read_opening(fields[:_FIRST_OPENING]), *fields[_FIRST_OPENING:])
         record = cls(*fields)
-        return record._replace(holds=[(lease, nano) for lease, nano in record.holds])
+        held: Sequence[Any] = record.holds  # lists, as JSON has them, which native code does not take for pairs
+        return record._replace(holds=[(lease, nano) for lease, nano in held])
 
 
 _FIRST_OPENING = 12
