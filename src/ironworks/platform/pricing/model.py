@@ -114,7 +114,8 @@ class Measured:
     @property
     def day(self) -> date:
         """The one in UTC on which it occurred: whose period pays for it, whenever it is rated."""
-        return self.occurred_at.astimezone(UTC).date()
+        at = self.occurred_at
+        return (at if at.tzinfo is UTC else at.astimezone(UTC)).date()
 
 
 TransferOf: TypeAlias = tuple[str, str, date]

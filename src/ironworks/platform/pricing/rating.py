@@ -10,10 +10,13 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+from math import gcd
 
 from ironworks.platform.pricing.model import (
     CURRENCY,
     MAX_LINE_NANO,
+    NANO,
     AccountCurrency,
     Measured,
     Price,
@@ -29,12 +32,18 @@ from ironworks.shared.path import OPERATOR
 
 def nano_amount(quantity: int, unit_price: Decimal) -> int:
     """quantity × unit_price in whole nano-units, half to even (IEEE 754 roundTiesToEven). Neither may be negative."""
-    _, digits, exponent = unit_price.as_tuple()
-    if not isinstance(exponent, int):
+    number, divisor = _nano_ratio(unit_price)
+    return quantity * number if divisor == 1 else _half_even(quantity * number, divisor)
+
+
+@lru_cache(maxsize=4096)
+def _nano_ratio(unit_price: Decimal) -> tuple[int, int]:
+    """The nano-units that one unit costs, as a fraction in lowest terms. Raises ValueError for what is no number."""
+    if not unit_price.is_finite():
         raise ValueError(f"{unit_price} is no price")
-    product = quantity * int("".join(map(str, digits)) or "0")
-    shift = exponent + 9
-    return product * 10**shift if shift >= 0 else _half_even(product, 10**-shift)
+    number, divisor = unit_price.as_integer_ratio()
+    common = gcd(NANO, divisor)
+    return number * (NANO // common), divisor // common
 
 
 def _half_even(number: int, divisor: int) -> int:
@@ -49,16 +58,16 @@ class PriceBook:
         self._versions: dict[PriceKey, list[Price]] = {}
         for price in sorted(prices, key=lambda p: p.valid_from):
             self._versions.setdefault(price.key, []).append(price)
-        self._found: dict[PriceKey, list[tuple[list[datetime], list[Price]]]] = {}
+        self._found: dict[tuple[str, str, str, str], list[tuple[list[datetime], list[Price]]]] = {}
         self.scopes = frozenset(key.scope for key in self._versions)
         """Where anything has a price of its own."""
 
     def find(self, meter: str, model: str, currency: str, at: datetime, scope: str = OPERATOR) -> Price | None:
         """The version in force at `at` for usage of `scope`, or None."""
-        key = PriceKey(meter, model, currency, scope)
-        chain = self._found.get(key)
+        asked = (meter, model, currency, scope)
+        chain = self._found.get(asked)
         if chain is None:
-            chain = self._found[key] = self._chain(key)
+            chain = self._found[asked] = self._chain(PriceKey(*asked))
         for starts, versions in chain:
             index = bisect_right(starts, at)
             if index and not versions[index - 1].withdrawn:
@@ -93,8 +102,9 @@ def rate(measured: Iterable[Measured], book: PriceBook, currencies: Currencies |
     lines: list[RatedLine] = []
     unrated: list[UnratedLine] = []
     for m in measured:
-        currency = known.find(m.scope, m.at)
-        price = book.find(m.meter, m.model, currency, m.at, m.scope)
+        at = m.at
+        currency = known.find(m.scope, at)
+        price = book.find(m.meter, m.model, currency, at, m.scope)
         if price is None:
             unrated.append(UnratedLine(m, UnratedReason.NO_PRICE))
             continue
