@@ -159,7 +159,8 @@ def _lines(document: Document) -> Flowable:
 
 def _line(line: Line, currency: str) -> list[Any]:
     numbers = (quantity_of(line), price_of(line), show_exact(line.amount_nano, currency))
-    return [_text(line.scope, color=_GREY), _text(words_of(line)), *(_text(n, right=True) for n in numbers)]
+    tenant = line.scope.removeprefix(line.platform).removeprefix(".")  # its section says the rest
+    return [_text(tenant, color=_GREY), _text(words_of(line)), *(_text(n, right=True) for n in numbers)]
 
 
 def _foot(document: Document) -> list[Flowable]:
