@@ -176,6 +176,7 @@ class Desk:
         now = self._clock()
         rates, _, flights = gates
         times = []
+        alone = words[LIVE] == 1
         for gate in rates:
             at = gate.at
             if words[at] != gate.high or words[at + LOW] != gate.low:
@@ -190,9 +191,8 @@ class Desk:
             if words[at] != gate.high or words[at + LOW] != gate.low:
                 return self._pass(plan, self._placed(gates, now), input_tokens)
             first = gate.count
-            if sum(words[first : first + words[LIVE] * COLUMN : COLUMN]) >= gate.limit and not self._room_after_all(
-                gate
-            ):
+            inside = words[first] if alone else sum(words[first : first + words[LIVE] * COLUMN : COLUMN])
+            if inside >= gate.limit and not self._room_after_all(gate):
                 raise self._refuse(plan, gates, now)
         for gate in flights:
             words[gate.count + self._mine] += 1
