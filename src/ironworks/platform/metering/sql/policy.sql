@@ -43,9 +43,11 @@ create policy api_create on platform_metering.uncharged for insert to ironworks_
 drop policy if exists worker on platform_metering.uncharged;
 create policy worker on platform_metering.uncharged to ironworks_worker using (true);
 
-drop policy if exists everybody on platform_metering.horizon;
-create policy everybody on platform_metering.horizon for select to ironworks_api, ironworks_worker, ironworks_gateway
-  using (shared.subject() is not null or session_user <> 'ironworks_api');
+drop policy if exists ours on platform_metering.horizon;
+create policy ours on platform_metering.horizon for select to ironworks_worker, ironworks_gateway using (true);
+drop policy if exists api_read on platform_metering.horizon;
+create policy api_read on platform_metering.horizon for select to ironworks_api
+  using (cardinality((select shared.granted('usage:write'))) > 0);
 drop policy if exists system on platform_metering.horizon;
 create policy system on platform_metering.horizon to ironworks_system using (true) with check (true);
 
