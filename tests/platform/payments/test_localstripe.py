@@ -1,7 +1,7 @@
 """The same adapter against localstripe, which others made: customers, cards, events and their signatures.
 
-It knows neither Checkout, nor payment methods of every type at once, nor PaymentIntents that are described and confirmed
-off session; our own stand-in does.
+It knows neither Checkout, nor payment methods of every type at once, nor PaymentIntents that are described and
+confirmed off session; our own stand-in does.
 """
 
 from __future__ import annotations

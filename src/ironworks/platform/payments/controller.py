@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ironworks.platform import invoices
-from ironworks.platform.payments import collecting, reconciling, service, store
+from ironworks.platform.payments import collecting, notices, reconciling, service, store
 from ironworks.platform.payments.events import PaymentSucceeded, RefundSucceeded
 from ironworks.platform.payments.model import NOTICES_KEPT_FOR, NoPaymentMethod, PaymentProvider
 from ironworks.shared.changelog import LoggedEvent
@@ -57,7 +57,7 @@ async def compare_books(db: Database, provider: PaymentProvider) -> None:
     if not provider.enabled:
         return
     async with db.transaction(collecting.ACTOR) as ctx:
-        last = await store.last_reconciled(ctx)
+        last = await notices.last_reconciled(ctx)
         now = ctx.now()
     if last is None or last[0] < now.date():
         await reconciling.reconcile(db, provider, now)
@@ -67,4 +67,4 @@ async def compare_books(db: Database, provider: PaymentProvider) -> None:
 async def forget_notices(db: Database) -> None:
     """Remove notices that no provider repeats any more."""
     async with db.transaction(collecting.ACTOR) as ctx:
-        await store.delete_notices(ctx, ctx.now() - NOTICES_KEPT_FOR)
+        await notices.delete_notices(ctx, ctx.now() - NOTICES_KEPT_FOR)

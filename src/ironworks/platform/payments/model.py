@@ -22,7 +22,7 @@ LEASE: Final = timedelta(minutes=5)
 """Longer than all calls of one step; after it a dead worker's payment is taken over."""
 MANUAL: Final = "manual"
 NOTICES_KEPT_FOR: Final = timedelta(days=60)
-"""Stripe tells again for 3 days at most, and a person may have it tell again for 30."""
+"""Stripe repeats one for 3 days, or for 30 when a person asks it to."""
 
 
 class PaymentState(StrEnum):
@@ -42,13 +42,7 @@ class PaymentState(StrEnum):
     CANCELED = "canceled"
 
 
-LIVE: Final = (
-    PaymentState.PLANNED,
-    PaymentState.SENDING,
-    PaymentState.PROCESSING,
-    PaymentState.FAILED,
-    PaymentState.EXHAUSTED,
-)
+LIVE: Final = frozenset(PaymentState) - {PaymentState.SUCCEEDED, PaymentState.CANCELED}
 """States in which no second payment of the same invoice may begin."""
 
 

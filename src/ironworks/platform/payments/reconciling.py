@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform.payments import store
+from ironworks.platform.payments import notices, store
 from ironworks.platform.payments.collecting import ACTOR
 from ironworks.platform.payments.events import DifferenceFound
 from ironworks.platform.payments.model import (
@@ -52,10 +52,10 @@ async def reconcile(db: Database, provider: PaymentProvider, now: datetime) -> i
                 back[refund.payment_id] = back.get(refund.payment_id, 0) + refund.amount_nano
         found = list(compare(ours, back, theirs, now))
         compared = {payment.reference for payment in ours if payment.reference} | set(theirs)
-        await store.end_differences(ctx, compared, found)
+        await notices.end_differences(ctx, compared, found)
         new = [difference for difference in found if await _tell(ctx, difference)]
         await store.look_at(ctx, [difference.reference for difference in found])
-        await store.note_reconciled(ctx, now.date(), len(compared))
+        await notices.note_reconciled(ctx, now.date(), len(compared))
     return len(new)
 
 
@@ -98,7 +98,7 @@ def _shown(charge: Charge) -> str:
 
 
 async def _tell(ctx: Context, difference: Difference) -> bool:
-    if not await store.add_difference(ctx, difference):
+    if not await notices.add_difference(ctx, difference):
         return False
     log.error("our books and the provider's differ", reference=difference.reference, kind=difference.kind)
     told = DifferenceFound(
@@ -118,28 +118,28 @@ async def take_notices(db: Database, provider: PaymentProvider) -> int:
     now leaves its notices for the next time. Raises ProviderUnavailable.
     """
     async with db.transaction(ACTOR) as ctx:
-        notices = await store.list_new_notices(ctx, _NOTICES)
-        customers = await store.list_customers(ctx, _customers_of(notices))
+        new = await notices.list_new_notices(ctx, _NOTICES)
+        customers = await store.list_customers(ctx, _customers_of(new))
     for customer in customers:
         await _sync_methods(db, provider, customer)
     async with db.transaction(ACTOR) as ctx:
-        await store.look_at(ctx, charges_of(notices))
-        for notice in notices:
+        await store.look_at(ctx, charges_of(new))
+        for notice in new:
             await _note_dispute(ctx, notice)
-        await store.note_handled(ctx, [notice.id for notice in notices])
-    return len(notices)
+        await notices.note_handled(ctx, [notice.id for notice in new])
+    return len(new)
 
 
-def charges_of(notices: Sequence[Notice]) -> Collection[str]:
+def charges_of(new: Sequence[Notice]) -> Collection[str]:
     """The charges that these are about."""
-    own = {n.object_id for n in notices if n.type.startswith("payment_intent.")}
-    return own | {n.related_id for n in notices if n.related_id and n.type.startswith(("charge.", "refund."))}
+    own = {n.object_id for n in new if n.type.startswith("payment_intent.")}
+    return own | {n.related_id for n in new if n.related_id and n.type.startswith(("charge.", "refund."))}
 
 
-def _customers_of(notices: Sequence[Notice]) -> Collection[str]:
+def _customers_of(new: Sequence[Notice]) -> Collection[str]:
     """Customers, or methods of theirs, whose payment methods may have changed."""
     about = ("customer.", "checkout.session.", "payment_method.", "setup_intent.")
-    told = [n for n in notices if n.type.startswith(about)]
+    told = [n for n in new if n.type.startswith(about)]
     return {n.object_id for n in told} | {n.related_id for n in told if n.related_id}
 
 
@@ -164,4 +164,4 @@ async def _note_dispute(ctx: Context, notice: Notice) -> None:
     if notice.type == "charge.dispute.created":
         await _tell(ctx, Difference(notice.related_id, "dispute", "paid", "disputed", None, ctx.now()))
     elif notice.type == "charge.dispute.closed":
-        await store.end_disputes(ctx, [notice.related_id])
+        await notices.end_disputes(ctx, [notice.related_id])

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from uuid import UUID, uuid4
 
 from ironworks.platform import invoices
-from ironworks.platform.payments import store
+from ironworks.platform.payments import notices, store
 from ironworks.platform.payments.events import PaymentSucceeded, RefundSucceeded
 from ironworks.platform.payments.model import (
     MANUAL,
@@ -208,7 +208,9 @@ async def list_differences(
 ) -> tuple[tuple[date, int, datetime] | None, list[Difference]]:
     """The last comparison (day, charges compared, when), and what it found. Needs `reconciliation:read`."""
     await ctx.require("reconciliation:read", "")
-    return await store.last_reconciled(ctx), await store.list_differences(ctx, gone=gone, before=before, limit=limit)
+    return await notices.last_reconciled(ctx), await notices.list_differences(
+        ctx, gone=gone, before=before, limit=limit
+    )
 
 
 def parse_cursor(at: str, last: str) -> tuple[datetime, UUID]:
@@ -270,7 +272,7 @@ async def refresh_methods(ctx: Context, path: str) -> None:
     if customer is None or customer.reference is None:
         raise NoPaymentMethod("this account has not begun to leave a payment method: open a checkout")
     told = Notice(f"refresh-{ctx.request_id}", "customer.updated", customer.reference, None, ctx.now())
-    await store.insert_notice(ctx, told)
+    await notices.insert_notice(ctx, told)
 
 
 async def choose_method(call: Call, provider: PaymentProvider, path: str, reference: str) -> None:
@@ -320,4 +322,4 @@ async def receive_notice(call: Call, provider: PaymentProvider, body: bytes, sig
     """Keep what a provider tells, once; the worker then asks what it is about. Raises BadSignature."""
     notice = provider.read_notice(body, signature)
     async with call.transaction() as ctx:
-        await store.insert_notice(ctx, notice)
+        await notices.insert_notice(ctx, notice)
