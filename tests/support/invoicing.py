@@ -44,7 +44,7 @@ async def close_all(world: LowerWorld) -> None:
 async def list_all(world: LowerWorld, account: str = "acme") -> list[invoices.Invoice]:
     """An account's invoices, oldest first."""
     async with world.system("worker") as ctx:
-        return (await invoices.list_invoices(ctx, account))[::-1]
+        return sorted(await invoices.list_invoices(ctx, account), key=lambda i: (i.period_end, i.created_at))
 
 
 async def only(world: LowerWorld, account: str = "acme") -> invoices.Invoice:
@@ -58,10 +58,11 @@ async def lines_of(world: LowerWorld, invoice_id: UUID) -> list[invoices.Line]:
         return await invoices.list_lines(ctx, invoice_id)
 
 
-async def everything(world: LowerWorld) -> dict[str, list[Any]]:
+async def everything(world: LowerWorld) -> list[Any]:
     """Every row of invoices and ledger, so that "nothing changed" can be asserted."""
-    names = [f"platform_invoices.{name}" for name in TABLES] + ["platform_ledger.transfer"]
-    return {n: [tuple(r) for r in await world.query(f"select * from {n} t order by t::text")] for n in names}
+    names = [*(f"platform_invoices.{name}" for name in TABLES), "platform_ledger.transfer"]
+    rows = " union all ".join(f"select '{name}' as name, t::text as row from {name} t" for name in names)
+    return [tuple(row) for row in await world.query(f"{rows} order by name, row")]
 
 
 async def check_invoices(world: LowerWorld) -> None:
