@@ -84,14 +84,16 @@ create or replace function platform_ledger.cluster() returns bigint language sql
   return (select system_identifier from pg_control_system());
 grant execute on function platform_ledger.cluster() to ironworks_api, ironworks_worker;
 
--- The newest snapshot of a ledger account that the caller may see; none of one whose snapshots were found wrong.
+-- The newest snapshot of a ledger account that the caller may see; nothing at horizon 0 where there is none, or where its
+-- snapshots were found wrong.
 create or replace function platform_ledger.newest_snapshot(of uuid, here bigint) returns table (horizon bigint, nano numeric)
 language sql stable
 begin atomic
-  select s.horizon, s.debit_nano - s.credit_nano from platform_ledger.balance_snapshot s
+  (select s.horizon, s.debit_nano - s.credit_nano from platform_ledger.balance_snapshot s
   where s.account = of and s.cluster = here
     and not exists (select from platform_ledger.snapshot_mismatch m where m.account = of)
-  order by s.horizon desc limit 1;
+  order by s.horizon desc limit 1)
+  union all select 0, 0 order by 1 desc limit 1;
 end;
 grant execute on function platform_ledger.newest_snapshot(uuid, bigint) to ironworks_api, ironworks_worker;
 
