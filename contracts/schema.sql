@@ -325,12 +325,175 @@ platform_iam.user_label.path text not null
 platform_iam.user_label.name text not null
 platform_iam.user_label.key text not null
 platform_iam.user_label.value text not null
+platform_invoices.billing_details.scope ltree not null
+platform_invoices.billing_details.path text not null generated as ltree2text(scope)
+platform_invoices.billing_details.details jsonb not null
+platform_invoices.billing_details.updated_at timestamp with time zone not null
+platform_invoices.charge.transfer_id uuid not null
+platform_invoices.charge.account text not null
+platform_invoices.charge.reference text not null
+platform_invoices.charge.scope ltree not null
+platform_invoices.charge.path text not null generated as ltree2text(scope)
+platform_invoices.charge.kind text not null
+platform_invoices.charge.description text not null
+platform_invoices.charge.quantity numeric
+platform_invoices.charge.unit text not null
+platform_invoices.charge.meter text not null
+platform_invoices.charge.model text not null
+platform_invoices.charge.currency text not null
+platform_invoices.charge.amount_nano bigint not null
+platform_invoices.claim.transfer_id uuid not null
+platform_invoices.claim.invoice_id uuid not null
+platform_invoices.claim.scope ltree not null
+platform_invoices.claim.path text not null generated as ltree2text(scope)
+platform_invoices.claim.kind text not null
+platform_invoices.claim.amount_nano bigint not null
+platform_invoices.close.id uuid not null default gen_random_uuid()
+platform_invoices.close.scope ltree not null
+platform_invoices.close.path text not null generated as ltree2text(scope)
+platform_invoices.close.subscription_id uuid
+platform_invoices.close.currency text not null
+platform_invoices.close.period_start date not null
+platform_invoices.close.period_end date not null
+platform_invoices.close.state text not null
+platform_invoices.close.since timestamp with time zone not null
+platform_invoices.close.cursor_path text not null default ''::text
+platform_invoices.close.cursor_at timestamp with time zone not null
+platform_invoices.close.cursor_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid
+platform_invoices.close.opened_at timestamp with time zone not null
+platform_invoices.close.done_at timestamp with time zone
+platform_invoices.credit_note.id uuid not null default gen_random_uuid()
+platform_invoices.credit_note.invoice_id uuid not null
+platform_invoices.credit_note.scope ltree not null
+platform_invoices.credit_note.path text not null generated as ltree2text(scope)
+platform_invoices.credit_note.number text not null
+platform_invoices.credit_note.reference text not null
+platform_invoices.credit_note.amount_nano bigint not null
+platform_invoices.credit_note.tax_nano bigint not null
+platform_invoices.credit_note.to_credit_nano bigint not null
+platform_invoices.credit_note.reason text not null
+platform_invoices.credit_note.issued_at timestamp with time zone not null
+platform_invoices.credit_note.issued_by text not null
+platform_invoices.invoice.id uuid not null default gen_random_uuid()
+platform_invoices.invoice.close_id uuid not null
+platform_invoices.invoice.scope ltree not null
+platform_invoices.invoice.path text not null generated as ltree2text(scope)
+platform_invoices.invoice.currency text not null
+platform_invoices.invoice.period_start date not null
+platform_invoices.invoice.period_end date not null
+platform_invoices.invoice.state text not null default 'draft'::text
+platform_invoices.invoice.number text
+platform_invoices.invoice.lines_nano bigint not null default 0
+platform_invoices.invoice.rounding_nano bigint not null default 0
+platform_invoices.invoice.taxes jsonb not null default '[]'::jsonb
+platform_invoices.invoice.total_nano bigint not null default 0
+platform_invoices.invoice.credit_nano bigint not null default 0
+platform_invoices.invoice.paid_nano bigint not null default 0
+platform_invoices.invoice.noted_nano bigint not null default 0
+platform_invoices.invoice.issuer jsonb not null default '{}'::jsonb
+platform_invoices.invoice.payer jsonb not null default '{}'::jsonb
+platform_invoices.invoice.created_at timestamp with time zone not null
+platform_invoices.invoice.finalized_at timestamp with time zone
+platform_invoices.invoice.due_at timestamp with time zone
+platform_invoices.invoice.paid_at timestamp with time zone
+platform_invoices.invoice.overdue_told_at timestamp with time zone
+platform_invoices.invoice.reason text not null default ''::text
+platform_invoices.line.id uuid not null default gen_random_uuid()
+platform_invoices.line.invoice_id uuid not null
+platform_invoices.line.scope ltree not null
+platform_invoices.line.path text not null generated as ltree2text(scope)
+platform_invoices.line.kind text not null
+platform_invoices.line.meter text not null
+platform_invoices.line.model text not null
+platform_invoices.line.unit_price numeric
+platform_invoices.line.reference text not null
+platform_invoices.line.description text not null
+platform_invoices.line.quantity numeric
+platform_invoices.line.unit text not null
+platform_invoices.line.amount_nano bigint not null
+platform_invoices.line.currency text not null
+platform_invoices.numbering.scope ltree not null
+platform_invoices.numbering.path text not null generated as ltree2text(scope)
+platform_invoices.numbering.series text not null
+platform_invoices.numbering.last integer not null
+platform_invoices.payment.id uuid not null default gen_random_uuid()
+platform_invoices.payment.invoice_id uuid not null
+platform_invoices.payment.scope ltree not null
+platform_invoices.payment.path text not null generated as ltree2text(scope)
+platform_invoices.payment.amount_nano bigint not null
+platform_invoices.payment.to_credit_nano bigint not null
+platform_invoices.payment.method text not null
+platform_invoices.payment.reference text not null
+platform_invoices.payment.recorded_at timestamp with time zone not null
+platform_invoices.payment.recorded_by text not null
+platform_invoices.posting.transfer_id uuid not null
+platform_invoices.posting.invoice_id uuid not null
+platform_invoices.posting.scope ltree not null
+platform_invoices.posting.path text not null generated as ltree2text(scope)
+platform_invoices.posting.kind text not null
+platform_invoices.posting.reversible boolean not null
+platform_invoices.released_claim.transfer_id uuid not null
+platform_invoices.released_claim.invoice_id uuid not null
+platform_invoices.released_claim.scope ltree not null
+platform_invoices.released_claim.path text not null generated as ltree2text(scope)
+platform_invoices.released_claim.kind text not null
+platform_invoices.released_claim.amount_nano bigint not null
+platform_ledger.balance_snapshot.account uuid not null
+platform_ledger.balance_snapshot.cluster bigint not null
+platform_ledger.balance_snapshot.horizon bigint not null
+platform_ledger.balance_snapshot.debit_nano numeric(39,0) not null
+platform_ledger.balance_snapshot.credit_nano numeric(39,0) not null
+platform_ledger.balance_snapshot.scope ltree not null
+platform_ledger.balance_snapshot.taken_at timestamp with time zone not null default now()
+platform_ledger.credit_draw.grant_id uuid not null
+platform_ledger.credit_draw.transfer_id uuid not null
+platform_ledger.credit_draw.amount_nano bigint not null
+platform_ledger.credit_draw.kind text not null
+platform_ledger.credit_draw.correlation text not null
+platform_ledger.credit_draw.scope ltree not null
+platform_ledger.credit_draw.drawn_at timestamp with time zone not null default now()
+platform_ledger.credit_grant.id uuid not null
+platform_ledger.credit_grant.scope ltree not null
+platform_ledger.credit_grant.path text not null generated as ltree2text(scope)
+platform_ledger.credit_grant.currency text not null
+platform_ledger.credit_grant.amount_nano bigint not null
+platform_ledger.credit_grant.source text not null
+platform_ledger.credit_grant.priority smallint not null
+platform_ledger.credit_grant.expires_at timestamp with time zone
+platform_ledger.credit_grant.reference text not null
+platform_ledger.credit_grant.note text not null
+platform_ledger.credit_grant.granted_by text not null
+platform_ledger.credit_grant.granted_at timestamp with time zone not null
+platform_ledger.credit_grant.transfer_id uuid not null
+platform_ledger.credit_hold.grant_id uuid not null
+platform_ledger.credit_hold.held_nano bigint not null
+platform_ledger.credit_hold.held_until timestamp with time zone not null
+platform_ledger.credit_hold.scope ltree not null
+platform_ledger.credit_hold.held_at timestamp with time zone not null default now()
 platform_ledger.ledger_account.id uuid not null default gen_random_uuid()
 platform_ledger.ledger_account.scope ltree not null
 platform_ledger.ledger_account.path text not null generated as ltree2text(scope)
 platform_ledger.ledger_account.purpose text not null
 platform_ledger.ledger_account.currency text not null
 platform_ledger.ledger_account.opened_at timestamp with time zone not null default now()
+platform_ledger.prepaid_account.scope ltree not null
+platform_ledger.prepaid_account.path text not null generated as ltree2text(scope)
+platform_ledger.prepaid_account.currency text not null
+platform_ledger.prepaid_account.low_nano bigint not null
+platform_ledger.prepaid_account.grace interval not null
+platform_ledger.prepaid_account.state text not null
+platform_ledger.prepaid_account.since timestamp with time zone not null
+platform_ledger.prepaid_account.release_at timestamp with time zone
+platform_ledger.snapshot_mismatch.account uuid not null
+platform_ledger.snapshot_mismatch.cluster bigint not null
+platform_ledger.snapshot_mismatch.horizon bigint not null
+platform_ledger.snapshot_mismatch.kept_nano numeric(40,0) not null
+platform_ledger.snapshot_mismatch.summed_nano numeric(40,0) not null
+platform_ledger.snapshot_mismatch.scope ltree not null
+platform_ledger.snapshot_mismatch.found_at timestamp with time zone not null default now()
+platform_ledger.snapshot_run.cluster bigint not null
+platform_ledger.snapshot_run.horizon bigint not null
+platform_ledger.snapshot_run.taken_at timestamp with time zone not null default now()
 platform_ledger.transfer.id uuid not null
 platform_ledger.transfer.debit_account uuid not null
 platform_ledger.transfer.credit_account uuid not null
@@ -342,6 +505,24 @@ platform_ledger.transfer.corrects uuid
 platform_ledger.transfer.scope ltree not null
 platform_ledger.transfer.path text not null generated as ltree2text(scope)
 platform_ledger.transfer.posted_at timestamp with time zone not null default now()
+platform_ledger.transfer.day date not null
+platform_ledger.transfer.posted_in bigint not null default ((pg_current_xact_id())::text)::bigint
+platform_metering.horizon.only_row boolean not null default true
+platform_metering.horizon.claims_from timestamp with time zone
+platform_metering.horizon.events_from timestamp with time zone
+platform_metering.reading.event_id text not null
+platform_metering.reading.meter text not null
+platform_metering.reading.aggregation text not null
+platform_metering.reading.occurred_at timestamp with time zone not null
+platform_metering.reading.scope ltree not null
+platform_metering.reading.path text not null generated as ltree2text(scope)
+platform_metering.reading.resource text not null
+platform_metering.reading.model text not null
+platform_metering.reading.dimensions jsonb not null
+platform_metering.reading.level bigint
+platform_metering.reading.word text
+platform_metering.rolled.only_row boolean not null default true
+platform_metering.rolled.upto xid8 not null
 platform_metering.set_aside.event_id text not null
 platform_metering.set_aside.digest bytea not null
 platform_metering.set_aside.reason text not null
@@ -350,9 +531,29 @@ platform_metering.set_aside.content json not null
 platform_metering.set_aside.scope ltree not null
 platform_metering.set_aside.path text not null generated as ltree2text(scope)
 platform_metering.set_aside.recorded_at timestamp with time zone not null default now()
+platform_metering.settled.month date not null
+platform_metering.settled.meter text not null
+platform_metering.settled.scope ltree not null
+platform_metering.settled.path text not null generated as ltree2text(scope)
+platform_metering.settled.series uuid not null
+platform_metering.settled.quantity bigint not null
+platform_metering.uncharged.event_id text not null
+platform_metering.uncharged.occurred_at timestamp with time zone not null
+platform_metering.uncharged.scope ltree not null
 platform_metering.usage_claim.event_id text not null
 platform_metering.usage_claim.digest bytea not null
 platform_metering.usage_claim.claimed_at timestamp with time zone not null default now()
+platform_metering.usage_daily.scope ltree not null
+platform_metering.usage_daily.path text not null generated as ltree2text(scope)
+platform_metering.usage_daily.at timestamp with time zone not null
+platform_metering.usage_daily.meter text not null
+platform_metering.usage_daily.series uuid not null
+platform_metering.usage_daily.model text not null
+platform_metering.usage_daily.route text not null
+platform_metering.usage_daily.endpoint text not null
+platform_metering.usage_daily.key_uid uuid
+platform_metering.usage_daily.dimensions jsonb not null
+platform_metering.usage_daily.quantity numeric not null
 platform_metering.usage_event.event_id text not null
 platform_metering.usage_event.occurred_at timestamp with time zone not null
 platform_metering.usage_event.recorded_at timestamp with time zone not null default now()
@@ -373,6 +574,39 @@ platform_metering.usage_event.metadata jsonb not null default '{}'::jsonb
 platform_metering.usage_event.route_uid uuid
 platform_metering.usage_event.end_user text
 platform_metering.usage_event.cached_answer boolean not null default false
+platform_metering.usage_event.recorded_in xid8 not null default pg_current_xact_id()
+platform_metering.usage_hourly.scope ltree not null
+platform_metering.usage_hourly.path text not null generated as ltree2text(scope)
+platform_metering.usage_hourly.at timestamp with time zone not null
+platform_metering.usage_hourly.meter text not null
+platform_metering.usage_hourly.series uuid not null
+platform_metering.usage_hourly.model text not null
+platform_metering.usage_hourly.route text not null
+platform_metering.usage_hourly.endpoint text not null
+platform_metering.usage_hourly.key_uid uuid
+platform_metering.usage_hourly.dimensions jsonb not null
+platform_metering.usage_hourly.quantity numeric not null
+platform_metering.usage_rest.event_id text not null
+platform_metering.usage_rest.occurred_at timestamp with time zone not null
+platform_metering.usage_rest.recorded_at timestamp with time zone not null default now()
+platform_metering.usage_rest.scope ltree not null
+platform_metering.usage_rest.path text not null generated as ltree2text(scope)
+platform_metering.usage_rest.quantities jsonb not null
+platform_metering.usage_rest.model text not null
+platform_metering.usage_rest.route text not null
+platform_metering.usage_rest.endpoint_uid uuid
+platform_metering.usage_rest.endpoint_name text not null
+platform_metering.usage_rest.endpoint_scope ltree not null
+platform_metering.usage_rest.key_uid uuid
+platform_metering.usage_rest.counted boolean not null
+platform_metering.usage_rest.client_request_id text
+platform_metering.usage_rest.dimensions jsonb not null
+platform_metering.usage_rest.priced_at timestamp with time zone
+platform_metering.usage_rest.metadata jsonb not null default '{}'::jsonb
+platform_metering.usage_rest.route_uid uuid
+platform_metering.usage_rest.end_user text
+platform_metering.usage_rest.cached_answer boolean not null default false
+platform_metering.usage_rest.recorded_in xid8 not null default '0'::xid8
 platform_notification.mail.uid uuid not null default gen_random_uuid()
 platform_notification.mail.dedup_key text not null
 platform_notification.mail.scope ltree not null
@@ -387,6 +621,94 @@ platform_notification.mail.given_up_at timestamp with time zone
 platform_notification.mail.error text
 platform_notification.mail.subject text
 platform_notification.mail.body text
+platform_payments.customer.account text not null
+platform_payments.customer.scope ltree not null generated as text2ltree(account)
+platform_payments.customer.provider text not null
+platform_payments.customer.reference text
+platform_payments.customer.default_method text
+platform_payments.customer.created_at timestamp with time zone not null default now()
+platform_payments.customer.synced_at timestamp with time zone
+platform_payments.difference.id uuid not null default gen_random_uuid()
+platform_payments.difference.reference text not null
+platform_payments.difference.kind text not null
+platform_payments.difference.ours text not null
+platform_payments.difference.theirs text not null
+platform_payments.difference.payment_id uuid
+platform_payments.difference.found_at timestamp with time zone not null
+platform_payments.difference.gone_at timestamp with time zone
+platform_payments.method.reference text not null
+platform_payments.method.account text not null
+platform_payments.method.scope ltree not null generated as text2ltree(account)
+platform_payments.method.kind text not null
+platform_payments.method.label text not null
+platform_payments.method.expires_on date
+platform_payments.notice.id text not null
+platform_payments.notice.type text not null
+platform_payments.notice.object_id text not null
+platform_payments.notice.related_id text
+platform_payments.notice.told_at timestamp with time zone not null
+platform_payments.notice.received_at timestamp with time zone not null
+platform_payments.notice.handled_at timestamp with time zone
+platform_payments.payment.id uuid not null
+platform_payments.payment.account text not null
+platform_payments.payment.scope ltree not null generated as text2ltree(account)
+platform_payments.payment.invoice_id uuid not null
+platform_payments.payment.provider text not null
+platform_payments.payment.method text not null
+platform_payments.payment.amount_nano bigint not null
+platform_payments.payment.currency text not null
+platform_payments.payment.state text not null
+platform_payments.payment.attempt integer not null default 0
+platform_payments.payment.reference text
+platform_payments.payment.failure_code text
+platform_payments.payment.failure_message text
+platform_payments.payment.created_at timestamp with time zone not null
+platform_payments.payment.first_failed_at timestamp with time zone
+platform_payments.payment.finished_at timestamp with time zone
+platform_payments.payment.recorded_at timestamp with time zone
+platform_payments.payment.due_at timestamp with time zone
+platform_payments.payment.told integer not null default 0
+platform_payments.payment.looked integer not null default 0
+platform_payments.payment.token uuid
+platform_payments.payment.leased_until timestamp with time zone
+platform_payments.reconciliation.day date not null
+platform_payments.reconciliation.compared integer not null
+platform_payments.reconciliation.finished_at timestamp with time zone not null
+platform_payments.refund.id uuid not null
+platform_payments.refund.payment_id uuid not null
+platform_payments.refund.account text not null
+platform_payments.refund.scope ltree not null generated as text2ltree(account)
+platform_payments.refund.amount_nano bigint not null
+platform_payments.refund.reason text not null
+platform_payments.refund.state text not null
+platform_payments.refund.reference text
+platform_payments.refund.failure_message text
+platform_payments.refund.created_at timestamp with time zone not null
+platform_payments.refund.finished_at timestamp with time zone
+platform_payments.refund.recorded_at timestamp with time zone
+platform_payments.refund.due_at timestamp with time zone
+platform_payments.refund.token uuid
+platform_payments.refund.leased_until timestamp with time zone
+platform_policy.plan_quota.scope ltree not null
+platform_policy.plan_quota.path text not null generated as ltree2text(scope)
+platform_policy.plan_quota.quota text not null
+platform_policy.plan_quota.allowed bigint
+platform_policy.plan_quota.plan text not null
+platform_policy.plan_quota.set_at timestamp with time zone not null default now()
+platform_policy.quota_override.scope ltree not null
+platform_policy.quota_override.path text not null generated as ltree2text(scope)
+platform_policy.quota_override.quota text not null
+platform_policy.quota_override.allowed bigint
+platform_policy.quota_override.expires_at timestamp with time zone
+platform_policy.quota_override.reason text not null
+platform_policy.quota_override.set_by text not null
+platform_policy.quota_override.set_at timestamp with time zone not null default now()
+platform_pricing.account_currency.account text not null
+platform_pricing.account_currency.scope ltree not null generated as text2ltree(account)
+platform_pricing.account_currency.currency text not null
+platform_pricing.account_currency.valid_from timestamp with time zone not null
+platform_pricing.account_currency.created_at timestamp with time zone not null default now()
+platform_pricing.account_currency.created_by text not null
 platform_pricing.price.id uuid not null default gen_random_uuid()
 platform_pricing.price.meter text not null
 platform_pricing.price.model text not null
@@ -395,6 +717,20 @@ platform_pricing.price.unit_price numeric not null
 platform_pricing.price.valid_from timestamp with time zone not null
 platform_pricing.price.created_at timestamp with time zone not null default now()
 platform_pricing.price.created_by text not null
+platform_pricing.price.scope ltree not null default ''::ltree
+platform_pricing.price.withdrawn boolean not null default false
+platform_pricing.price.path text not null generated as ltree2text(scope)
+platform_pricing.price_terms.id uuid not null default gen_random_uuid()
+platform_pricing.price_terms.meter text not null
+platform_pricing.price_terms.model text not null
+platform_pricing.price_terms.currency text not null
+platform_pricing.price_terms.scope ltree not null default ''::ltree
+platform_pricing.price_terms.path text not null generated as ltree2text(scope)
+platform_pricing.price_terms.terms jsonb not null
+platform_pricing.price_terms.valid_from date not null
+platform_pricing.price_terms.withdrawn boolean not null default false
+platform_pricing.price_terms.created_at timestamp with time zone not null default now()
+platform_pricing.price_terms.created_by text not null
 platform_pricing.rated_line.usage_event_id text not null
 platform_pricing.rated_line.meter text not null
 platform_pricing.rated_line.quantity bigint not null
@@ -405,6 +741,8 @@ platform_pricing.rated_line.scope ltree not null
 platform_pricing.rated_line.path text not null generated as ltree2text(scope)
 platform_pricing.rated_line.transfer_id uuid
 platform_pricing.rated_line.rated_at timestamp with time zone not null default now()
+platform_pricing.rated_line.day date not null
+platform_pricing.rated_line.model text
 platform_pricing.unrated_line.usage_event_id text not null
 platform_pricing.unrated_line.meter text not null
 platform_pricing.unrated_line.quantity bigint not null
@@ -435,6 +773,14 @@ platform_registry.entry_version.declared boolean not null
 platform_registry.registry_version.version bigint not null
 platform_registry.registry_version.cause text not null
 platform_registry.registry_version.changed_at timestamp with time zone not null default clock_timestamp()
+platform_reports.cost_rate.id uuid not null default gen_random_uuid()
+platform_reports.cost_rate.meter text not null
+platform_reports.cost_rate.model text not null
+platform_reports.cost_rate.currency text not null
+platform_reports.cost_rate.unit_cost numeric not null
+platform_reports.cost_rate.valid_from date not null
+platform_reports.cost_rate.created_at timestamp with time zone not null default now()
+platform_reports.cost_rate.created_by text not null
 platform_secrets.data_key.scope ltree not null
 platform_secrets.data_key.version integer not null
 platform_secrets.data_key.wrapped bytea not null
@@ -448,6 +794,71 @@ platform_secrets.secret.key_version integer not null
 platform_secrets.secret.nonce bytea not null
 platform_secrets.secret.ciphertext bytea not null
 platform_secrets.secret.updated_at timestamp with time zone not null default clock_timestamp()
+platform_subscriptions.charge.reference text not null
+platform_subscriptions.charge.subscription_id uuid not null
+platform_subscriptions.charge.scope ltree not null
+platform_subscriptions.charge.path text not null generated as ltree2text(scope)
+platform_subscriptions.charge.kind text not null
+platform_subscriptions.charge.description text not null
+platform_subscriptions.charge.quantity bigint not null
+platform_subscriptions.charge.unit text not null
+platform_subscriptions.charge.amount_nano bigint not null
+platform_subscriptions.charge.due_on date not null
+platform_subscriptions.charge.billed_on date
+platform_subscriptions.charge.meter text
+platform_subscriptions.charge.period_start date
+platform_subscriptions.charge.created_at timestamp with time zone not null default now()
+platform_subscriptions.plan.id uuid not null default gen_random_uuid()
+platform_subscriptions.plan.name text not null
+platform_subscriptions.plan.version integer not null
+platform_subscriptions.plan.title text not null
+platform_subscriptions.plan.currency text not null
+platform_subscriptions.plan.base_fee_nano bigint not null
+platform_subscriptions.plan.limits jsonb not null
+platform_subscriptions.plan.included jsonb not null
+platform_subscriptions.plan.overage jsonb not null
+platform_subscriptions.plan.trial_days integer not null
+platform_subscriptions.plan.created_at timestamp with time zone not null default now()
+platform_subscriptions.plan.created_by text not null
+platform_subscriptions.plan_span.subscription_id uuid not null
+platform_subscriptions.plan_span.position integer not null
+platform_subscriptions.plan_span.scope ltree not null
+platform_subscriptions.plan_span.from_day date not null
+platform_subscriptions.plan_span.plan_id uuid not null
+platform_subscriptions.settled_period.subscription_id uuid not null
+platform_subscriptions.settled_period.scope ltree not null
+platform_subscriptions.settled_period.period_start date not null
+platform_subscriptions.settled_period.period_end date not null
+platform_subscriptions.settled_period.settled_at timestamp with time zone not null default now()
+platform_subscriptions.subscription.id uuid not null
+platform_subscriptions.subscription.scope ltree not null
+platform_subscriptions.subscription.path text not null generated as ltree2text(scope)
+platform_subscriptions.subscription.plan_id uuid not null
+platform_subscriptions.subscription.next_plan_id uuid
+platform_subscriptions.subscription.currency text not null
+platform_subscriptions.subscription.status text not null
+platform_subscriptions.subscription.anchor_day integer not null
+platform_subscriptions.subscription.started_on date not null
+platform_subscriptions.subscription.trial_end date
+platform_subscriptions.subscription.period_start date not null
+platform_subscriptions.subscription.period_end date not null
+platform_subscriptions.subscription.ends_on date
+platform_subscriptions.subscription.closed_to date not null
+platform_subscriptions.subscription.opened boolean not null
+platform_subscriptions.subscription.closes_on date
+platform_subscriptions.subscription.unpaid uuid[] not null default '{}'::uuid[]
+platform_subscriptions.subscription.grace_until timestamp with time zone
+platform_subscriptions.subscription.created_at timestamp with time zone not null default now()
+platform_subscriptions.suggestion.subscription_id uuid not null
+platform_subscriptions.suggestion.scope ltree not null
+platform_subscriptions.suggestion.path text not null generated as ltree2text(scope)
+platform_subscriptions.suggestion.period_start date not null
+platform_subscriptions.suggestion.meter text not null
+platform_subscriptions.suggestion.percent integer not null
+platform_subscriptions.suggestion.used numeric not null
+platform_subscriptions.suggestion.included bigint not null
+platform_subscriptions.suggestion.plan text not null
+platform_subscriptions.suggestion.suggested_at timestamp with time zone not null
 platform_tenancy.account.uid uuid not null default gen_random_uuid()
 platform_tenancy.account.scope ltree not null
 platform_tenancy.account.path text not null generated as ltree2text(scope)
@@ -990,11 +1401,89 @@ platform_iam.user PRIMARY KEY (uid)
 platform_iam.user UNIQUE (path, name)
 platform_iam.user_label FOREIGN KEY (uid) REFERENCES platform_iam."user"(uid) ON DELETE CASCADE
 platform_iam.user_label PRIMARY KEY (uid, key)
+platform_invoices.billing_details CHECK ((jsonb_typeof(details) = 'object'::text))
+platform_invoices.billing_details CHECK ((nlevel(scope) <= 1))
+platform_invoices.billing_details PRIMARY KEY (scope)
+platform_invoices.billing_details UNIQUE (path)
+platform_invoices.charge CHECK ((amount_nano <> 0))
+platform_invoices.charge CHECK ((kind = ANY (ARRAY['fee'::text, 'adjustment'::text])))
+platform_invoices.charge PRIMARY KEY (transfer_id)
+platform_invoices.charge UNIQUE (account, reference)
+platform_invoices.claim FOREIGN KEY (invoice_id) REFERENCES platform_invoices.invoice(id)
+platform_invoices.claim PRIMARY KEY (transfer_id)
+platform_invoices.close CHECK ((nlevel(scope) = 1))
+platform_invoices.close CHECK ((period_end >= period_start))
+platform_invoices.close CHECK ((state = ANY (ARRAY['charging'::text, 'collecting'::text, 'finalizing'::text, 'done'::text])))
+platform_invoices.close PRIMARY KEY (id)
+platform_invoices.close UNIQUE NULLS NOT DISTINCT (path, subscription_id, period_end)
+platform_invoices.credit_note CHECK ((amount_nano > 0))
+platform_invoices.credit_note CHECK ((tax_nano >= 0))
+platform_invoices.credit_note CHECK ((to_credit_nano >= 0))
+platform_invoices.credit_note FOREIGN KEY (invoice_id) REFERENCES platform_invoices.invoice(id)
+platform_invoices.credit_note PRIMARY KEY (id)
+platform_invoices.credit_note UNIQUE (invoice_id, reference)
+platform_invoices.credit_note UNIQUE (number)
+platform_invoices.invoice CHECK (((number IS NOT NULL) OR (state = ANY (ARRAY['draft'::text, 'void'::text]))))
+platform_invoices.invoice CHECK ((credit_nano >= 0))
+platform_invoices.invoice CHECK ((currency ~ '^[A-Z]{3}$'::text))
+platform_invoices.invoice CHECK ((jsonb_typeof(taxes) = 'array'::text))
+platform_invoices.invoice CHECK ((nlevel(scope) = 1))
+platform_invoices.invoice CHECK ((noted_nano >= 0))
+platform_invoices.invoice CHECK ((paid_nano >= 0))
+platform_invoices.invoice CHECK ((state = ANY (ARRAY['draft'::text, 'finalized'::text, 'paid'::text, 'void'::text, 'uncollectible'::text])))
+platform_invoices.invoice FOREIGN KEY (close_id) REFERENCES platform_invoices.close(id)
+platform_invoices.invoice PRIMARY KEY (id)
+platform_invoices.invoice UNIQUE (close_id, currency)
+platform_invoices.invoice UNIQUE (number)
+platform_invoices.line CHECK ((kind = ANY (ARRAY['usage'::text, 'fee'::text, 'adjustment'::text, 'correction'::text])))
+platform_invoices.line FOREIGN KEY (invoice_id) REFERENCES platform_invoices.invoice(id)
+platform_invoices.line PRIMARY KEY (id)
+platform_invoices.line UNIQUE NULLS NOT DISTINCT (invoice_id, path, kind, meter, model, unit_price, reference)
+platform_invoices.numbering CHECK ((last > 0))
+platform_invoices.numbering CHECK ((series = ANY (ARRAY['invoice'::text, 'credit_note'::text])))
+platform_invoices.numbering PRIMARY KEY (path, series)
+platform_invoices.payment CHECK ((amount_nano <> 0))
+platform_invoices.payment CHECK ((to_credit_nano >= 0))
+platform_invoices.payment FOREIGN KEY (invoice_id) REFERENCES platform_invoices.invoice(id)
+platform_invoices.payment PRIMARY KEY (id)
+platform_invoices.payment UNIQUE (method, reference)
+platform_invoices.posting FOREIGN KEY (invoice_id) REFERENCES platform_invoices.invoice(id)
+platform_invoices.posting PRIMARY KEY (transfer_id)
+platform_invoices.released_claim FOREIGN KEY (invoice_id) REFERENCES platform_invoices.invoice(id)
+platform_invoices.released_claim PRIMARY KEY (invoice_id, transfer_id)
+platform_ledger.balance_snapshot CHECK ((credit_nano >= (0)::numeric))
+platform_ledger.balance_snapshot CHECK ((debit_nano >= (0)::numeric))
+platform_ledger.balance_snapshot FOREIGN KEY (account) REFERENCES platform_ledger.ledger_account(id)
+platform_ledger.balance_snapshot PRIMARY KEY (account, cluster, horizon)
+platform_ledger.credit_draw CHECK (((kind = 'return'::text) = (amount_nano < 0)))
+platform_ledger.credit_draw CHECK ((amount_nano <> 0))
+platform_ledger.credit_draw CHECK ((kind = ANY (ARRAY['use'::text, 'return'::text, 'expiry'::text])))
+platform_ledger.credit_draw FOREIGN KEY (grant_id) REFERENCES platform_ledger.credit_grant(id)
+platform_ledger.credit_draw FOREIGN KEY (transfer_id) REFERENCES platform_ledger.transfer(id)
+platform_ledger.credit_draw PRIMARY KEY (grant_id, transfer_id)
+platform_ledger.credit_grant CHECK (((priority >= 0) AND (priority <= 100)))
+platform_ledger.credit_grant CHECK ((amount_nano > 0))
+platform_ledger.credit_grant CHECK ((currency ~ '^[A-Z]{3}$'::text))
+platform_ledger.credit_grant CHECK ((source = ANY (ARRAY['paid'::text, 'promotion'::text])))
+platform_ledger.credit_grant FOREIGN KEY (transfer_id) REFERENCES platform_ledger.transfer(id)
+platform_ledger.credit_grant PRIMARY KEY (id)
+platform_ledger.credit_grant UNIQUE (path, reference)
+platform_ledger.credit_grant UNIQUE (transfer_id)
+platform_ledger.credit_hold CHECK ((held_nano >= 0))
+platform_ledger.credit_hold FOREIGN KEY (grant_id) REFERENCES platform_ledger.credit_grant(id)
+platform_ledger.credit_hold PRIMARY KEY (grant_id)
 platform_ledger.ledger_account CHECK ((currency ~ '^[A-Z]{3}$'::text))
 platform_ledger.ledger_account CHECK ((purpose ~ '^[a-z][a-z_]{0,39}$'::text))
 platform_ledger.ledger_account PRIMARY KEY (id)
 platform_ledger.ledger_account UNIQUE (id, currency)
 platform_ledger.ledger_account UNIQUE (path, purpose, currency)
+platform_ledger.prepaid_account CHECK (((grace >= '00:00:00'::interval) AND (grace <= '31 days'::interval)))
+platform_ledger.prepaid_account CHECK ((currency ~ '^[A-Z]{3}$'::text))
+platform_ledger.prepaid_account CHECK ((low_nano >= 0))
+platform_ledger.prepaid_account PRIMARY KEY (path, currency)
+platform_ledger.snapshot_mismatch FOREIGN KEY (account) REFERENCES platform_ledger.ledger_account(id)
+platform_ledger.snapshot_mismatch PRIMARY KEY (account, cluster, horizon)
+platform_ledger.snapshot_run PRIMARY KEY (cluster, horizon)
 platform_ledger.transfer CHECK (((kind = 'reversal'::text) = (corrects IS NOT NULL)))
 platform_ledger.transfer CHECK ((amount_nano > 0))
 platform_ledger.transfer CHECK ((corrects <> id))
@@ -1004,20 +1493,72 @@ platform_ledger.transfer FOREIGN KEY (credit_account, currency) REFERENCES platf
 platform_ledger.transfer FOREIGN KEY (debit_account, currency) REFERENCES platform_ledger.ledger_account(id, currency)
 platform_ledger.transfer PRIMARY KEY (id)
 platform_ledger.transfer UNIQUE (corrects)
+platform_metering.horizon CHECK (only_row)
+platform_metering.horizon PRIMARY KEY (only_row)
+platform_metering.reading CHECK ((((aggregation = 'unique'::text) = (word IS NOT NULL)) AND ((aggregation = 'unique'::text) = (level IS NULL))))
+platform_metering.reading CHECK ((aggregation = ANY (ARRAY['max'::text, 'unique'::text, 'time_weighted'::text])))
+platform_metering.reading CHECK ((level >= 0))
+platform_metering.reading PRIMARY KEY (event_id, meter)
+platform_metering.rolled CHECK (only_row)
+platform_metering.rolled PRIMARY KEY (only_row)
 platform_metering.set_aside PRIMARY KEY (event_id, digest)
+platform_metering.settled CHECK ((quantity >= 0))
+platform_metering.settled PRIMARY KEY (month, meter, path, series)
+platform_metering.uncharged PRIMARY KEY (event_id)
 platform_metering.usage_claim PRIMARY KEY (event_id)
+platform_metering.usage_daily PRIMARY KEY (path, meter, at, series)
 platform_metering.usage_event CHECK ((jsonb_typeof(dimensions) = 'object'::text))
 platform_metering.usage_event CHECK ((jsonb_typeof(metadata) = 'object'::text))
 platform_metering.usage_event CHECK ((jsonb_typeof(quantities) = 'object'::text))
-platform_metering.usage_event PRIMARY KEY (event_id)
+platform_metering.usage_event PRIMARY KEY (event_id, occurred_at)
+platform_metering.usage_hourly PRIMARY KEY (path, meter, at, series)
+platform_metering.usage_rest CHECK ((jsonb_typeof(dimensions) = 'object'::text))
+platform_metering.usage_rest CHECK ((jsonb_typeof(metadata) = 'object'::text))
+platform_metering.usage_rest CHECK ((jsonb_typeof(quantities) = 'object'::text))
+platform_metering.usage_rest PRIMARY KEY (event_id, occurred_at)
 platform_notification.mail CHECK (((length(dedup_key) >= 1) AND (length(dedup_key) <= 200)))
 platform_notification.mail CHECK ((length(recipient) <= 254))
 platform_notification.mail PRIMARY KEY (uid)
 platform_notification.mail UNIQUE (dedup_key)
+platform_payments.customer PRIMARY KEY (account)
+platform_payments.customer UNIQUE (reference)
+platform_payments.difference PRIMARY KEY (id)
+platform_payments.method FOREIGN KEY (account) REFERENCES platform_payments.customer(account)
+platform_payments.method PRIMARY KEY (reference)
+platform_payments.notice PRIMARY KEY (id)
+platform_payments.payment CHECK ((amount_nano > 0))
+platform_payments.payment CHECK ((currency ~ '^[A-Z]{3}$'::text))
+platform_payments.payment CHECK ((state = ANY (ARRAY['planned'::text, 'sending'::text, 'processing'::text, 'failed'::text, 'exhausted'::text, 'succeeded'::text, 'canceled'::text])))
+platform_payments.payment PRIMARY KEY (id)
+platform_payments.payment UNIQUE (provider, reference)
+platform_payments.reconciliation PRIMARY KEY (day)
+platform_payments.refund CHECK ((amount_nano > 0))
+platform_payments.refund CHECK ((state = ANY (ARRAY['planned'::text, 'sending'::text, 'pending'::text, 'succeeded'::text, 'failed'::text])))
+platform_payments.refund FOREIGN KEY (payment_id) REFERENCES platform_payments.payment(id)
+platform_payments.refund PRIMARY KEY (id)
+platform_payments.refund UNIQUE (reference)
+platform_policy.plan_quota CHECK (((length(plan) >= 1) AND (length(plan) <= 63)))
+platform_policy.plan_quota CHECK (((quota ~ '^[a-z][a-z0-9]*(_[a-z0-9]+)*$'::text) AND (length(quota) <= 63)))
+platform_policy.plan_quota CHECK ((allowed >= 0))
+platform_policy.plan_quota CHECK ((nlevel(scope) = 1))
+platform_policy.plan_quota PRIMARY KEY (path, quota)
+platform_policy.quota_override CHECK (((nlevel(scope) >= 1) AND (nlevel(scope) <= 2)))
+platform_policy.quota_override CHECK (((quota ~ '^[a-z][a-z0-9]*(_[a-z0-9]+)*$'::text) AND (length(quota) <= 63)))
+platform_policy.quota_override CHECK ((allowed >= 0))
+platform_policy.quota_override CHECK ((length(reason) <= 500))
+platform_policy.quota_override PRIMARY KEY (path, quota)
+platform_pricing.account_currency CHECK ((currency ~ '^[A-Z]{3}$'::text))
+platform_pricing.account_currency PRIMARY KEY (account, valid_from)
+platform_pricing.price CHECK (((NOT withdrawn) OR (unit_price = (0)::numeric)))
 platform_pricing.price CHECK (((unit_price >= (0)::numeric) AND (unit_price <= (1000000)::numeric) AND (scale(unit_price) <= 18)))
 platform_pricing.price CHECK ((currency ~ '^[A-Z]{3}$'::text))
 platform_pricing.price PRIMARY KEY (id)
-platform_pricing.price UNIQUE (meter, model, currency, valid_from)
+platform_pricing.price UNIQUE (meter, model, currency, path, valid_from)
+platform_pricing.price_terms CHECK (((NOT withdrawn) OR (terms = '{}'::jsonb)))
+platform_pricing.price_terms CHECK ((currency ~ '^[A-Z]{3}$'::text))
+platform_pricing.price_terms CHECK ((jsonb_typeof(terms) = 'object'::text))
+platform_pricing.price_terms PRIMARY KEY (id)
+platform_pricing.price_terms UNIQUE (meter, model, currency, path, valid_from)
 platform_pricing.rated_line CHECK (((amount_nano > 0) = (transfer_id IS NOT NULL)))
 platform_pricing.rated_line CHECK (((amount_nano >= 0) AND (amount_nano <= '100000000000000'::bigint)))
 platform_pricing.rated_line CHECK ((quantity > 0))
@@ -1034,6 +1575,10 @@ platform_registry.entry_version FOREIGN KEY (registry_version) REFERENCES platfo
 platform_registry.entry_version PRIMARY KEY (category, name, version)
 platform_registry.registry_version CHECK ((cause = ANY (ARRAY['sync'::text, 'enable'::text, 'disable'::text])))
 platform_registry.registry_version PRIMARY KEY (version)
+platform_reports.cost_rate CHECK (((unit_cost >= (0)::numeric) AND (unit_cost <= (1000000)::numeric) AND (scale(unit_cost) <= 18)))
+platform_reports.cost_rate CHECK ((currency ~ '^[A-Z]{3}$'::text))
+platform_reports.cost_rate PRIMARY KEY (id)
+platform_reports.cost_rate UNIQUE (meter, model, currency, valid_from)
 platform_secrets.data_key CHECK ((length(wrapped) = 60))
 platform_secrets.data_key CHECK ((version >= 1))
 platform_secrets.data_key PRIMARY KEY (scope, version)
@@ -1041,6 +1586,44 @@ platform_secrets.secret CHECK (((length(pointer) >= 1) AND (length(pointer) <= 5
 platform_secrets.secret CHECK ((length(nonce) = 12))
 platform_secrets.secret FOREIGN KEY (scope, key_version) REFERENCES platform_secrets.data_key(scope, version) ON DELETE RESTRICT
 platform_secrets.secret PRIMARY KEY (owner, pointer)
+platform_subscriptions.charge CHECK ((((kind = 'included'::text) = (meter IS NOT NULL)) AND ((kind = 'included'::text) = (period_start IS NOT NULL))))
+platform_subscriptions.charge CHECK ((amount_nano <> 0))
+platform_subscriptions.charge CHECK ((billed_on >= due_on))
+platform_subscriptions.charge CHECK ((kind = ANY (ARRAY['fee'::text, 'proration'::text, 'included'::text])))
+platform_subscriptions.charge CHECK ((quantity >= 0))
+platform_subscriptions.charge FOREIGN KEY (subscription_id) REFERENCES platform_subscriptions.subscription(id)
+platform_subscriptions.charge PRIMARY KEY (reference)
+platform_subscriptions.plan CHECK (((base_fee_nano >= 0) AND (base_fee_nano <= '1000000000000000'::bigint)))
+platform_subscriptions.plan CHECK (((length(title) >= 1) AND (length(title) <= 80)))
+platform_subscriptions.plan CHECK (((trial_days >= 0) AND (trial_days <= 366)))
+platform_subscriptions.plan CHECK ((currency ~ '^[A-Z]{3}$'::text))
+platform_subscriptions.plan CHECK ((jsonb_typeof(included) = 'object'::text))
+platform_subscriptions.plan CHECK ((jsonb_typeof(limits) = 'object'::text))
+platform_subscriptions.plan CHECK ((jsonb_typeof(overage) = 'object'::text))
+platform_subscriptions.plan CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
+platform_subscriptions.plan CHECK ((version > 0))
+platform_subscriptions.plan PRIMARY KEY (id)
+platform_subscriptions.plan UNIQUE (name, currency, version)
+platform_subscriptions.plan_span CHECK (("position" >= 0))
+platform_subscriptions.plan_span FOREIGN KEY (plan_id) REFERENCES platform_subscriptions.plan(id)
+platform_subscriptions.plan_span FOREIGN KEY (subscription_id) REFERENCES platform_subscriptions.subscription(id)
+platform_subscriptions.plan_span PRIMARY KEY (subscription_id, "position")
+platform_subscriptions.settled_period CHECK ((period_end >= period_start))
+platform_subscriptions.settled_period FOREIGN KEY (subscription_id) REFERENCES platform_subscriptions.subscription(id)
+platform_subscriptions.settled_period PRIMARY KEY (subscription_id, period_end)
+platform_subscriptions.subscription CHECK (((anchor_day >= 1) AND (anchor_day <= 31)))
+platform_subscriptions.subscription CHECK (((closes_on > closed_to) OR ((closes_on = closed_to) AND (NOT opened))))
+platform_subscriptions.subscription CHECK (((grace_until IS NULL) = (unpaid = '{}'::uuid[])))
+platform_subscriptions.subscription CHECK ((ends_on > started_on))
+platform_subscriptions.subscription CHECK ((nlevel(scope) = 1))
+platform_subscriptions.subscription CHECK ((period_end > period_start))
+platform_subscriptions.subscription CHECK ((status = ANY (ARRAY['trialing'::text, 'active'::text, 'past_due'::text, 'canceled'::text])))
+platform_subscriptions.subscription CHECK ((trial_end > started_on))
+platform_subscriptions.subscription FOREIGN KEY (next_plan_id) REFERENCES platform_subscriptions.plan(id)
+platform_subscriptions.subscription FOREIGN KEY (plan_id) REFERENCES platform_subscriptions.plan(id)
+platform_subscriptions.subscription PRIMARY KEY (id)
+platform_subscriptions.suggestion FOREIGN KEY (subscription_id) REFERENCES platform_subscriptions.subscription(id)
+platform_subscriptions.suggestion PRIMARY KEY (subscription_id, period_start, meter, percent)
 platform_tenancy.account CHECK ((length(display_name) <= 128))
 platform_tenancy.account CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
 platform_tenancy.account PRIMARY KEY (uid)
@@ -1180,10 +1763,18 @@ CREATE INDEX budget_ref_endpoint_idx ON tokenfactory_budgets.budget USING btree 
 CREATE INDEX budget_ref_key_idx ON tokenfactory_budgets.budget USING btree (ref_key)
 CREATE INDEX budget_ref_route_idx ON tokenfactory_budgets.budget USING btree (ref_route)
 CREATE INDEX change_log_event ON shared.change_log USING btree ("position") WHERE (event_type IS NOT NULL)
+CREATE INDEX charge_subscription_id_due_on_reference_idx ON platform_subscriptions.charge USING btree (subscription_id, due_on, reference)
+CREATE INDEX claim_invoice_id_path_transfer_id_idx ON platform_invoices.claim USING btree (invoice_id, path, transfer_id)
+CREATE INDEX close_opened_at_idx ON platform_invoices.close USING btree (opened_at) WHERE (state <> 'done'::text)
 CREATE INDEX closed_leases ON tokenfactory_budgets.lease USING btree (closed_at) WHERE (closed_at IS NOT NULL)
 CREATE INDEX cluster_label_key_value_path_name_idx ON inference_clusters.cluster_label USING btree (key, value, path, name)
+CREATE INDEX credit_draw_correlation_idx ON platform_ledger.credit_draw USING btree (correlation)
+CREATE INDEX credit_grant_expires_at_idx ON platform_ledger.credit_grant USING btree (expires_at) WHERE (expires_at IS NOT NULL)
+CREATE INDEX credit_grant_path_granted_at_id_idx ON platform_ledger.credit_grant USING btree (path, granted_at, id)
+CREATE INDEX credit_note_invoice_id_issued_at_id_idx ON platform_invoices.credit_note USING btree (invoice_id, issued_at, id)
 CREATE INDEX data_key_master_key_id_idx ON platform_secrets.data_key USING btree (master_key_id)
 CREATE INDEX dead_letter_wanted ON shared.dead_letter USING btree (consumer, "position") WHERE ((replay_requested_at IS NOT NULL) AND (replayed_at IS NULL))
+CREATE INDEX difference_found_at_idx ON platform_payments.difference USING btree (found_at)
 CREATE INDEX endpoint_label_key_value_path_name_idx ON inference_endpoints.endpoint_label USING btree (key, value, path, name)
 CREATE INDEX endpoint_ref_cluster_idx ON inference_endpoints.endpoint USING btree (ref_cluster)
 CREATE INDEX endpoint_ref_engine_engine_idx ON inference_endpoints.endpoint USING btree (ref_engine_engine)
@@ -1194,25 +1785,39 @@ CREATE INDEX hourly_bucket_idx ON tokenfactory_analytics.hourly USING btree (buc
 CREATE INDEX hourly_path_bucket_idx ON tokenfactory_analytics.hourly USING btree (path, bucket)
 CREATE INDEX idempotency_created_at_idx ON shared.idempotency USING btree (created_at)
 CREATE INDEX incident_since_idx ON tokenfactory_gateway.incident USING btree (since DESC)
+CREATE INDEX invoice_due_at_id_idx ON platform_invoices.invoice USING btree (due_at, id) WHERE (state = 'finalized'::text)
+CREATE INDEX invoice_path_created_at_id_idx ON platform_invoices.invoice USING btree (path, created_at, id)
 CREATE INDEX limit_label_key_value_path_name_idx ON tokenfactory_limits.limit_label USING btree (key, value, path, name)
 CREATE INDEX limit_ref_key_idx ON tokenfactory_limits."limit" USING btree (ref_key)
 CREATE INDEX live_leases_of ON tokenfactory_budgets.lease USING btree (holder) WHERE (state = ANY (ARRAY['open'::text, 'frozen'::text]))
 CREATE INDEX login_guard_last_attempt_idx ON platform_iam.login_guard USING btree (last_attempt)
 CREATE INDEX mail_created_at_uid_idx ON platform_notification.mail USING btree (created_at DESC, uid)
 CREATE INDEX mail_due_at_idx ON platform_notification.mail USING btree (due_at) WHERE ((sent_at IS NULL) AND (given_up_at IS NULL))
+CREATE INDEX method_account_idx ON platform_payments.method USING btree (account)
 CREATE INDEX minutely_bucket_idx ON tokenfactory_analytics.minutely USING btree (bucket)
 CREATE INDEX minutely_path_bucket_idx ON tokenfactory_analytics.minutely USING btree (path, bucket)
 CREATE INDEX model_registry_label_key_value_path_name_idx ON inference_models.model_registry_label USING btree (key, value, path, name)
 CREATE INDEX node_path_ends_at_idx ON platform_tenancy.node_path USING btree (ends_at) WHERE (phase = 'pending_cancellation'::text)
 CREATE INDEX node_path_halted ON platform_tenancy.node_path USING gist (path) WHERE ((closed_at IS NOT NULL) OR (phase = ANY (ARRAY['suspended'::text, 'cancelled'::text, 'deleted'::text])) OR ((kind = 'Account'::text) AND (phase = 'pending'::text)))
+CREATE INDEX notice_received_at_idx ON platform_payments.notice USING btree (received_at) WHERE (handled_at IS NULL)
+CREATE INDEX payment_account_created_at_id_idx ON platform_payments.payment USING btree (account, created_at, id)
+CREATE INDEX payment_created_at_id_idx ON platform_payments.payment USING btree (created_at, id)
+CREATE INDEX payment_due_at_idx ON platform_payments.payment USING btree (due_at) WHERE ((due_at IS NOT NULL) OR (told > looked))
+CREATE INDEX payment_invoice_id_idx ON platform_payments.payment USING btree (invoice_id)
+CREATE INDEX payment_invoice_id_recorded_at_id_idx ON platform_invoices.payment USING btree (invoice_id, recorded_at, id)
 CREATE INDEX pending_occurred_at_uid_idx ON platform_audit.pending USING btree (occurred_at, uid)
 CREATE INDEX platform_label_key_value_path_name_idx ON platform_tenancy.platform_label USING btree (key, value, path, name)
+CREATE INDEX posting_invoice_id_idx ON platform_invoices.posting USING btree (invoice_id)
 CREATE INDEX principal_owner_idx ON platform_iam.principal USING btree (owner)
+CREATE INDEX rated_line_period ON platform_pricing.rated_line USING btree (path, day)
 CREATE INDEX rated_line_transfer_id_usage_event_id_meter_idx ON platform_pricing.rated_line USING btree (transfer_id, usage_event_id, meter)
+CREATE INDEX reading_aggregation_occurred_at_idx ON platform_metering.reading USING btree (aggregation, occurred_at)
 CREATE INDEX record_correlation_id_idx ON platform_audit.record USING btree (correlation_id)
 CREATE INDEX record_occurred_at_uid_idx ON platform_audit.record USING btree (occurred_at DESC, uid DESC)
 CREATE INDEX record_platform_occurred_at_uid_idx ON platform_audit.record USING btree (platform, occurred_at DESC, uid DESC)
 CREATE INDEX refresh_token_session_idx ON platform_iam.refresh_token USING btree (session)
+CREATE INDEX refund_due_at_idx ON platform_payments.refund USING btree (due_at) WHERE (due_at IS NOT NULL)
+CREATE INDEX refund_payment_id_idx ON platform_payments.refund USING btree (payment_id)
 CREATE INDEX response_expires_at_idx ON tokenfactory_responses.response USING btree (expires_at)
 CREATE INDEX response_key_master_key_id_idx ON tokenfactory_responses.response_key USING btree (master_key_id)
 CREATE INDEX response_scope_idx ON tokenfactory_responses.response USING btree (scope)
@@ -1230,18 +1835,31 @@ CREATE INDEX session_user_uid_idx ON platform_iam.session USING btree (user_uid)
 CREATE INDEX set_aside_path_recorded_at_idx ON platform_metering.set_aside USING btree (path, recorded_at)
 CREATE INDEX signing_key_verifies_until_idx ON platform_iam.signing_key USING btree (verifies_until)
 CREATE INDEX signup_email_idx ON platform_iam.signup USING btree (email)
+CREATE INDEX subscription_closes_on_id_idx ON platform_subscriptions.subscription USING btree (closes_on, id) WHERE (closes_on IS NOT NULL)
+CREATE INDEX subscription_least_idx ON platform_subscriptions.subscription USING btree (LEAST(period_end, ends_on)) WHERE (status <> 'canceled'::text)
+CREATE INDEX subscription_path_started_on_idx ON platform_subscriptions.subscription USING btree (path, started_on)
 CREATE INDEX tenant_label_key_value_path_name_idx ON platform_tenancy.tenant_label USING btree (key, value, path, name)
 CREATE INDEX trace_expires_at_idx ON tokenfactory_traces.trace USING btree (expires_at)
 CREATE INDEX trace_key_master_key_id_idx ON tokenfactory_traces.trace_key USING btree (master_key_id)
 CREATE INDEX trace_path_occurred_at_request_id_idx ON tokenfactory_traces.trace USING btree (path, occurred_at DESC, request_id)
 CREATE INDEX trace_policy_idx ON tokenfactory_traces.trace USING btree (policy)
 CREATE INDEX trace_policy_label_key_value_path_name_idx ON tokenfactory_traces.trace_policy_label USING btree (key, value, path, name)
-CREATE INDEX transfer_credit_account_amount_nano_idx ON platform_ledger.transfer USING btree (credit_account) INCLUDE (amount_nano)
-CREATE INDEX transfer_debit_account_amount_nano_idx ON platform_ledger.transfer USING btree (debit_account) INCLUDE (amount_nano)
-CREATE INDEX usage_event_path_occurred_at_event_id_idx ON platform_metering.usage_event USING btree (path, occurred_at, event_id)
+CREATE INDEX transfer_credit_account_posted_in_amount_nano_idx ON platform_ledger.transfer USING btree (credit_account, posted_in) INCLUDE (amount_nano)
+CREATE INDEX transfer_debit_account_posted_in_amount_nano_idx ON platform_ledger.transfer USING btree (debit_account, posted_in) INCLUDE (amount_nano)
+CREATE INDEX transfer_path_posted_at_id_idx ON platform_ledger.transfer USING btree (path, posted_at, id)
+CREATE INDEX transfer_posted_in_debit_account_credit_account_amount_nano_idx ON platform_ledger.transfer USING btree (posted_in) INCLUDE (debit_account, credit_account, amount_nano)
+CREATE INDEX usage_claim_claimed_at_idx ON platform_metering.usage_claim USING btree (claimed_at)
+CREATE INDEX usage_daily_at_idx ON platform_metering.usage_daily USING btree (at)
+CREATE INDEX usage_event_by_path ON ONLY platform_metering.usage_event USING btree (path, occurred_at, event_id)
+CREATE INDEX usage_event_by_transaction ON ONLY platform_metering.usage_event USING btree (recorded_in)
+CREATE INDEX usage_event_path_occurred_at_event_id_idx ON platform_metering.usage_rest USING btree (path, occurred_at, event_id)
+CREATE INDEX usage_hourly_at_idx ON platform_metering.usage_hourly USING btree (at)
+CREATE INDEX usage_rest_by_time ON platform_metering.usage_rest USING brin (occurred_at)
+CREATE INDEX usage_rest_recorded_in_idx ON platform_metering.usage_rest USING btree (recorded_in)
 CREATE INDEX user_label_key_value_path_name_idx ON platform_iam.user_label USING btree (key, value, path, name)
 CREATE INDEX work_item_due ON shared.work_item USING btree (kind, runner, due_at) WHERE (token IS NULL)
 CREATE INDEX work_item_held ON shared.work_item USING btree (worker) WHERE (token IS NOT NULL)
+CREATE UNIQUE INDEX account_currency_pkey ON platform_pricing.account_currency USING btree (account, valid_from)
 CREATE UNIQUE INDEX account_label_pkey ON platform_tenancy.account_label USING btree (uid, key)
 CREATE UNIQUE INDEX account_path_name_key ON platform_tenancy.account USING btree (path, name)
 CREATE UNIQUE INDEX account_pkey ON platform_tenancy.account USING btree (uid)
@@ -1249,6 +1867,9 @@ CREATE UNIQUE INDEX activity_pkey ON inference_endpoints.activity USING btree (e
 CREATE UNIQUE INDEX api_key_label_pkey ON platform_iam.api_key_label USING btree (uid, key)
 CREATE UNIQUE INDEX api_key_path_name_key ON platform_iam.api_key USING btree (path, name)
 CREATE UNIQUE INDEX api_key_pkey ON platform_iam.api_key USING btree (uid)
+CREATE UNIQUE INDEX balance_snapshot_pkey ON platform_ledger.balance_snapshot USING btree (account, cluster, horizon)
+CREATE UNIQUE INDEX billing_details_path_key ON platform_invoices.billing_details USING btree (path)
+CREATE UNIQUE INDEX billing_details_pkey ON platform_invoices.billing_details USING btree (scope)
 CREATE UNIQUE INDEX binding_pkey ON platform_iam.binding USING btree (assignment)
 CREATE UNIQUE INDEX budget_label_pkey ON tokenfactory_budgets.budget_label USING btree (uid, key)
 CREATE UNIQUE INDEX budget_path_name_key ON tokenfactory_budgets.budget USING btree (path, name)
@@ -1260,12 +1881,32 @@ CREATE UNIQUE INDEX change_head_pkey ON shared.change_head USING btree (only_row
 CREATE UNIQUE INDEX change_log_event_id_key ON shared.change_log USING btree (event_id)
 CREATE UNIQUE INDEX change_log_pkey ON shared.change_log USING btree ("position")
 CREATE UNIQUE INDEX change_pending_pkey ON shared.change_pending USING btree (id)
+CREATE UNIQUE INDEX charge_account_reference_key ON platform_invoices.charge USING btree (account, reference)
+CREATE UNIQUE INDEX charge_pkey ON platform_invoices.charge USING btree (transfer_id)
+CREATE UNIQUE INDEX charge_pkey ON platform_subscriptions.charge USING btree (reference)
+CREATE UNIQUE INDEX claim_pkey ON platform_invoices.claim USING btree (transfer_id)
+CREATE UNIQUE INDEX close_path_subscription_id_period_end_key ON platform_invoices.close USING btree (path, subscription_id, period_end) NULLS NOT DISTINCT
+CREATE UNIQUE INDEX close_pkey ON platform_invoices.close USING btree (id)
 CREATE UNIQUE INDEX cluster_label_pkey ON inference_clusters.cluster_label USING btree (uid, key)
 CREATE UNIQUE INDEX cluster_path_name_key ON inference_clusters.cluster USING btree (path, name)
 CREATE UNIQUE INDEX cluster_pkey ON inference_clusters.cluster USING btree (uid)
+CREATE UNIQUE INDEX cost_rate_meter_model_currency_valid_from_key ON platform_reports.cost_rate USING btree (meter, model, currency, valid_from)
+CREATE UNIQUE INDEX cost_rate_pkey ON platform_reports.cost_rate USING btree (id)
+CREATE UNIQUE INDEX credit_draw_pkey ON platform_ledger.credit_draw USING btree (grant_id, transfer_id)
+CREATE UNIQUE INDEX credit_grant_path_reference_key ON platform_ledger.credit_grant USING btree (path, reference)
+CREATE UNIQUE INDEX credit_grant_pkey ON platform_ledger.credit_grant USING btree (id)
+CREATE UNIQUE INDEX credit_grant_transfer_id_key ON platform_ledger.credit_grant USING btree (transfer_id)
+CREATE UNIQUE INDEX credit_hold_pkey ON platform_ledger.credit_hold USING btree (grant_id)
+CREATE UNIQUE INDEX credit_note_invoice_id_reference_key ON platform_invoices.credit_note USING btree (invoice_id, reference)
+CREATE UNIQUE INDEX credit_note_number_key ON platform_invoices.credit_note USING btree (number)
+CREATE UNIQUE INDEX credit_note_pkey ON platform_invoices.credit_note USING btree (id)
+CREATE UNIQUE INDEX customer_pkey ON platform_payments.customer USING btree (account)
+CREATE UNIQUE INDEX customer_reference_key ON platform_payments.customer USING btree (reference)
 CREATE UNIQUE INDEX data_key_pkey ON platform_secrets.data_key USING btree (scope, version)
 CREATE UNIQUE INDEX dead_letter_consumer_position_key ON shared.dead_letter USING btree (consumer, "position")
 CREATE UNIQUE INDEX dead_letter_pkey ON shared.dead_letter USING btree (id)
+CREATE UNIQUE INDEX difference_pkey ON platform_payments.difference USING btree (id)
+CREATE UNIQUE INDEX difference_reference_kind_idx ON platform_payments.difference USING btree (reference, kind) WHERE (gone_at IS NULL)
 CREATE UNIQUE INDEX endpoint_label_pkey ON inference_endpoints.endpoint_label USING btree (uid, key)
 CREATE UNIQUE INDEX endpoint_path_name_key ON inference_endpoints.endpoint USING btree (path, name)
 CREATE UNIQUE INDEX endpoint_pkey ON inference_endpoints.endpoint USING btree (uid)
@@ -1278,10 +1919,14 @@ CREATE UNIQUE INDEX external_endpoint_label_pkey ON tokenfactory_routing.externa
 CREATE UNIQUE INDEX external_endpoint_path_name_key ON tokenfactory_routing.external_endpoint USING btree (path, name)
 CREATE UNIQUE INDEX external_endpoint_pkey ON tokenfactory_routing.external_endpoint USING btree (uid)
 CREATE UNIQUE INDEX history_pkey ON tokenfactory_analytics.history USING btree (one)
+CREATE UNIQUE INDEX horizon_pkey ON platform_metering.horizon USING btree (only_row)
 CREATE UNIQUE INDEX host_pkey ON tokenfactory_limits.host USING btree (uid)
 CREATE UNIQUE INDEX hourly_pkey ON tokenfactory_analytics.hourly USING btree (series, bucket)
 CREATE UNIQUE INDEX idempotency_pkey ON shared.idempotency USING btree (subject, method, path, key)
 CREATE UNIQUE INDEX incident_pkey ON tokenfactory_gateway.incident USING btree (process, component, reason, since)
+CREATE UNIQUE INDEX invoice_close_id_currency_key ON platform_invoices.invoice USING btree (close_id, currency)
+CREATE UNIQUE INDEX invoice_number_key ON platform_invoices.invoice USING btree (number)
+CREATE UNIQUE INDEX invoice_pkey ON platform_invoices.invoice USING btree (id)
 CREATE UNIQUE INDEX key_material_hash_key ON platform_iam.key_material USING btree (hash)
 CREATE UNIQUE INDEX key_material_pkey ON platform_iam.key_material USING btree (key)
 CREATE UNIQUE INDEX key_material_previous_hash_key ON platform_iam.key_material USING btree (previous_hash)
@@ -1294,9 +1939,12 @@ CREATE UNIQUE INDEX ledger_account_pkey ON platform_ledger.ledger_account USING 
 CREATE UNIQUE INDEX limit_label_pkey ON tokenfactory_limits.limit_label USING btree (uid, key)
 CREATE UNIQUE INDEX limit_path_name_key ON tokenfactory_limits."limit" USING btree (path, name)
 CREATE UNIQUE INDEX limit_pkey ON tokenfactory_limits."limit" USING btree (uid)
+CREATE UNIQUE INDEX line_invoice_id_path_kind_meter_model_unit_price_reference_key ON platform_invoices.line USING btree (invoice_id, path, kind, meter, model, unit_price, reference) NULLS NOT DISTINCT
+CREATE UNIQUE INDEX line_pkey ON platform_invoices.line USING btree (id)
 CREATE UNIQUE INDEX login_guard_pkey ON platform_iam.login_guard USING btree (guard)
 CREATE UNIQUE INDEX mail_dedup_key_key ON platform_notification.mail USING btree (dedup_key)
 CREATE UNIQUE INDEX mail_pkey ON platform_notification.mail USING btree (uid)
+CREATE UNIQUE INDEX method_pkey ON platform_payments.method USING btree (reference)
 CREATE UNIQUE INDEX migration_number_key ON shared.migration USING btree (number)
 CREATE UNIQUE INDEX migration_pkey ON shared.migration USING btree (name)
 CREATE UNIQUE INDEX minutely_pkey ON tokenfactory_analytics.minutely USING btree (series, bucket)
@@ -1306,24 +1954,46 @@ CREATE UNIQUE INDEX model_registry_pkey ON inference_models.model_registry USING
 CREATE UNIQUE INDEX node_path_external_id_key ON platform_tenancy.node_path USING btree (external_id)
 CREATE UNIQUE INDEX node_path_pkey ON platform_tenancy.node_path USING btree (path)
 CREATE UNIQUE INDEX node_path_uid_key ON platform_tenancy.node_path USING btree (uid)
+CREATE UNIQUE INDEX notice_pkey ON platform_payments.notice USING btree (id)
+CREATE UNIQUE INDEX numbering_pkey ON platform_invoices.numbering USING btree (path, series)
+CREATE UNIQUE INDEX one_at_a_time ON platform_subscriptions.subscription USING btree (path) WHERE (status <> 'canceled'::text)
 CREATE UNIQUE INDEX one_live_lease ON tokenfactory_budgets.lease USING btree (budget, period_start, holder) WHERE (state = ANY (ARRAY['open'::text, 'frozen'::text]))
+CREATE UNIQUE INDEX one_live_payment ON platform_payments.payment USING btree (invoice_id) WHERE ((state = ANY (ARRAY['planned'::text, 'sending'::text, 'processing'::text, 'failed'::text, 'exhausted'::text])) OR ((state = 'succeeded'::text) AND (provider <> 'manual'::text) AND (recorded_at IS NULL)))
+CREATE UNIQUE INDEX one_version_at_a_time ON platform_pricing.price USING btree (meter, model, currency, path, valid_from)
 CREATE UNIQUE INDEX password_pkey ON platform_iam.password USING btree (user_uid)
+CREATE UNIQUE INDEX payment_method_reference_key ON platform_invoices.payment USING btree (method, reference)
+CREATE UNIQUE INDEX payment_pkey ON platform_invoices.payment USING btree (id)
+CREATE UNIQUE INDEX payment_pkey ON platform_payments.payment USING btree (id)
+CREATE UNIQUE INDEX payment_provider_reference_key ON platform_payments.payment USING btree (provider, reference)
 CREATE UNIQUE INDEX pending_pkey ON platform_audit.pending USING btree (uid)
+CREATE UNIQUE INDEX plan_name_currency_version_key ON platform_subscriptions.plan USING btree (name, currency, version)
+CREATE UNIQUE INDEX plan_pkey ON platform_subscriptions.plan USING btree (id)
+CREATE UNIQUE INDEX plan_quota_pkey ON platform_policy.plan_quota USING btree (path, quota)
+CREATE UNIQUE INDEX plan_span_pkey ON platform_subscriptions.plan_span USING btree (subscription_id, "position")
 CREATE UNIQUE INDEX platform_label_pkey ON platform_tenancy.platform_label USING btree (uid, key)
 CREATE UNIQUE INDEX platform_path_name_key ON platform_tenancy.platform USING btree (path, name)
 CREATE UNIQUE INDEX platform_pkey ON platform_tenancy.platform USING btree (uid)
+CREATE UNIQUE INDEX posting_pkey ON platform_invoices.posting USING btree (transfer_id)
+CREATE UNIQUE INDEX prepaid_account_pkey ON platform_ledger.prepaid_account USING btree (path, currency)
 CREATE UNIQUE INDEX preset_name_key ON platform_iam.preset USING btree (name)
 CREATE UNIQUE INDEX preset_pkey ON platform_iam.preset USING btree (role)
-CREATE UNIQUE INDEX price_meter_model_currency_valid_from_key ON platform_pricing.price USING btree (meter, model, currency, valid_from)
 CREATE UNIQUE INDEX price_pkey ON platform_pricing.price USING btree (id)
+CREATE UNIQUE INDEX price_terms_meter_model_currency_path_valid_from_key ON platform_pricing.price_terms USING btree (meter, model, currency, path, valid_from)
+CREATE UNIQUE INDEX price_terms_pkey ON platform_pricing.price_terms USING btree (id)
 CREATE UNIQUE INDEX principal_pkey ON platform_iam.principal USING btree (uid)
 CREATE UNIQUE INDEX process_pkey ON tokenfactory_gateway.process USING btree (uid)
 CREATE UNIQUE INDEX queue_worker_pkey ON shared.queue_worker USING btree (worker)
+CREATE UNIQUE INDEX quota_override_pkey ON platform_policy.quota_override USING btree (path, quota)
 CREATE UNIQUE INDEX rated_line_pkey ON platform_pricing.rated_line USING btree (usage_event_id, meter)
+CREATE UNIQUE INDEX reading_pkey ON platform_metering.reading USING btree (event_id, meter)
+CREATE UNIQUE INDEX reconciliation_pkey ON platform_payments.reconciliation USING btree (day)
 CREATE UNIQUE INDEX record_pkey ON platform_audit.record USING btree (platform, chain_seq)
 CREATE UNIQUE INDEX record_uid_key ON platform_audit.record USING btree (uid)
 CREATE UNIQUE INDEX refresh_token_pkey ON platform_iam.refresh_token USING btree (hash)
+CREATE UNIQUE INDEX refund_pkey ON platform_payments.refund USING btree (id)
+CREATE UNIQUE INDEX refund_reference_key ON platform_payments.refund USING btree (reference)
 CREATE UNIQUE INDEX registry_version_pkey ON platform_registry.registry_version USING btree (version)
+CREATE UNIQUE INDEX released_claim_pkey ON platform_invoices.released_claim USING btree (invoice_id, transfer_id)
 CREATE UNIQUE INDEX response_key_pkey ON tokenfactory_responses.response_key USING btree (scope)
 CREATE UNIQUE INDEX response_pkey ON tokenfactory_responses.response USING btree (response_id)
 CREATE UNIQUE INDEX role_assignment_label_pkey ON platform_iam.role_assignment_label USING btree (uid, key)
@@ -1333,6 +2003,7 @@ CREATE UNIQUE INDEX role_label_pkey ON platform_iam.role_label USING btree (uid,
 CREATE UNIQUE INDEX role_path_name_key ON platform_iam.role USING btree (path, name)
 CREATE UNIQUE INDEX role_permission_pkey ON platform_iam.role_permission USING btree (role, permission)
 CREATE UNIQUE INDEX role_pkey ON platform_iam.role USING btree (uid)
+CREATE UNIQUE INDEX rolled_pkey ON platform_metering.rolled USING btree (only_row)
 CREATE UNIQUE INDEX route_label_pkey ON tokenfactory_routing.route_label USING btree (uid, key)
 CREATE UNIQUE INDEX route_path_name_key ON tokenfactory_routing.route USING btree (path, name)
 CREATE UNIQUE INDEX route_pkey ON tokenfactory_routing.route USING btree (uid)
@@ -1346,9 +2017,15 @@ CREATE UNIQUE INDEX service_account_path_name_key ON platform_iam.service_accoun
 CREATE UNIQUE INDEX service_account_pkey ON platform_iam.service_account USING btree (uid)
 CREATE UNIQUE INDEX session_pkey ON platform_iam.session USING btree (id)
 CREATE UNIQUE INDEX set_aside_pkey ON platform_metering.set_aside USING btree (event_id, digest)
+CREATE UNIQUE INDEX settled_period_pkey ON platform_subscriptions.settled_period USING btree (subscription_id, period_end)
+CREATE UNIQUE INDEX settled_pkey ON platform_metering.settled USING btree (month, meter, path, series)
 CREATE UNIQUE INDEX signing_key_pkey ON platform_iam.signing_key USING btree (kid)
 CREATE UNIQUE INDEX signup_pkey ON platform_iam.signup USING btree (uid)
 CREATE UNIQUE INDEX signup_token_hash_key ON platform_iam.signup USING btree (token_hash)
+CREATE UNIQUE INDEX snapshot_mismatch_pkey ON platform_ledger.snapshot_mismatch USING btree (account, cluster, horizon)
+CREATE UNIQUE INDEX snapshot_run_pkey ON platform_ledger.snapshot_run USING btree (cluster, horizon)
+CREATE UNIQUE INDEX subscription_pkey ON platform_subscriptions.subscription USING btree (id)
+CREATE UNIQUE INDEX suggestion_pkey ON platform_subscriptions.suggestion USING btree (subscription_id, period_start, meter, percent)
 CREATE UNIQUE INDEX tenant_label_pkey ON platform_tenancy.tenant_label USING btree (uid, key)
 CREATE UNIQUE INDEX tenant_path_name_key ON platform_tenancy.tenant USING btree (path, name)
 CREATE UNIQUE INDEX tenant_pkey ON platform_tenancy.tenant USING btree (uid)
@@ -1360,9 +2037,13 @@ CREATE UNIQUE INDEX trace_policy_path_name_key ON tokenfactory_traces.trace_poli
 CREATE UNIQUE INDEX trace_policy_pkey ON tokenfactory_traces.trace_policy USING btree (uid)
 CREATE UNIQUE INDEX transfer_corrects_key ON platform_ledger.transfer USING btree (corrects)
 CREATE UNIQUE INDEX transfer_pkey ON platform_ledger.transfer USING btree (id)
+CREATE UNIQUE INDEX uncharged_pkey ON platform_metering.uncharged USING btree (event_id)
 CREATE UNIQUE INDEX unrated_line_pkey ON platform_pricing.unrated_line USING btree (usage_event_id, meter)
 CREATE UNIQUE INDEX usage_claim_pkey ON platform_metering.usage_claim USING btree (event_id)
-CREATE UNIQUE INDEX usage_event_pkey ON platform_metering.usage_event USING btree (event_id)
+CREATE UNIQUE INDEX usage_daily_pkey ON platform_metering.usage_daily USING btree (path, meter, at, series)
+CREATE UNIQUE INDEX usage_event_pkey ON ONLY platform_metering.usage_event USING btree (event_id, occurred_at)
+CREATE UNIQUE INDEX usage_hourly_pkey ON platform_metering.usage_hourly USING btree (path, meter, at, series)
+CREATE UNIQUE INDEX usage_rest_pkey ON platform_metering.usage_rest USING btree (event_id, occurred_at)
 CREATE UNIQUE INDEX user_address ON platform_iam.principal USING btree (name) WHERE (kind = 'user'::text)
 CREATE UNIQUE INDEX user_label_pkey ON platform_iam.user_label USING btree (uid, key)
 CREATE UNIQUE INDEX user_path_name_key ON platform_iam."user" USING btree (path, name)
@@ -1475,33 +2156,155 @@ platform_iam.user worker for * to ironworks_worker using (true) with check (true
 platform_iam.user_label api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('user:read'::text) AS granted)::ltree[]))) with check ()
 platform_iam.user_label system for * to ironworks_system using (true) with check (true)
 platform_iam.user_label worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.billing_details api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.billing_details api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.billing_details api_read_issuer for r to ironworks_api using (((scope = ''::ltree) AND (shared.subject() IS NOT NULL))) with check ()
+platform_invoices.billing_details worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.charge api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.charge api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.charge worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.claim api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.claim api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.claim worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.close api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.close api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.close worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.credit_note api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.credit_note api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.credit_note worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.invoice api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.invoice api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.invoice worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.line api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.line api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.line worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.numbering api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.numbering api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.numbering worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.payment api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.payment api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.payment worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.posting api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.posting api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.posting worker for * to ironworks_worker using (true) with check (true)
+platform_invoices.released_claim api_manage for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('invoice:manage'::text) AS granted)::ltree[])))
+platform_invoices.released_claim api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
+platform_invoices.released_claim worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.balance_snapshot api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.balance_snapshot worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.credit_draw api_post for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[])))
+platform_ledger.credit_draw api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.credit_draw worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.credit_grant api_post for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[])))
+platform_ledger.credit_grant api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.credit_grant worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.credit_hold api_post for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[])))
+platform_ledger.credit_hold api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.credit_hold worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.ledger_account api_post for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[])))
 platform_ledger.ledger_account api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
 platform_ledger.ledger_account gateway for * to ironworks_gateway using (true) with check (true)
 platform_ledger.ledger_account system for r to ironworks_system using (true) with check ()
 platform_ledger.ledger_account worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.prepaid_account api_keep for w to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[])))
+platform_ledger.prepaid_account api_post for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[])))
+platform_ledger.prepaid_account api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.prepaid_account api_remove for d to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.prepaid_account system for r to ironworks_system using (true) with check ()
+platform_ledger.prepaid_account worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.snapshot_mismatch api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.snapshot_mismatch worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.snapshot_run worker for * to ironworks_worker using (true) with check (true)
+platform_ledger.transfer api_post for a to ironworks_api using () with check (((kind <> 'usage'::text) AND (''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[]))))
 platform_ledger.transfer api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
 platform_ledger.transfer gateway for a to ironworks_gateway using () with check (true)
 platform_ledger.transfer system for r to ironworks_system using (true) with check ()
 platform_ledger.transfer worker for * to ironworks_worker using (true) with check (true)
+platform_metering.horizon api_read for r to ironworks_api using ((cardinality(( SELECT shared.granted('usage:write'::text) AS granted)) > 0)) with check ()
+platform_metering.horizon ours for r to ironworks_gateway, ironworks_worker using (true) with check ()
+platform_metering.horizon system for * to ironworks_system using (true) with check (true)
+platform_metering.reading api_create for a to ironworks_api using () with check ((starts_with(event_id, 'ce_'::text) AND (scope <@ ANY (( SELECT shared.granted('usage:write'::text) AS granted)::ltree[]))))
+platform_metering.reading api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])))) with check ()
+platform_metering.reading gateway for a to ironworks_gateway using () with check (true)
+platform_metering.reading worker for * to ironworks_worker using (true) with check (true)
+platform_metering.rolled api_read for r to ironworks_api using (((cardinality(shared.granted('usage:read'::text)) > 0) OR (cardinality(shared.granted('billing:read'::text)) > 0))) with check ()
+platform_metering.rolled worker for * to ironworks_worker using (true) with check (true)
+platform_metering.set_aside api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('usage:write'::text) AS granted)::ltree[])))
 platform_metering.set_aside api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[]))) with check ()
 platform_metering.set_aside gateway for a to ironworks_gateway using () with check (true)
 platform_metering.set_aside worker for r to ironworks_worker using (true) with check ()
+platform_metering.set_aside worker_create for a to ironworks_worker using () with check (true)
+platform_metering.settled api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])))) with check ()
+platform_metering.settled worker for * to ironworks_worker using (true) with check (true)
+platform_metering.uncharged api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('usage:write'::text) AS granted)::ltree[])))
+platform_metering.uncharged worker for * to ironworks_worker using (true) with check ()
+platform_metering.usage_claim api for * to ironworks_api using ((starts_with(event_id, 'ce_'::text) AND (cardinality(( SELECT shared.granted('usage:write'::text) AS granted)) > 0))) with check ((starts_with(event_id, 'ce_'::text) AND (cardinality(( SELECT shared.granted('usage:write'::text) AS granted)) > 0)))
 platform_metering.usage_claim gateway for * to ironworks_gateway using (true) with check (true)
+platform_metering.usage_claim system for * to ironworks_system using (true) with check (true)
+platform_metering.usage_claim worker for * to ironworks_worker using (true) with check (true)
+platform_metering.usage_daily api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])))) with check ()
+platform_metering.usage_daily worker for * to ironworks_worker using (true) with check (true)
+platform_metering.usage_event api_create for a to ironworks_api using () with check ((starts_with(event_id, 'ce_'::text) AND (scope <@ ANY (( SELECT shared.granted('usage:write'::text) AS granted)::ltree[]))))
 platform_metering.usage_event api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])))) with check ()
 platform_metering.usage_event gateway for a to ironworks_gateway using () with check (true)
+platform_metering.usage_event system for * to ironworks_system using (true) with check ()
 platform_metering.usage_event worker for r to ironworks_worker using (true) with check ()
+platform_metering.usage_event worker_create for a to ironworks_worker using () with check (true)
+platform_metering.usage_hourly api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])))) with check ()
+platform_metering.usage_hourly worker for * to ironworks_worker using (true) with check (true)
+platform_metering.usage_rest system for * to ironworks_system using (true) with check ()
 platform_notification.mail api_read for r to ironworks_api using ((''::ltree = ANY (( SELECT shared.granted('mail:read'::text) AS granted)::ltree[]))) with check ()
 platform_notification.mail worker for * to ironworks_worker using (true) with check (true)
+platform_payments.customer api_add for a to ironworks_api using () with check (((text2ltree(account) <@ ANY (( SELECT shared.granted('payment-method:create'::text) AS granted)::ltree[])) AND (reference IS NULL) AND (default_method IS NULL)))
+platform_payments.customer api_change for w to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('payment-method:create'::text) AS granted)::ltree[]))) with check ()
+platform_payments.customer api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('payment-method:read'::text) AS granted)::ltree[]))) with check ()
+platform_payments.customer worker for * to ironworks_worker using (true) with check (true)
+platform_payments.difference api_read for r to ironworks_api using (( SELECT shared.allows('reconciliation:read'::text, ''::ltree) AS allows)) with check ()
+platform_payments.difference worker for * to ironworks_worker using (true) with check (true)
+platform_payments.method api_delete for d to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('payment-method:delete'::text) AS granted)::ltree[]))) with check ()
+platform_payments.method api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('payment-method:read'::text) AS granted)::ltree[]))) with check ()
+platform_payments.method worker for * to ironworks_worker using (true) with check (true)
+platform_payments.notice api_add for a to ironworks_api using () with check ((handled_at IS NULL))
+platform_payments.notice worker for * to ironworks_worker using (true) with check (true)
+platform_payments.payment api_add for a to ironworks_api using () with check (
+CASE provider
+    WHEN 'manual'::text THEN ((state = 'succeeded'::text) AND ( SELECT shared.allows('receipt:create'::text, ''::ltree) AS allows))
+    ELSE ((state = 'planned'::text) AND (reference IS NULL) AND (text2ltree(account) <@ ANY (( SELECT shared.granted('payment:create'::text) AS granted)::ltree[])))
+END)
+platform_payments.payment api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('payment:read'::text) AS granted)::ltree[]))) with check ()
+platform_payments.payment api_retry for w to ironworks_api using (((state = ANY (ARRAY['failed'::text, 'exhausted'::text])) AND (scope <@ ANY (( SELECT shared.granted('payment:create'::text) AS granted)::ltree[])))) with check ((state = 'failed'::text))
+platform_payments.payment worker for * to ironworks_worker using (true) with check (true)
+platform_payments.reconciliation api_read for r to ironworks_api using (( SELECT shared.allows('reconciliation:read'::text, ''::ltree) AS allows)) with check ()
+platform_payments.reconciliation worker for * to ironworks_worker using (true) with check (true)
+platform_payments.refund api_add for a to ironworks_api using () with check ((( SELECT shared.allows('refund:create'::text, ''::ltree) AS allows) AND (state = 'planned'::text) AND (reference IS NULL)))
+platform_payments.refund api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('payment:read'::text) AS granted)::ltree[]))) with check ()
+platform_payments.refund worker for * to ironworks_worker using (true) with check (true)
+platform_policy.plan_quota api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('quota:read'::text) AS granted)::ltree[]))) with check ()
+platform_policy.plan_quota system for * to ironworks_system using (true) with check (true)
+platform_policy.plan_quota worker for r to ironworks_worker using (true) with check ()
+platform_policy.quota_override api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('quota:read'::text) AS granted)::ltree[]))) with check ()
+platform_policy.quota_override api_write for * to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('quota:override'::text) AS granted)::ltree[]))) with check ((''::ltree <@ ANY (( SELECT shared.granted('quota:override'::text) AS granted)::ltree[])))
+platform_policy.quota_override system for r to ironworks_system using (true) with check ()
+platform_policy.quota_override worker for r to ironworks_worker using (true) with check ()
+platform_pricing.account_currency api_create for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('price:create'::text) AS granted)::ltree[])))
+platform_pricing.account_currency api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('price:create'::text) AS granted)::ltree[])))) with check ()
+platform_pricing.account_currency gateway for r to ironworks_gateway using (true) with check ()
+platform_pricing.account_currency worker for * to ironworks_worker using (true) with check (true)
 platform_pricing.price api_create for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('price:create'::text) AS granted)::ltree[])))
-platform_pricing.price api_read for r to ironworks_api using ((shared.subject() IS NOT NULL)) with check ()
+platform_pricing.price api_read for r to ironworks_api using ((((path = ''::text) AND (shared.subject() IS NOT NULL)) OR (scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('price:create'::text) AS granted)::ltree[])))) with check ()
 platform_pricing.price gateway for r to ironworks_gateway using (true) with check ()
 platform_pricing.price worker for * to ironworks_worker using (true) with check (true)
+platform_pricing.price_terms api_create for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('price:create'::text) AS granted)::ltree[])))
+platform_pricing.price_terms api_read for r to ironworks_api using ((((path = ''::text) AND (shared.subject() IS NOT NULL)) OR (scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('price:create'::text) AS granted)::ltree[])))) with check ()
+platform_pricing.price_terms worker for * to ironworks_worker using (true) with check (true)
 platform_pricing.rated_line api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
 platform_pricing.rated_line gateway for a to ironworks_gateway using () with check (true)
 platform_pricing.rated_line worker for * to ironworks_worker using (true) with check (true)
 platform_pricing.unrated_line api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
 platform_pricing.unrated_line gateway for a to ironworks_gateway using () with check (true)
 platform_pricing.unrated_line worker for * to ironworks_worker using (true) with check (true)
+platform_reports.cost_rate api_create for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('report:cost'::text) AS granted)::ltree[])))
+platform_reports.cost_rate api_read for r to ironworks_api using ((''::ltree <@ ANY (( SELECT shared.granted('report:margin'::text) AS granted)::ltree[]))) with check ()
 platform_secrets.data_key api_create for a to ironworks_api using () with check (((version = 1) AND shared.writes_at(scope)))
 platform_secrets.data_key api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('secrets:rotate'::text) AS granted)::ltree[]))) with check ()
 platform_secrets.data_key api_rotate for w to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('secrets:rotate'::text) AS granted)::ltree[]))) with check ()
@@ -1511,6 +2314,23 @@ platform_secrets.data_key worker for * to ironworks_worker using (true) with che
 platform_secrets.secret api for * to ironworks_api using (shared.may_write(owner)) with check (shared.may_write(owner))
 platform_secrets.secret gateway_read for r to ironworks_gateway using (true) with check ()
 platform_secrets.secret worker for * to ironworks_worker using (true) with check (true)
+platform_subscriptions.charge api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('subscription:update'::text) AS granted)::ltree[])))
+platform_subscriptions.charge api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('subscription:read'::text) AS granted)::ltree[]))) with check ()
+platform_subscriptions.charge worker for * to ironworks_worker using (true) with check (true)
+platform_subscriptions.plan api_create for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('plan:create'::text) AS granted)::ltree[])))
+platform_subscriptions.plan api_read for r to ironworks_api using ((shared.subject() IS NOT NULL)) with check ()
+platform_subscriptions.plan worker for * to ironworks_worker using (true) with check (true)
+platform_subscriptions.plan_span api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('subscription:update'::text) AS granted)::ltree[])))
+platform_subscriptions.plan_span api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('subscription:read'::text) AS granted)::ltree[]))) with check ()
+platform_subscriptions.plan_span worker for * to ironworks_worker using (true) with check (true)
+platform_subscriptions.settled_period api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('subscription:read'::text) AS granted)::ltree[]))) with check ()
+platform_subscriptions.settled_period worker for * to ironworks_worker using (true) with check (true)
+platform_subscriptions.subscription api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('subscription:update'::text) AS granted)::ltree[])))
+platform_subscriptions.subscription api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('subscription:read'::text) AS granted)::ltree[]))) with check ()
+platform_subscriptions.subscription api_update for w to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('subscription:update'::text) AS granted)::ltree[]))) with check ((scope <@ ANY (( SELECT shared.granted('subscription:update'::text) AS granted)::ltree[])))
+platform_subscriptions.subscription worker for * to ironworks_worker using (true) with check (true)
+platform_subscriptions.suggestion api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('subscription:read'::text) AS granted)::ltree[]))) with check ()
+platform_subscriptions.suggestion worker for * to ironworks_worker using (true) with check (true)
 platform_tenancy.account api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('account:create'::text) AS granted)::ltree[])))
 platform_tenancy.account api_delete for d to ironworks_api using (((deletion_timestamp IS NOT NULL) AND (node <@ ANY (( SELECT shared.granted('account:force-delete'::text) AS granted)::ltree[])))) with check ()
 platform_tenancy.account api_read for r to ironworks_api using ((node <@ ANY (( SELECT shared.granted('account:read'::text) AS granted)::ltree[]))) with check ()
@@ -1719,26 +2539,108 @@ platform_iam.user to ironworks_worker: DELETE, SELECT
 platform_iam.user_label to ironworks_api: SELECT
 platform_iam.user_label to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 platform_iam.user_label to ironworks_worker: SELECT
-platform_ledger.ledger_account to ironworks_api: SELECT
+platform_invoices.billing_details to ironworks_api: INSERT, SELECT, UPDATE
+platform_invoices.billing_details to ironworks_worker: INSERT, SELECT, UPDATE
+platform_invoices.charge to ironworks_api: INSERT, SELECT
+platform_invoices.charge to ironworks_worker: INSERT, SELECT
+platform_invoices.claim to ironworks_api: DELETE, INSERT, SELECT
+platform_invoices.claim to ironworks_worker: DELETE, INSERT, SELECT
+platform_invoices.close to ironworks_api: INSERT, SELECT, UPDATE
+platform_invoices.close to ironworks_worker: INSERT, SELECT, UPDATE
+platform_invoices.credit_note to ironworks_api: INSERT, SELECT
+platform_invoices.credit_note to ironworks_worker: INSERT, SELECT
+platform_invoices.invoice to ironworks_api: INSERT, SELECT, UPDATE
+platform_invoices.invoice to ironworks_worker: INSERT, SELECT, UPDATE
+platform_invoices.line to ironworks_api: INSERT, SELECT, UPDATE
+platform_invoices.line to ironworks_worker: INSERT, SELECT, UPDATE
+platform_invoices.numbering to ironworks_api: INSERT, SELECT, UPDATE
+platform_invoices.numbering to ironworks_worker: INSERT, SELECT, UPDATE
+platform_invoices.payment to ironworks_api: INSERT, SELECT
+platform_invoices.payment to ironworks_worker: INSERT, SELECT
+platform_invoices.posting to ironworks_api: INSERT, SELECT
+platform_invoices.posting to ironworks_worker: INSERT, SELECT
+platform_invoices.released_claim to ironworks_api: INSERT, SELECT
+platform_invoices.released_claim to ironworks_worker: INSERT, SELECT
+platform_ledger.balance_snapshot to ironworks_api: SELECT
+platform_ledger.balance_snapshot to ironworks_worker: DELETE, INSERT, SELECT
+platform_ledger.credit_draw to ironworks_api: INSERT, SELECT
+platform_ledger.credit_draw to ironworks_worker: INSERT, SELECT
+platform_ledger.credit_grant to ironworks_api: INSERT, SELECT
+platform_ledger.credit_grant to ironworks_worker: INSERT, SELECT
+platform_ledger.credit_hold to ironworks_api: INSERT, SELECT
+platform_ledger.credit_hold to ironworks_worker: INSERT, SELECT
+platform_ledger.ledger_account to ironworks_api: INSERT, SELECT
 platform_ledger.ledger_account to ironworks_gateway: INSERT, SELECT
 platform_ledger.ledger_account to ironworks_system: SELECT
 platform_ledger.ledger_account to ironworks_worker: INSERT, SELECT
+platform_ledger.prepaid_account to ironworks_api: DELETE, INSERT, SELECT
+platform_ledger.prepaid_account to ironworks_system: SELECT
+platform_ledger.prepaid_account to ironworks_worker: DELETE, INSERT, SELECT
+platform_ledger.snapshot_mismatch to ironworks_api: SELECT
+platform_ledger.snapshot_mismatch to ironworks_worker: INSERT, SELECT
+platform_ledger.snapshot_run to ironworks_worker: DELETE, INSERT, SELECT
 platform_ledger.transfer to ironworks_api: SELECT
-platform_ledger.transfer to ironworks_gateway: INSERT
 platform_ledger.transfer to ironworks_system: SELECT
-platform_ledger.transfer to ironworks_worker: INSERT, SELECT
-platform_metering.set_aside to ironworks_api: SELECT
+platform_ledger.transfer to ironworks_worker: SELECT
+platform_metering.horizon to ironworks_api: SELECT
+platform_metering.horizon to ironworks_gateway: SELECT
+platform_metering.horizon to ironworks_system: DELETE, SELECT, UPDATE
+platform_metering.horizon to ironworks_worker: SELECT
+platform_metering.reading to ironworks_api: INSERT, SELECT
+platform_metering.reading to ironworks_gateway: INSERT
+platform_metering.reading to ironworks_worker: INSERT, SELECT
+platform_metering.rolled to ironworks_api: SELECT
+platform_metering.rolled to ironworks_worker: SELECT, UPDATE
+platform_metering.set_aside to ironworks_api: INSERT, SELECT
 platform_metering.set_aside to ironworks_gateway: INSERT
-platform_metering.set_aside to ironworks_worker: SELECT
+platform_metering.set_aside to ironworks_worker: INSERT, SELECT
+platform_metering.settled to ironworks_api: SELECT
+platform_metering.settled to ironworks_worker: INSERT, SELECT, UPDATE
+platform_metering.uncharged to ironworks_api: INSERT
+platform_metering.uncharged to ironworks_worker: DELETE, SELECT
+platform_metering.usage_claim to ironworks_api: INSERT, SELECT
 platform_metering.usage_claim to ironworks_gateway: INSERT, SELECT
-platform_metering.usage_event to ironworks_api: SELECT
+platform_metering.usage_claim to ironworks_system: DELETE, SELECT, UPDATE
+platform_metering.usage_claim to ironworks_worker: INSERT, SELECT
+platform_metering.usage_daily to ironworks_api: SELECT
+platform_metering.usage_daily to ironworks_worker: INSERT, SELECT, UPDATE
+platform_metering.usage_event to ironworks_api: INSERT, SELECT
 platform_metering.usage_event to ironworks_gateway: INSERT
-platform_metering.usage_event to ironworks_worker: SELECT
+platform_metering.usage_event to ironworks_system: DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE
+platform_metering.usage_event to ironworks_worker: INSERT, SELECT
+platform_metering.usage_hourly to ironworks_api: SELECT
+platform_metering.usage_hourly to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+platform_metering.usage_rest to ironworks_system: DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE
 platform_notification.mail to ironworks_api: SELECT
 platform_notification.mail to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+platform_payments.customer to ironworks_api: INSERT, SELECT
+platform_payments.customer to ironworks_worker: INSERT, SELECT, UPDATE
+platform_payments.difference to ironworks_api: SELECT
+platform_payments.difference to ironworks_worker: INSERT, SELECT, UPDATE
+platform_payments.method to ironworks_api: DELETE, SELECT
+platform_payments.method to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+platform_payments.notice to ironworks_api: INSERT
+platform_payments.notice to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+platform_payments.payment to ironworks_api: INSERT, SELECT
+platform_payments.payment to ironworks_worker: INSERT, SELECT, UPDATE
+platform_payments.reconciliation to ironworks_api: SELECT
+platform_payments.reconciliation to ironworks_worker: INSERT, SELECT, UPDATE
+platform_payments.refund to ironworks_api: INSERT, SELECT
+platform_payments.refund to ironworks_worker: INSERT, SELECT, UPDATE
+platform_policy.plan_quota to ironworks_api: SELECT
+platform_policy.plan_quota to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+platform_policy.plan_quota to ironworks_worker: SELECT
+platform_policy.quota_override to ironworks_api: DELETE, INSERT, SELECT, UPDATE
+platform_policy.quota_override to ironworks_system: SELECT
+platform_policy.quota_override to ironworks_worker: SELECT
+platform_pricing.account_currency to ironworks_api: INSERT, SELECT
+platform_pricing.account_currency to ironworks_gateway: SELECT
+platform_pricing.account_currency to ironworks_worker: INSERT, SELECT
 platform_pricing.price to ironworks_api: INSERT, SELECT
 platform_pricing.price to ironworks_gateway: SELECT
 platform_pricing.price to ironworks_worker: INSERT, SELECT
+platform_pricing.price_terms to ironworks_api: INSERT, SELECT
+platform_pricing.price_terms to ironworks_worker: INSERT, SELECT
 platform_pricing.rated_line to ironworks_api: SELECT
 platform_pricing.rated_line to ironworks_gateway: INSERT
 platform_pricing.rated_line to ironworks_worker: INSERT, SELECT
@@ -1757,12 +2659,25 @@ platform_registry.registry_version to ironworks_api: SELECT
 platform_registry.registry_version to ironworks_gateway: SELECT
 platform_registry.registry_version to ironworks_system: INSERT, SELECT
 platform_registry.registry_version to ironworks_worker: SELECT
+platform_reports.cost_rate to ironworks_api: INSERT, SELECT
 platform_secrets.data_key to ironworks_gateway: SELECT
 platform_secrets.data_key to ironworks_system: SELECT, UPDATE
 platform_secrets.data_key to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
 platform_secrets.secret to ironworks_api: DELETE, INSERT
 platform_secrets.secret to ironworks_gateway: SELECT
 platform_secrets.secret to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
+platform_subscriptions.charge to ironworks_api: INSERT, SELECT
+platform_subscriptions.charge to ironworks_worker: INSERT, SELECT
+platform_subscriptions.plan to ironworks_api: INSERT, SELECT
+platform_subscriptions.plan to ironworks_worker: INSERT, SELECT
+platform_subscriptions.plan_span to ironworks_api: INSERT, SELECT
+platform_subscriptions.plan_span to ironworks_worker: INSERT, SELECT
+platform_subscriptions.settled_period to ironworks_api: SELECT
+platform_subscriptions.settled_period to ironworks_worker: INSERT, SELECT
+platform_subscriptions.subscription to ironworks_api: INSERT, SELECT
+platform_subscriptions.subscription to ironworks_worker: INSERT, SELECT
+platform_subscriptions.suggestion to ironworks_api: SELECT
+platform_subscriptions.suggestion to ironworks_worker: INSERT, SELECT
 platform_tenancy.account to ironworks_api: DELETE, SELECT
 platform_tenancy.account to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 platform_tenancy.account to ironworks_worker: DELETE, SELECT
@@ -1912,11 +2827,21 @@ platform_iam.service_account to ironworks_worker: UPDATE (status)
 platform_iam.user to ironworks_api: INSERT (annotations, display_name, labels, name, owner_references, scope, spec, uid)
 platform_iam.user to ironworks_api: UPDATE (annotations, deletion_timestamp, display_name, labels, owner_references, spec)
 platform_iam.user to ironworks_worker: UPDATE (status)
+platform_ledger.prepaid_account to ironworks_api: UPDATE (grace, low_nano, release_at, since, state)
+platform_ledger.prepaid_account to ironworks_worker: UPDATE (grace, low_nano, release_at, since, state)
+platform_ledger.transfer to ironworks_api: INSERT (amount_nano, corrects, correlation, credit_account, currency, day, debit_account, id, kind, scope)
+platform_ledger.transfer to ironworks_gateway: INSERT (amount_nano, corrects, correlation, credit_account, currency, day, debit_account, id, kind, scope)
+platform_ledger.transfer to ironworks_worker: INSERT (amount_nano, corrects, correlation, credit_account, currency, day, debit_account, id, kind, scope)
+platform_payments.customer to ironworks_api: UPDATE (default_method, reference)
+platform_payments.payment to ironworks_api: UPDATE (due_at, state)
 platform_secrets.data_key to ironworks_api: INSERT (master_key_id, scope, version, wrapped)
 platform_secrets.data_key to ironworks_api: SELECT (created_at, master_key_id, rotate_requested_at, scope, version)
 platform_secrets.data_key to ironworks_api: UPDATE (rotate_requested_at)
 platform_secrets.secret to ironworks_api: SELECT (key_version, owner, pointer, scope, updated_at)
 platform_secrets.secret to ironworks_api: UPDATE (ciphertext, key_version, nonce, scope, updated_at)
+platform_subscriptions.charge to ironworks_worker: UPDATE (billed_on)
+platform_subscriptions.subscription to ironworks_api: UPDATE (closes_on, ends_on, grace_until, next_plan_id, period_end, period_start, plan_id, status, unpaid)
+platform_subscriptions.subscription to ironworks_worker: UPDATE (closed_to, closes_on, ends_on, grace_until, next_plan_id, opened, period_end, period_start, plan_id, status, unpaid)
 platform_tenancy.account to ironworks_api: INSERT (annotations, display_name, labels, name, owner_references, scope, spec, uid)
 platform_tenancy.account to ironworks_api: UPDATE (annotations, deletion_timestamp, display_name, labels, owner_references, spec)
 platform_tenancy.account to ironworks_worker: UPDATE (status)
@@ -1953,16 +2878,33 @@ tokenfactory_traces.trace_policy to ironworks_worker: UPDATE (status)
 
 -- triggers
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON platform_audit.record FOR EACH ROW EXECUTE FUNCTION platform_audit.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_invoices.charge FOR EACH STATEMENT EXECUTE FUNCTION platform_invoices.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_invoices.credit_note FOR EACH STATEMENT EXECUTE FUNCTION platform_invoices.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_invoices.payment FOR EACH STATEMENT EXECUTE FUNCTION platform_invoices.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_invoices.posting FOR EACH STATEMENT EXECUTE FUNCTION platform_invoices.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_invoices.released_claim FOR EACH STATEMENT EXECUTE FUNCTION platform_invoices.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_ledger.credit_draw FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_ledger.credit_grant FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_ledger.credit_hold FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_ledger.ledger_account FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_ledger.transfer FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.account_currency FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.price FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.price_terms FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.rated_line FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_reports.cost_rate FOR EACH STATEMENT EXECUTE FUNCTION platform_reports.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_subscriptions.plan FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_subscriptions.plan_span FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_subscriptions.settled_period FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_subscriptions.suggestion FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
 CREATE TRIGGER append_only_all BEFORE TRUNCATE ON platform_audit.record FOR EACH STATEMENT EXECUTE FUNCTION platform_audit.refuse_change()
 CREATE TRIGGER begin_life BEFORE INSERT ON platform_tenancy.account FOR EACH ROW EXECUTE FUNCTION platform_tenancy.begin_life()
 CREATE TRIGGER begin_life BEFORE INSERT ON platform_tenancy.platform FOR EACH ROW EXECUTE FUNCTION platform_tenancy.begin_life()
 CREATE TRIGGER begin_life BEFORE INSERT ON platform_tenancy.tenant FOR EACH ROW EXECUTE FUNCTION platform_tenancy.begin_life()
 CREATE TRIGGER check_move BEFORE UPDATE OF phase, phase_since, reason, ends_at ON platform_tenancy.node_path FOR EACH ROW EXECUTE FUNCTION platform_tenancy.check_move()
 CREATE TRIGGER keep_assignment AFTER INSERT OR DELETE OR UPDATE OF spec, deletion_timestamp ON platform_iam.role_assignment FOR EACH ROW EXECUTE FUNCTION platform_iam.keep_assignment()
+CREATE TRIGGER keep_final BEFORE DELETE OR UPDATE ON platform_invoices.invoice FOR EACH ROW EXECUTE FUNCTION platform_invoices.keep_final()
+CREATE TRIGGER keep_final BEFORE INSERT OR DELETE OR UPDATE ON platform_invoices.line FOR EACH ROW EXECUTE FUNCTION platform_invoices.keep_final_lines()
 CREATE TRIGGER keep_path AFTER INSERT OR DELETE OR UPDATE OF deletion_timestamp ON platform_tenancy.account FOR EACH ROW EXECUTE FUNCTION platform_tenancy.keep_path('Account')
 CREATE TRIGGER keep_path AFTER INSERT OR DELETE OR UPDATE OF deletion_timestamp ON platform_tenancy.platform FOR EACH ROW EXECUTE FUNCTION platform_tenancy.keep_path('Platform')
 CREATE TRIGGER keep_path AFTER INSERT OR DELETE OR UPDATE OF deletion_timestamp ON platform_tenancy.tenant FOR EACH ROW EXECUTE FUNCTION platform_tenancy.keep_path('Tenant')
@@ -2010,6 +2952,10 @@ CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON platform_iam.r
 CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON tokenfactory_budgets.budget FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"key": "platform_iam.api_key", "route": "tokenfactory_routing.route", "endpoint": "inference_endpoints.endpoint"}')
 CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON tokenfactory_limits."limit" FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"key": "platform_iam.api_key"}')
 CREATE TRIGGER never_changed BEFORE UPDATE ON platform_audit.pending FOR EACH ROW EXECUTE FUNCTION platform_audit.refuse_change()
+CREATE TRIGGER never_removed BEFORE DELETE OR TRUNCATE ON platform_subscriptions.charge FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
+CREATE TRIGGER never_removed BEFORE DELETE OR TRUNCATE ON platform_subscriptions.subscription FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
+CREATE TRIGGER never_updated BEFORE UPDATE ON platform_ledger.balance_snapshot FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_change()
+CREATE TRIGGER never_updated BEFORE UPDATE ON platform_ledger.snapshot_run FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_change()
 CREATE TRIGGER one_public_name BEFORE INSERT OR UPDATE OF spec ON tokenfactory_routing.route FOR EACH ROW EXECUTE FUNCTION tokenfactory_routing.refuse_second_name()
 CREATE TRIGGER show_phase AFTER UPDATE OF phase ON platform_tenancy.node_path FOR EACH ROW EXECUTE FUNCTION platform_tenancy.show_phase()
 
@@ -2070,15 +3016,34 @@ platform_iam.touch_keys(key_uids uuid[]) returns void security definer owner iro
 platform_iam.visible(scope ltree) returns boolean security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 platform_iam.waiting_signups(address text, sent_before timestamp with time zone) returns SETOF uuid security definer owner ironworks_system, run by ironworks_api
 platform_iam.whoami() returns jsonb security definer owner ironworks_system, run by ironworks_api
+platform_invoices.keep_final() returns trigger owner ironworks_owner, run by nobody
+platform_invoices.keep_final_lines() returns trigger owner ironworks_owner, run by nobody
+platform_invoices.refuse_change() returns trigger owner ironworks_owner, run by nobody
+platform_ledger.cluster() returns bigint owner ironworks_owner, run by ironworks_api, ironworks_worker
+platform_ledger.newest_snapshot(of uuid, here bigint) returns TABLE(horizon bigint, nano numeric) owner ironworks_owner, run by ironworks_api, ironworks_worker
 platform_ledger.refuse_change() returns trigger owner ironworks_owner, run by nobody
+platform_ledger.revenue_accounts() returns uuid[] security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_ledger.sides(transfer_ids uuid[]) returns TABLE(transfer_id uuid, debit_path text, debit_purpose text, credit_path text, credit_purpose text) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_ledger.used_up(account text) returns TABLE(state text, release_at timestamp with time zone) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_metering.forget_claims(at_most integer) returns integer security definer owner ironworks_system, run by ironworks_worker
+platform_metering.forget_rest(at_most integer) returns integer security definer owner ironworks_system, run by ironworks_worker
+platform_metering.keep_months(first date, months integer) returns integer security definer owner ironworks_system, run by ironworks_worker
+platform_metering.move_horizon(claims timestamp with time zone, events timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_worker
+platform_policy.count_used(which text, quota text, limited text, at timestamp with time zone, enough bigint) returns bigint owner ironworks_system, run by nobody
+platform_policy.limit_at(quota text, place ltree, at timestamp with time zone) returns TABLE(path text, allowed bigint, plan text, overridden boolean, expires_at timestamp with time zone, reason text) owner ironworks_system, run by nobody
+platform_policy.quotas_at(place ltree, at timestamp with time zone, after text, most integer, kinds jsonb) returns TABLE(quota text, path text, allowed bigint, used bigint, plan text, overridden boolean, expires_at timestamp with time zone, reason text) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_policy.refuse_over(which text, quota text, place ltree, at timestamp with time zone) returns TABLE(path text, allowed bigint, used bigint, plan text, overridden boolean) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_policy.replace_plan_quotas(account ltree, wanted jsonb, plan_name text, at timestamp with time zone) returns jsonb security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_pricing.nano_amount(quantity bigint, unit_price numeric) returns numeric owner ironworks_owner, run by ironworks_api, ironworks_worker
 platform_pricing.refuse_change() returns trigger owner ironworks_owner, run by nobody
 platform_registry.current_version() returns bigint owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 platform_registry.enabled(category text, name text) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 platform_registry.record_version(version bigint, cause text) returns void owner ironworks_owner, run by ironworks_system
 platform_registry.switch(category text, name text, enable boolean) returns integer security definer owner ironworks_system, run by ironworks_api
 platform_registry.sync(sources text[], declared jsonb) returns bigint security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_reports.refuse_change() returns trigger owner ironworks_owner, run by nobody
 platform_secrets.current_key(place ltree) returns TABLE(version integer, wrapped bytea, master_key_id text) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_subscriptions.refuse_change() returns trigger owner ironworks_owner, run by nobody
 platform_tenancy.activate_account(account_uid uuid) returns ltree security definer owner ironworks_system, run by ironworks_api
 platform_tenancy.begin_life() returns trigger owner ironworks_owner, run by nobody
 platform_tenancy.check_move() returns trigger owner ironworks_system, run by nobody

@@ -240,6 +240,7 @@ PUBLIC_ROUTES = {
     "GET /.well-known/jwks.json", "GET /api/v1/auth/jwks", "GET /api/v1/openapi.json", "GET /healthz", "GET /readyz",
     "POST /api/v1/auth:login", "POST /api/v1/auth:logout", "POST /api/v1/auth:refresh", "POST /api/v1/signup",
     "POST /api/v1/signup:resend", "POST /api/v1/signup:verify",
+    "POST /api/v1/webhooks/stripe",  # signed by who sends it
 }  # fmt: skip
 
 

@@ -173,7 +173,7 @@ def finalize(ctx: click.Context, invoice: str) -> None:
 @click.pass_context
 @fails_clearly
 def void(ctx: click.Context, invoice: str, reason: str) -> None:
-    """Take an invoice back, for the operator; what it was for comes on the next one."""
+    """Take an invoice back; what it was for comes on the next one."""
     made = open_client(ctx).request("POST", f"/api/v1/invoices/{invoice}:void", body={"reason": reason})
     click.echo(f"{made['number'] or made['id']}  {made['state']}")
 
@@ -198,7 +198,7 @@ def write_off(ctx: click.Context, invoice: str, reason: str) -> None:
 @click.pass_context
 @fails_clearly
 def credit(ctx: click.Context, invoice: str, amount: str, reason: str, reference: str, refund: bool) -> None:
-    """Issue a credit note over AMOUNT (for instance 12.50), taxes included, for the operator."""
+    """Issue a credit note over AMOUNT, for instance 12.50 with its taxes."""
     try:
         amount_nano = int(Decimal(amount).scaleb(9))
     except (InvalidOperation, ValueError, OverflowError):

@@ -115,13 +115,24 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     if route.query is not None:
         schema = route.query.model_json_schema()
         for name, field in schema.get("properties", {}).items():
-            field = {k: v for k, v in field.items() if k != "title"}
+            field = _inlined({k: v for k, v in field.items() if k != "title"}, schema.get("$defs", {}))
             described_as = field.pop("description", "")
             found.append(
                 {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": field,
                  **({"description": described_as} if described_as else {})}
             )  # fmt: skip
     return found
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """`schema` with each definition that it refers to in its place: a parameter has nowhere to keep them."""
+    if isinstance(schema, list):
+        return [_inlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(value, definitions) for name, value in schema.items()}
 
 
 def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,13 @@ async def list_quotas(ctx: Context, scope: str, after: str = "", limit: int = 10
     if not path:
         raise invalid("scope", "the operator's has no quotas", "name an account or what is in one")
     await tenancy.require_scope(ctx, path)
-    return await store.list_quotas(ctx, path, after, limit)
+    return await store.list_quotas(ctx, path, await _kinds(ctx), after, limit)
+
+
+async def _kinds(ctx: Context) -> dict[str, str]:
+    """The kind that each declared quota counts."""
+    entries = await registry.list_entries(ctx, QUOTA, limit=MAX_QUOTAS)
+    return {entry.name: entry.body["kind"] for entry in entries if entry.declared}
 
 
 async def override_quota(
@@ -83,7 +89,8 @@ async def override_quota(
     if before != wanted:
         await store.save_override(ctx, wanted)
         await _audit(ctx, "policy.quota.override", before, wanted)
-    return next(q for q in await store.list_quotas(ctx, path, "", MAX_QUOTAS * 2) if q.name == quota)
+    found = await store.list_quotas(ctx, path, await _kinds(ctx), "", MAX_QUOTAS * 2)
+    return next(q for q in found if q.name == quota)
 
 
 async def remove_override(ctx: Context, scope: str, quota: str) -> None:

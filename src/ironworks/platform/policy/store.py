@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ironworks.platform.policy.model import EffectiveQuota, Override, Quotas
@@ -16,15 +17,18 @@ async def refuse_over(ctx: Context, quota: str, kind: str, scope: str) -> Any:
     )
 
 
-async def list_quotas(ctx: Context, scope: str, after: str, limit: int) -> list[EffectiveQuota]:
-    """Up to `limit` of the limits that count in `scope`, by name, past `after`."""
+async def list_quotas(
+    ctx: Context, scope: str, kinds: Mapping[str, str], after: str, limit: int
+) -> list[EffectiveQuota]:
+    """Up to `limit` of the limits that count in `scope`, by name, past `after`; `kinds` says what each quota counts."""
     rows = await ctx.db.fetch(
         "select quota, path, allowed, used, plan, overridden, expires_at, reason"
-        " from platform_policy.quotas_at($1::text::ltree, $2, $3, $4)",
+        " from platform_policy.quotas_at($1::text::ltree, $2, $3, $4, $5::jsonb)",
         scope,
         ctx.now(),
         after,
         limit,
+        to_json(dict(kinds)),
     )
     return [EffectiveQuota(*row) for row in rows]
 

@@ -93,9 +93,10 @@ end $$;
 alter function platform_policy.refuse_over(text, text, ltree, timestamptz) owner to ironworks_system;
 grant execute on function platform_policy.refuse_over(text, text, ltree, timestamptz) to ironworks_api, ironworks_worker;
 
--- The limits that count in `place`, by name, with what is used of each; for who may read there. `used` is null for what
--- this installation does not count.
-create or replace function platform_policy.quotas_at(place ltree, at timestamptz, after text, most integer)
+-- The limits that count in `place`, by name, with what is used of each; for who may read there. `kinds` says what each
+-- quota counts; `used` is null for what this installation does not count.
+create or replace function platform_policy.quotas_at(
+  place ltree, at timestamptz, after text, most integer, kinds jsonb)
 returns table (quota text, path text, allowed bigint, used bigint, plan text, overridden boolean,
                expires_at timestamptz, reason text)
 language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
@@ -104,7 +105,7 @@ begin
     return;
   end if;
   return query
-    select n.quota, l.path, l.allowed, platform_policy.count_used(e.body ->> 'kind', n.quota, l.path, at), l.plan,
+    select n.quota, l.path, l.allowed, platform_policy.count_used(kinds ->> n.quota, n.quota, l.path, at), l.plan,
            l.overridden, l.expires_at, l.reason
     from (
       select p.quota from platform_policy.plan_quota p where p.path = ltree2text(subpath(place, 0, 1))
@@ -113,12 +114,11 @@ begin
       where o.path in (ltree2text(subpath(place, 0, 1)), ltree2text(subpath(place, 0, least(2, nlevel(place)))))
       order by 1) n
     cross join lateral platform_policy.limit_at(n.quota, place, at) l
-    left join platform_registry.entry e on e.category = 'quota' and e.name = n.quota and e.declared
     where n.quota > after
     order by n.quota limit most;
 end $$;
-alter function platform_policy.quotas_at(ltree, timestamptz, text, integer) owner to ironworks_system;
-grant execute on function platform_policy.quotas_at(ltree, timestamptz, text, integer) to ironworks_api, ironworks_worker;
+alter function platform_policy.quotas_at(ltree, timestamptz, text, integer, jsonb) owner to ironworks_system;
+grant execute on function platform_policy.quotas_at(ltree, timestamptz, text, integer, jsonb) to ironworks_api, ironworks_worker;
 
 -- Makes a plan's quotas all that an account has of its plan, and says what they were. For who may change the account's
 -- subscription.
