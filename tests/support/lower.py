@@ -87,6 +87,19 @@ class LowerWorld:
         finally:
             await conn.close()
 
+    async def settle(self) -> None:
+        """Wait until every transaction has ended that runs now, those of other tests on the same server too: what a
+        horizon of transactions covers is certain only then."""
+        (row,) = await self.query("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as now")
+        async with asyncio.timeout(60):
+            while not (
+                await self.query(
+                    "select from (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint) s (x) where x >= $1",
+                    row["now"],
+                )
+            ):
+                await asyncio.sleep(0.05)
+
     async def subject(self, name: str, grants: dict[str, list[str]]) -> Actor:
         """A new user who holds each permission at each of its scopes."""
         actor = Actor(uuid4(), "user", name, "127.0.0.1")

@@ -39,6 +39,7 @@ async def record(world: LowerWorld, *events: metering.UsageEvent) -> list[str]:
 
 async def keep(world: LowerWorld, now: datetime) -> None:
     world.clock = lambda: now
+    await world.settle()
     await keep_usage(await world.database("worker"))
 
 
@@ -111,7 +112,8 @@ async def test_forgetting_waits_for_who_records_old_events(world: LowerWorld) ->
     old = usage("old", occurred_at=NOON - timedelta(days=36))
     async with world.system("gateway") as ctx:
         assert await metering.record_usage(ctx, [old]) == [old]
-        forgetting = asyncio.create_task(keep(world, NOON + timedelta(days=10)))
+        world.clock = lambda: NOON + timedelta(days=10)
+        forgetting = asyncio.create_task(keep_usage(await world.database("worker")))
         await asyncio.sleep(0.2)
         assert not forgetting.done()
     await asyncio.wait_for(forgetting, 10)

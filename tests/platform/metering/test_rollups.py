@@ -92,6 +92,7 @@ async def test_rolls_at_any_moment_between_writers_lose_and_double_nothing(world
     async with world.system("gateway") as slow:
         await metering.record_usage(slow, [usage("slow", tokens=(1, 0, 0))])
         await asyncio.gather(*(write(events[n::4]) for n in range(4)), keep_rolling(), keep_rolling())
+    await world.settle()
     await roll_usage(worker)
     for table in ("hourly", "daily"):
         (row,) = await world.query(
@@ -103,6 +104,7 @@ async def test_rolls_at_any_moment_between_writers_lose_and_double_nothing(world
 
 async def test_days_outlive_the_events_and_hours_behind_them(world: LowerWorld) -> None:
     await record(world, usage("a"))
+    await world.settle()
     for days in (1, 500):
         world.clock = lambda days=days: NOON + timedelta(days=days)  # type: ignore[misc]
         await keep_usage(await world.database("worker"))

@@ -309,6 +309,7 @@ def _presets_of(resource: str, action: str) -> set[str]:
     if resource in _MONEY:
         if action == "read":
             found |= {"platform-admin", "tenant-admin", "viewer", "billing-admin"}
+            found |= {"developer"} if resource == "quota" else set()
         elif resource in _PAYING:
             found |= {"platform-admin", "billing-admin"}
         return found

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ironworks.platform import pricing
+from ironworks.platform import billing, pricing
 from ironworks.platform.invoices import closing, documents, paper, service, settling
 from ironworks.platform.invoices.model import (
     BillingDetails,
@@ -364,8 +364,8 @@ def _behind(rated: pricing.RatedLine) -> BehindView:
 @router.get("/api/v1/billing/requests/{request_id}/invoice-lines", permission="invoice:read")
 async def explain_on_invoice(ctx: Context, request_id: str) -> OnInvoiceList:
     """Show the invoice lines that a request is part of."""
-    rated = await pricing.list_lines(ctx, request_id)
-    found = await service.find_lines_of(ctx, rated)
+    explained = await billing.explain_request(ctx, request_id)
+    found = await service.find_lines_of(ctx, explained.lines)
     return OnInvoiceList(
         items=[OnInvoiceView(meter=meter, line=InvoiceLineView.of(line)) for (_, meter), line in sorted(found.items())]
     )

@@ -89,7 +89,12 @@ async def set_prepaid(ctx: Context, account: str, currency: str, terms: CreditTe
 
 
 async def remove_prepaid(ctx: Context, account: str, currency: str) -> None:
-    """Have an account pay afterwards; what it was granted stays its own. Does nothing to one that does already."""
+    """Have an account pay afterwards; what it was granted stays its own. Does nothing to one that does already.
+
+    Raises Invalid, NotFound.
+    """
+    check_account(account, currency)
+    await tenancy.require_scope(ctx, account)
     await holdings.lock_credit(ctx, account)
     before = await holdings.find_prepaid(ctx, account, currency)
     if before is None:

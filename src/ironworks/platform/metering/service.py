@@ -279,10 +279,12 @@ async def list_points(
     """What `meter` counted at and below `path`, per hour or day that begins in [since, until), oldest first.
 
     The meter '' counts events. Exact to the last event that is recorded. `by`: words of SERIES_PATTERN. Raises
-    NotFound for a scope that never existed.
+    NotFound for a meter that is not registered and for a scope that never existed.
     """
     points = await rollups.list_points(ctx, path, meter, since, until, every, by)
     if not points:
+        if meter:
+            await registry.get_entry(ctx, METER, meter)
         await tenancy.require_scope(ctx, path)
     return points
 

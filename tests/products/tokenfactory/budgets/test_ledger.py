@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from ironworks.platform import billing, iam, metering, pricing
+from ironworks.platform import billing, iam, metering
 from ironworks.products.tokenfactory import budgets
 from ironworks.products.tokenfactory.budgets import service, store
 from ironworks.shared.errors import Invalid
@@ -316,11 +316,10 @@ async def test_what_is_charged_late_counts_then(ledger: Books) -> None:
     assert (await ledger.period(uid))["spent"] == 4000
     since = ledger.world.now() - timedelta(hours=1)
     async with ledger.world.system("worker") as ctx:
-        key = pricing.PriceKey(metering.IMAGES, "*", "USD")
         await ctx.db.execute(
             "insert into platform_pricing.price (meter, model, currency, unit_price, valid_from, created_by)"
-            " values ($1, $2, $3, 0.000001, $4, 'test')",
-            *key, since,
+            " values ($1, '*', 'USD', 0.000001, $2, 'test')",
+            metering.IMAGES, since,
         )  # fmt: skip
         assert await billing.charge_waiting(ctx) == 1
     await ledger.world.consume()
