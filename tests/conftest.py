@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.support.postgres import Server, TestDatabase, shared_server
 _PR_SET_PDEATHSIG = 1
 TOGETHER = "tests/e2e/installed/"
 """Tests that share an installation, which costs more than most tests, and change it one after the other."""
+_ROOM = 6 << 30
 _GUARD = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
@@ -33,12 +35,22 @@ def pytest_configure(config: pytest.Config) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     folder = tempfile.mkdtemp(prefix="ironworks-test-", dir="/tmp")
     Path(folder).chmod(0o711)  # Postgres may run as another user
+    (Path(folder) / "memory").symlink_to(_folder_in_memory(folder))
     os.environ[MARK] = folder
     config.stash[_GUARD] = subprocess.Popen(
         [sys.executable, str(Path(__file__).parent / "support" / "guard.py"), folder],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+def _folder_in_memory(folder: str) -> str:
+    """Where files are kept that need not outlive the run: in memory where there is room, else beside the rest."""
+    shared = Path("/dev/shm")
+    roomy = os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > _ROOM
+    memory = Path(tempfile.mkdtemp(prefix="ironworks-test-", dir=shared if roomy else folder))
+    memory.chmod(0o711)
+    return str(memory)
 
 
 class Scheduling(LoadScopeScheduling):

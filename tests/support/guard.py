@@ -57,6 +57,7 @@ def main() -> int:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     sys.stdin.read()
     left = end_all(folder)
+    shutil.rmtree((Path(folder) / "memory").resolve(), ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
     return 1 if left else 0
 

@@ -1,7 +1,7 @@
 """One Postgres for a test run, shared by its parallel workers, and a fresh database for each test.
 
 The first worker that needs it starts it; the migrated template is made once, and a test's database is a copy of it
-(about 40 ms). The server syncs nothing to disk: tests about crashes start one of their own.
+(about 40 ms, in memory). The server syncs nothing to disk: tests about crashes start one of their own.
 """
 
 from __future__ import annotations
@@ -75,7 +75,11 @@ class Server:
     def create_database(self, template: str | None = TEMPLATE) -> TestDatabase:
         """A new database: a copy of the migrated template, or an empty one when `template` is None."""
         name = f"test_{os.getpid()}_{next(_counter)}"
-        run_apart(lambda: _execute(self.admin, f"create database {name} template {template or 'template0'}"))
+        run_apart(
+            lambda: _execute(
+                self.admin, f"create database {name} template {template or 'template0'} strategy file_copy"
+            )
+        )
         return TestDatabase(name, self.port)
 
     def drop_database(self, database: TestDatabase) -> None:
@@ -106,7 +110,7 @@ def shared_server(run: Path) -> Server:
         if failure.exists():
             raise RuntimeError(failure.read_text())
         try:
-            server = start_server(run / "pg", run)
+            server = start_server(run / "memory" / "pg", run)
             run_apart(lambda: _make_template(server))
         except Exception as problem:
             failure.write_text(f"the run's Postgres could not be prepared: {problem}")
