@@ -23,6 +23,8 @@ from tests.support.postgres import Server, TestDatabase, shared_server
 _PR_SET_PDEATHSIG = 1
 TOGETHER = "tests/e2e/installed/"
 """Tests that share an installation, which costs more than most tests, and change it one after the other."""
+BY_FILE = ("tests/cli/", "tests/e2e/test_token_factory.py")
+"""Each file of these shares a served API or an installation."""
 _ROOM = 6 << 30
 _GUARD = pytest.StashKey[subprocess.Popen[bytes]]()
 
@@ -57,7 +59,9 @@ class Scheduling(LoadScopeScheduling):
     """Hands out tests one by one, but for those that must be together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return TOGETHER if nodeid.startswith(TOGETHER) else nodeid
+        if nodeid.startswith(TOGETHER):
+            return TOGETHER
+        return nodeid.partition("::")[0] if nodeid.startswith(BY_FILE) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
