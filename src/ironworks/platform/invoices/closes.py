@@ -14,8 +14,8 @@ from ironworks.platform.invoices.model import Close, CloseState, LineKind, NewCh
 from ironworks.shared.context import Context
 
 BEGINNING: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
-SLACK: Final = timedelta(days=1)
-"""A transfer may be posted so much before its day begins, by a clock that is ahead."""
+SLACK: Final = timedelta(days=2)
+"""A transfer may be posted so much before its day begins: usage may be a day ahead, and the database's clock behind."""
 
 
 async def open_close(
@@ -101,6 +101,21 @@ async def lock_close(ctx: Context, close_id: UUID) -> Close | None:
         close_id,
     )
     return _close(row) if row else None
+
+
+async def lock_account(ctx: Context, account: str) -> None:
+    """One decision about which days of an account a close takes at a time, until the transaction ends."""
+    await ctx.db.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"invoices.close:{account}")
+
+
+async def lock_adjusted(ctx: Context, close: Close) -> date:
+    """The day up to which other closes of the account have posted what terms ask; none does until this one has."""
+    await lock_account(ctx, close.account)
+    found: date | None = await ctx.db.fetchval(
+        "select max(period_end) from platform_invoices.close where path = $1 and id <> $2 and state <> 'charging'",
+        close.account, close.id,
+    )  # fmt: skip
+    return found or date.min
 
 
 async def move_close(

@@ -25,6 +25,7 @@ from ironworks.platform.invoices.model import (
     NewCharge,
     Totals,
     WrongState,
+    coin_of,
     month_of,
     number_of,
     total_up,
@@ -137,10 +138,13 @@ async def _plan_charges(ctx: Context, close: Close) -> list[NewCharge]:
 
 
 async def _adjustments(ctx: Context, close: Close) -> list[NewCharge]:
-    currencies = {b.currency for b in await ledger.get_balances(ctx, close.account)} | {pricing.CURRENCY}
+    """What terms add or take off, on the days that no earlier close did: one by hand may lie in a subscription's."""
+    start = max(close.start, await closes.lock_adjusted(ctx, close))
+    own = await pricing.find_currency(ctx, close.account, datetime.combine(start, time.min, UTC))
+    currencies = {b.currency for b in await ledger.get_balances(ctx, close.account)} | {own}
     found = []
     for currency in sorted(currencies):
-        steps = await pricing.list_adjustments(ctx, close.account, close.start, close.end, currency)
+        steps = await pricing.list_adjustments(ctx, close.account, start, close.end, currency)
         for position, step in enumerate(steps):
             if step.amount_nano:
                 found.append(_adjusting(step, currency, f"terms:{step.terms_id}:{close.id}:{position}"))
@@ -243,7 +247,9 @@ async def finalize_invoice(ctx: Context, invoice_id: UUID) -> Invoice:
     totals = total_up(sum(scopes.values()), invoice.currency, payer.taxes)
     number = number_of(invoice.account, await store.next_number(ctx, invoice.account, "invoice"))
     await _post(ctx, invoice, scopes, totals)
-    credit = await ledger.use_credit(ctx, invoice.account, invoice.currency, max(totals.total_nano, 0), str(invoice.id))
+    credit = await ledger.use_credit(
+        ctx, invoice.account, invoice.currency, max(totals.total_nano, 0), str(invoice.id), coin_of(invoice.currency)
+    )
     due_at = datetime.combine(ctx.now().astimezone(UTC).date() + timedelta(days=payer.due_days), time.max, UTC)
     issuer = await store.get_details(ctx, OPERATOR)
     final = await store.save_final(

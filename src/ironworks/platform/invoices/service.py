@@ -120,6 +120,7 @@ async def close_account(ctx: Context, account: str, until: date | None = None) -
         raise invalid("path", "is not an account", "accounts are closed, with all that is below them")
     await tenancy.require_scope(ctx, account)
     today = ctx.now().astimezone(UTC).date()
+    await closes.lock_account(ctx, account)
     last = await closes.last_close(ctx, account)
     end = until or month_of(today)[1]
     if end > today:

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from ironworks.platform import ledger
-from ironworks.platform.invoices import store
+from ironworks.platform.invoices import closes, store
 from ironworks.platform.invoices.events import (
     CreditNoteIssued,
     InvoicePaid,
@@ -197,8 +197,9 @@ async def _collect_again(ctx: Context, invoice: Invoice) -> Invoice:
 async def record_refund(ctx: Context, invoice_id: UUID, amount_nano: int, method: str, reference: str) -> Invoice:
     """Record money that went back to the customer; the same method and reference again records nothing more.
 
-    Where a credit note did not take off as much before, the invoice is due again: a payment was returned. Raises
-    NotFound, Invalid, WrongState (nothing was paid, or less), ReferenceInUse.
+    Where a credit note did not take off as much before, the invoice is due again: a payment was returned. One that was
+    written off stays so, and what went back is lost with the rest. Raises NotFound, Invalid, WrongState (nothing was
+    paid, or less), ReferenceInUse.
     """
     before = await store.lock_reference(ctx, method, reference)
     invoice = await lock_invoice(ctx, invoice_id)
@@ -212,6 +213,8 @@ async def record_refund(ctx: Context, invoice_id: UUID, amount_nano: int, method
     await store.save_payment(ctx, invoice, -amount_nano, 0, method, reference)
     cash = operators(ledger.Purpose.CASH, invoice)
     await post(ctx, invoice, ledger.TransferKind.REFUND, due_of(invoice), cash, amount_nano)
+    if invoice.state is InvoiceState.UNCOLLECTIBLE:
+        await _lose(ctx, invoice, amount_nano)
     after = {"amount_nano": amount_nano, "method": method, "reference": reference}
     await ctx.audit("invoices.payment.refund", "invoice", str(invoice.id), invoice.account, after=after)
     return await settle(ctx, await store.add_up(ctx, invoice, paid_nano=-amount_nano))
@@ -223,8 +226,8 @@ async def issue_credit_note(
     """Take back part of an invoice, taxes included in proportion, or all of it.
 
     What is still open shrinks first. What is more than that was paid already: it becomes prepaid credit, or with
-    `refund` waits for record_refund. The same reference again issues nothing more. Raises NotFound, Invalid,
-    WrongState (not finalized, or more than is left of it) and ReferenceInUse.
+    `refund` waits for record_refund, as far as money paid it. The same reference again issues nothing more.
+    Raises NotFound, Invalid, WrongState (not finalized, or more than is left of it) and ReferenceInUse.
     """
     invoice = await lock_invoice(ctx, invoice_id)
     if before := await store.find_note(ctx, invoice.id, reference):
@@ -234,25 +237,28 @@ async def issue_credit_note(
     check_coins(amount_nano, invoice.currency)
     if invoice.state not in (InvoiceState.FINALIZED, InvoiceState.PAID):
         raise WrongState(f"an invoice that is {invoice.state} takes no credit note", state=invoice.state)
-    left = invoice.total_nano - sum(note.amount_nano for note in await store.list_notes(ctx, invoice.id))
+    notes = await store.list_notes(ctx, invoice.id)
+    noted = sum(note.amount_nano for note in notes)
+    left = invoice.total_nano - noted
     if amount_nano > left:
         raise WrongState("credit notes cannot exceed the invoice", left_nano=left)
-    tax = tax_part(amount_nano, invoice)
+    # of all notes together, so that those of a whole invoice take exactly its tax back
+    tax = tax_part(noted + amount_nano, invoice) - sum(note.tax_nano for note in notes)
     over = amount_nano - min(amount_nano, max(invoice.open_nano, 0))
+    waits = min(over, invoice.paid_nano - max(-invoice.open_nano, 0)) if refund else 0
     note = CreditNote(
         uuid4(),
         invoice.id,
         number_of(invoice.account, await store.next_number(ctx, invoice.account, "credit_note"), "credit_note"),
         amount_nano,
-        tax,
-        0 if refund else over,
+        min(max(tax, 0), amount_nano),
+        over - waits,
         reason,
         ctx.now(),
     )
     await _post_note(ctx, invoice, note, reference)
     # what waits for a refund counts as taken off: the refund then takes it from what was paid
-    off = amount_nano if refund else amount_nano - over
-    await settle(ctx, await store.add_up(ctx, invoice, noted_nano=off))
+    await settle(ctx, await store.add_up(ctx, invoice, noted_nano=amount_nano - note.to_credit_nano))
     return note
 
 
@@ -281,11 +287,13 @@ async def void_invoice(ctx: Context, invoice_id: UUID, reason: str) -> Invoice:
     """Take an invoice back: its transfers are reversed, its credit is given back, and what it claimed is unbilled
     again and comes on the next invoice. Its number stays its own.
 
-    Raises NotFound, and WrongState unless it is a draft, or finalized without a payment or credit note.
+    Raises NotFound, and WrongState unless it is a whole draft, or finalized without a payment or credit note.
     """
     invoice = await lock_invoice(ctx, invoice_id)
     if invoice.state is InvoiceState.VOID:
         return invoice
+    if invoice.state is InvoiceState.DRAFT and not await closes.is_collected(ctx, invoice.id):
+        raise WrongState("the period of this draft is still being closed; try again in a minute", state=invoice.state)
     touched = invoice.paid_nano or await store.list_payments(ctx, invoice.id) or await store.list_notes(ctx, invoice.id)
     if invoice.state not in (InvoiceState.DRAFT, InvoiceState.FINALIZED) or touched:
         raise WrongState(
@@ -305,6 +313,11 @@ async def void_invoice(ctx: Context, invoice_id: UUID, reason: str) -> Invoice:
     return voided
 
 
+async def _lose(ctx: Context, invoice: Invoice, amount_nano: int) -> None:
+    loss = operators(ledger.Purpose.LOSS, invoice)
+    await post(ctx, invoice, ledger.TransferKind.WRITE_OFF, loss, due_of(invoice), amount_nano, reversible=True)
+
+
 async def write_off(ctx: Context, invoice_id: UUID, reason: str) -> Invoice:
     """Give up on what is open of an invoice: it is a loss from now on. Raises NotFound, WrongState."""
     invoice = await lock_invoice(ctx, invoice_id)
@@ -313,8 +326,7 @@ async def write_off(ctx: Context, invoice_id: UUID, reason: str) -> Invoice:
     if invoice.state is not InvoiceState.FINALIZED:
         raise WrongState(f"an invoice that is {invoice.state} cannot be written off", state=invoice.state)
     lost = invoice.open_nano
-    loss = operators(ledger.Purpose.LOSS, invoice)
-    await post(ctx, invoice, ledger.TransferKind.WRITE_OFF, loss, due_of(invoice), lost, reversible=True)
+    await _lose(ctx, invoice, lost)
     gone = await store.save_state(ctx, invoice, InvoiceState.UNCOLLECTIBLE, reason)
     event = InvoiceUncollectible(
         invoice_id=gone.id,

@@ -175,7 +175,8 @@ async def save_state(ctx: Context, invoice: Invoice, state: InvoiceState, reason
     """Move an invoice to another state; it is locked by the caller."""
     row = await ctx.db.fetchrow(
         "update platform_invoices.invoice set state = $2, reason = $3,"
-        " paid_at = case when $2 = 'paid' then $4 when $2 = 'finalized' then null else paid_at end"
+        " paid_at = case when $2 = 'paid' then $4 when $2 = 'finalized' then null else paid_at end,"
+        " overdue_told_at = case when $2 = 'finalized' then null else overdue_told_at end"
         " where id = $1 returning *",
         invoice.id, state, reason or invoice.reason, ctx.now(),
     )  # fmt: skip

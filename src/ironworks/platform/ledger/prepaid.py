@@ -133,12 +133,15 @@ async def _give(ctx: Context, grant: CreditGrant) -> None:
     await stand(ctx, grant.account, grant.currency)
 
 
-async def use_credit(ctx: Context, account: str, currency: str, amount_nano: int, correlation: str) -> int:
+async def use_credit(
+    ctx: Context, account: str, currency: str, amount_nano: int, correlation: str, coin_nano: int = 1
+) -> int:
     """Pay up to `amount_nano` of what the account owes by its invoices with its credit; returns how much was paid.
 
-    Moves `credit` to `due`. The same correlation (an invoice's id) again uses nothing more and answers the same
-    amount. Locks the account's credit until the transaction ends: who uses that of several accounts in one takes them
-    in order. Raises ValueError for a negative amount.
+    Moves `credit` to `due`, in whole multiples of `coin_nano`, so that what is left can be paid. The same correlation
+    (an invoice's id) again uses nothing more and answers the same amount. Locks the account's credit until the
+    transaction ends: who uses that of several accounts in one takes them in order. Raises ValueError for a negative
+    amount.
     """
     if amount_nano < 0:
         raise ValueError(f"cannot use {amount_nano} nano-units of credit")
@@ -146,7 +149,9 @@ async def use_credit(ctx: Context, account: str, currency: str, amount_nano: int
     if before := await holdings.find_use(ctx, account, currency, correlation):
         return sum(draw.amount_nano for draw in before[1])
     await _expire(ctx, account, currency)
-    draws = plan_use(await holdings.list_open_grants(ctx, account, currency), amount_nano, ctx.now())
+    grants = await holdings.list_open_grants(ctx, account, currency)
+    there = sum(grant.remaining_nano for grant in grants if grant.is_usable(ctx.now()))
+    draws = plan_use(grants, min(amount_nano, there - there % coin_nano), ctx.now())
     used = sum(draw.amount_nano for draw in draws)
     if used:
         transfer = _out_of_credit(ctx, account, currency, used, TransferKind.CREDIT_USE, correlation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from ironworks.platform.ledger import snapshots, store
@@ -65,6 +65,7 @@ async def reverse_transfer(ctx: Context, transfer_id: UUID, correlation: str) ->
         kind=TransferKind.REVERSAL,
         correlation=correlation,
         corrects=wrong.id,
+        day=ctx.now().astimezone(UTC).date(),
     )
     return await post_transfer(ctx, reversal)
 
@@ -88,7 +89,7 @@ async def list_postings(
 
 
 async def list_payers(ctx: Context, after: str = "", limit: int = 1000) -> list[str]:
-    """Accounts at or below which anything was ever owed, by path, past `after`."""
+    """Accounts at or below which anything was ever owed, by name, past `after`."""
     return await store.list_payers(ctx, after, limit)
 
 

@@ -161,15 +161,18 @@ async def list_postings(
 
 
 async def list_payers(ctx: Context, after: str, limit: int) -> list[str]:
-    """Accounts at or below which anything was ever owed, by path, past `after`."""
+    """Accounts at or below which anything was ever owed, by name, past `after`.
+
+    By name and not by path: between `acme` and `acme.shop` lies `acme-eu`, which is another account.
+    """
     rows = await ctx.db.fetch(
         """
         with recursive payer as (
           (select split_part(path, '.', 1) as account from platform_ledger.ledger_account
-           where purpose = 'receivable' and path > $1 || '/' order by path limit 1)
+           where purpose = 'receivable' and split_part(path, '.', 1) > $1 order by 1 limit 1)
           union all
           select (select split_part(path, '.', 1) from platform_ledger.ledger_account
-                  where purpose = 'receivable' and path > p.account || '/' order by path limit 1)
+                  where purpose = 'receivable' and split_part(path, '.', 1) > p.account order by 1 limit 1)
           from payer p where p.account is not null)
         select account from payer where account is not null limit $2
         """,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -230,7 +230,8 @@ async def list_adjustments(ctx: Context, account: str, start: date, end: date, c
     """What terms add to `account`'s usage of the UTC days [start, end) at base price, or take from it.
 
     Computed from the rated lines that the caller may see; the same lines give the same answer, since the terms that
-    were in force on `start` count, and those cannot change afterwards. An empty period has none, not even a minimum.
+    were in force on `start` count, and those cannot change afterwards. An empty period has none, not even a minimum,
+    and a minimum alone is due in the account's own currency only.
     """
     versions = await periods.list_terms_for(ctx, account, currency) if start < end else []
     if not versions:
@@ -239,7 +240,10 @@ async def list_adjustments(ctx: Context, account: str, start: date, end: date, c
     meters = {version.key.meter for version in book.in_force()}
     if not meters:
         return []
-    return adjustments(book, account, currency, await periods.sum_lines(ctx, account, start, end, currency, meters))
+    totals = await periods.sum_lines(ctx, account, start, end, currency, meters)
+    if not totals and currency != await find_currency(ctx, account, datetime.combine(start, time.min, UTC)):
+        return []
+    return adjustments(book, account, currency, totals)
 
 
 async def list_unadjusted(
