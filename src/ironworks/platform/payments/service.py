@@ -125,9 +125,8 @@ async def refund_payment(ctx: Context, payment_id: UUID, amount_nano: int, reaso
     Needs `refund:create` at the operator's scope. Raises NotFound, Invalid, NotPayable for more than is left of it.
     """
     await ctx.require("refund:create", "")
-    payment = await store.lock_payment(ctx, payment_id)
-    if payment is None:
-        raise NotFound(f"no payment {payment_id} for this caller")
+    payment = await get_payment(ctx, payment_id)
+    await store.lock_refunds(ctx, payment.invoice_id)
     minor_units(amount_nano, payment.currency)
     await _check_refundable(ctx, payment, amount_nano)
     refund = Refund(
@@ -146,9 +145,9 @@ async def _check_refundable(ctx: Context, payment: Payment, amount_nano: int) ->
     left = payment.amount_nano - sum(r.amount_nano for r in refunds if r.state is not RefundState.FAILED)
     if amount_nano > left:
         raise NotPayable("more would go back than was paid", left_nano=left)
+    going_back = await store.sum_going_back(ctx, payment.invoice_id)
     invoice = await invoices.get_invoice(ctx, payment.invoice_id)
-    under_way = sum(r.amount_nano for r in refunds if r.recorded_at is None and r.state is not RefundState.FAILED)
-    if amount_nano > invoice.paid_nano - under_way:
+    if amount_nano > invoice.paid_nano - going_back:
         raise NotPayable(
             "more would go back than was paid for the invoice; the rest became credit", paid_nano=invoice.paid_nano
         )

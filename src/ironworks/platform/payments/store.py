@@ -140,12 +140,6 @@ async def find_payment(ctx: Context, payment_id: UUID) -> Payment | None:
     return _payment(row) if row else None
 
 
-async def lock_payment(ctx: Context, payment_id: UUID) -> Payment | None:
-    """One decision about a payment's refunds at a time, until the transaction ends."""
-    await ctx.db.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"payments:{payment_id}")
-    return await find_payment(ctx, payment_id)
-
-
 async def find_live_payment(ctx: Context, invoice_id: UUID) -> Payment | None:
     row = await ctx.db.fetchrow(
         f"select {_PAYMENT} from platform_payments.payment where invoice_id = $1 and state = any($2::text[])",
@@ -280,6 +274,25 @@ async def look_at(ctx: Context, references: Collection[str]) -> None:
 
 
 # --- refunds ------------------------------------------------------------------------------------------------------
+
+
+async def lock_refunds(ctx: Context, invoice_id: UUID) -> None:
+    """One decision about what goes back of an invoice's payments at a time, until the transaction ends."""
+    await ctx.db.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"payments.refunds:{invoice_id}")
+
+
+async def sum_going_back(ctx: Context, invoice_id: UUID) -> int:
+    """What is on its way back of all payments of an invoice, and which the invoice does not know of yet.
+
+    Read it before the invoice: should that learn of a refund in between, too little can go back, and never too much.
+    """
+    total: int = await ctx.db.fetchval(
+        "select coalesce(sum(r.amount_nano), 0)::bigint from platform_payments.refund r"
+        " join platform_payments.payment p on p.id = r.payment_id"
+        " where p.invoice_id = $1 and r.recorded_at is null and r.state <> 'failed'",
+        invoice_id,
+    )
+    return total
 
 
 async def insert_refund(ctx: Context, refund: Refund) -> None:
