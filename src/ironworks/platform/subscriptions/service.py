@@ -116,6 +116,7 @@ async def start_subscription(
     """
     await _require(ctx, UPDATE, account)
     plan = await _find_plan(ctx, plan_name, currency)
+    await _require_currency(ctx, account, currency)
     last = await _end_what_is_over(ctx, account)
     if last is not None and last.is_live:
         raise AlreadySubscribed(f"account {account} has a subscription: change its plan instead")
@@ -237,6 +238,13 @@ async def _find_plan(ctx: Context, name: str, currency: str) -> Plan:
     if plan is None:
         raise NotFound(f"no plan {name[:80]!r} in {currency}: `ironworks plans` lists them")
     return plan
+
+
+async def _require_currency(ctx: Context, account: str, currency: str) -> None:
+    """What a plan includes is taken off usage in its own currency, and off no other."""
+    rated = await pricing.find_currency(ctx, account)
+    if rated != currency:
+        raise Conflict(f"account {account} is charged in {rated}: choose a plan in {rated}", currency=rated)
 
 
 def _none(account: str) -> NoSubscription:

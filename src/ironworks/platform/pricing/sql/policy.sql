@@ -48,7 +48,8 @@ drop policy if exists api_read on platform_pricing.account_currency;
 create policy api_read on platform_pricing.account_currency for select to ironworks_api
   using (scope <@ any ((select shared.granted('billing:read'))::ltree[])
          or scope @> any ((select shared.granted('billing:read'))::ltree[])
-         or scope <@ any ((select shared.granted('price:create'))::ltree[]));
+         or scope <@ any ((select shared.granted('price:create'))::ltree[])
+         or scope <@ any ((select shared.granted('subscription:update'))::ltree[]));
 drop policy if exists api_create on platform_pricing.account_currency;
 create policy api_create on platform_pricing.account_currency for insert to ironworks_api
   with check (''::ltree <@ any ((select shared.granted('price:create'))::ltree[]));
