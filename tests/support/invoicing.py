@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from ironworks.platform import invoices, registry
-from ironworks.platform.invoices.controller import close_due_periods
+from ironworks.platform.invoices.controller import open_due_closes, run_closes
 from ironworks.platform.invoices.declarations import DECLARATIONS as INVOICES
 from ironworks.platform.ledger.declarations import DECLARATIONS as LEDGER
 from tests.support.lower import LowerWorld
@@ -38,7 +38,9 @@ async def invoice_world(place: TestDatabase) -> AsyncIterator[LowerWorld]:
 
 async def close_all(world: LowerWorld) -> None:
     """What the worker's schedule does."""
-    await close_due_periods(await world.database("worker"))
+    database = await world.database("worker")
+    await open_due_closes(database)
+    await run_closes(database)
 
 
 async def list_all(world: LowerWorld, account: str = "acme") -> list[invoices.Invoice]:

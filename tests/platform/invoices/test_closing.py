@@ -11,9 +11,10 @@ from decimal import Decimal
 import pytest
 
 from ironworks.platform import invoices, ledger
-from ironworks.platform.invoices import closes, closing
+from ironworks.platform.invoices import closes, closing, service
 from ironworks.platform.invoices.controller import open_due_closes, tell_overdue
 from ironworks.shared.db import DatabaseUnavailable
+from ironworks.shared.errors import Invalid
 from tests.support.invoicing import (
     APRIL,
     CENT,
@@ -125,6 +126,25 @@ async def test_months_that_nobody_closed_are_closed_one_by_one(world: LowerWorld
         await close_all(world)
     found = [(i.period_start.month, i.period_end.month, i.total_nano // CENT) for i in await list_all(world)]
     assert found == [(3, 4, 10), (4, 5, 40), (5, 6, 50), (6, 7, 60)]
+    await check_invoices(world)
+
+
+async def test_a_customer_who_leaves_is_closed_with_today_and_what_comes_later_is_on_the_next_invoice(
+    world: LowerWorld,
+) -> None:
+    tomorrow = APRIL.date() + timedelta(days=1)
+    await charge(world, big("march"), big("so_far", 2, occurred_at=APRIL))
+    async with world.system("worker") as ctx:
+        await service.close_account(ctx, "acme", tomorrow)
+        with pytest.raises(Invalid):
+            await service.close_account(ctx, "rival", tomorrow + timedelta(days=1))
+    await close_all(world)
+    assert (await only(world)).total_nano == 30 * CENT
+    await charge(world, big("later", 4, occurred_at=APRIL + timedelta(hours=1)))
+    world.clock = lambda: datetime(2026, 5, 1, 3, tzinfo=UTC)
+    await close_all(world)
+    first, second = await list_all(world)
+    assert (first.period_end, second.period_start, second.total_nano) == (tomorrow, tomorrow, 40 * CENT)
     await check_invoices(world)
 
 

@@ -24,12 +24,6 @@ _DUE: Final = 10_000
 
 
 @schedules(every=10)
-async def close_due_periods(db: Database) -> None:
-    """Open the closes that are due, and take every one that is open to its end."""
-    await open_due_closes(db)
-    await run_closes(db)
-
-
 async def open_due_closes(db: Database) -> None:
     """A page of accounts per transaction."""
     async with db.transaction(ACTOR) as ctx:
@@ -44,6 +38,7 @@ async def open_due_closes(db: Database) -> None:
         after = accounts[-1]
 
 
+@schedules(every=1)
 async def run_closes(db: Database) -> None:
     """Take open closes to their ends, a few at once; one that fails keeps no other from its own."""
     gate = asyncio.Semaphore(_AT_ONCE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,7 +92,7 @@ class Tax(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(min_length=1, max_length=80, description="As the invoice prints it, for instance `VAT`.")
-    rate: Decimal = Field(ge=0, le=1, max_digits=7, decimal_places=6, description="A fraction: 0.19 is 19 %.")
+    rate: Decimal = Field(ge=0, le=1, decimal_places=6, description="A fraction: 0.19 is 19 %.")
 
 
 class BillingDetails(BaseModel):
@@ -100,7 +100,9 @@ class BillingDetails(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field("", max_length=200)
-    address: tuple[str, ...] = Field((), max_length=8, description="Lines of the postal address.")
+    address: tuple[Annotated[str, Field(max_length=200)], ...] = Field(
+        (), max_length=8, description="Lines of the postal address."
+    )
     email: str = Field("", max_length=254)
     tax_number: str = Field("", max_length=60)
     due_days: int = Field(14, ge=0, le=365, description="Days to pay.")

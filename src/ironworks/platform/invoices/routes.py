@@ -256,6 +256,7 @@ class BehindPage(BaseModel):
 
 class OnInvoiceView(BaseModel):
     meter: str
+    invoice_number: str | None = Field(description="Null for a draft, and for who may not see the whole invoice.")
     line: InvoiceLineView
 
 
@@ -366,8 +367,12 @@ async def explain_on_invoice(ctx: Context, request_id: str) -> OnInvoiceList:
     """Show the invoice lines that a request is part of."""
     explained = await billing.explain_request(ctx, request_id)
     found = await service.find_lines_of(ctx, explained.lines)
+    numbers = await service.list_numbers(ctx, {line.invoice_id for line in found.values()})
     return OnInvoiceList(
-        items=[OnInvoiceView(meter=meter, line=InvoiceLineView.of(line)) for (_, meter), line in sorted(found.items())]
+        items=[
+            OnInvoiceView(meter=meter, invoice_number=numbers.get(line.invoice_id), line=InvoiceLineView.of(line))
+            for (_, meter), line in sorted(found.items())
+        ]
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -64,6 +64,11 @@ async def list_invoices(
     return found
 
 
+async def list_numbers(ctx: Context, invoice_ids: Collection[UUID]) -> dict[UUID, str]:
+    """id → number of these invoices; a draft has none, nor has one that the caller may not see."""
+    return await store.list_numbers(ctx, invoice_ids)
+
+
 async def list_open(
     ctx: Context, now: datetime, after: tuple[datetime, UUID] | None = None, limit: int = 500
 ) -> list[Invoice]:
@@ -114,7 +119,8 @@ async def set_details(ctx: Context, path: str, details: BillingDetails) -> Billi
 async def close_account(ctx: Context, account: str, until: date | None = None) -> UUID:
     """Open a close of an account up to `until` (default: the last month's end); a worker runs it. Returns its id.
 
-    Raises NotFound, Invalid, and WrongState while another close runs, or where that day was closed before.
+    With `until` tomorrow it takes what today has had so far; the rest of today comes on the next invoice. Raises
+    NotFound, Invalid, and WrongState while another close runs, or where that day was closed before.
     """
     if level(account) != 1:
         raise invalid("path", "is not an account", "accounts are closed, with all that is below them")
@@ -123,8 +129,9 @@ async def close_account(ctx: Context, account: str, until: date | None = None) -
     await closes.lock_account(ctx, account)
     last = await closes.last_close(ctx, account)
     end = until or month_of(today)[1]
-    if end > today:
-        raise invalid("until", "is not over yet", f"use {today.isoformat()} or an earlier day")
+    tomorrow = today + timedelta(days=1)
+    if end > tomorrow:
+        raise invalid("until", "is yet to come", f"use {tomorrow.isoformat()}, which takes all until now, or earlier")
     if last and not last[1]:
         raise WrongState("another close of this account is still running; wait for it")
     if last and end <= last[0]:

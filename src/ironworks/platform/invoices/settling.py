@@ -23,6 +23,7 @@ from ironworks.platform.invoices.model import (
     WrongState,
     coin_of,
     number_of,
+    show_money,
     tax_part,
 )
 from ironworks.shared.context import Context
@@ -119,7 +120,9 @@ def check_coins(amount_nano: int, currency: str) -> None:
     coin = coin_of(currency)
     if not 0 < amount_nano <= MAX_AMOUNT_NANO or amount_nano % coin:
         raise invalid(
-            "amount_nano", "is no amount", f"use a positive multiple of {coin}: the smallest coin of {currency}"
+            "amount_nano",
+            f"is no whole number of {currency}'s smallest coin",
+            f"use a positive multiple of {coin} nano-units, which is {show_money(coin, currency)} {currency}",
         )
 
 
@@ -241,7 +244,8 @@ async def issue_credit_note(
     noted = sum(note.amount_nano for note in notes)
     left = invoice.total_nano - noted
     if amount_nano > left:
-        raise WrongState("credit notes cannot exceed the invoice", left_nano=left)
+        rest = f"{show_money(left, invoice.currency)} {invoice.currency}"
+        raise WrongState(f"credit notes cannot exceed the invoice, of which {rest} is left", left_nano=left)
     # of all notes together, so that those of a whole invoice take exactly its tax back
     tax = tax_part(noted + amount_nano, invoice) - sum(note.tax_nano for note in notes)
     over = amount_nano - min(amount_nano, max(invoice.open_nano, 0))

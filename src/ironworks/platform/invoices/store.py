@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -54,6 +54,15 @@ async def find_number(ctx: Context, number: str) -> UUID | None:
     """The invoice that has this number."""
     found: UUID | None = await ctx.db.fetchval("select id from platform_invoices.invoice where number = $1", number)
     return found
+
+
+async def list_numbers(ctx: Context, invoice_ids: Collection[UUID]) -> dict[UUID, str]:
+    """id → number of those that have one and that the caller may see."""
+    rows = await ctx.db.fetch(
+        "select id, number from platform_invoices.invoice where id = any($1::uuid[]) and number is not null",
+        list(invoice_ids),
+    )
+    return {row["id"]: row["number"] for row in rows}
 
 
 async def list_invoices(
