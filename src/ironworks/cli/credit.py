@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ironworks.cli.money import data_option, scope_option
-from ironworks.cli.output import show_data, show_table, text_of
+from ironworks.cli.money import account_at, account_option, data_option, scope_option
+from ironworks.cli.output import at_second, decimal, show_data, show_table
 from ironworks.cli.quota import until
 from ironworks.cli.session import fails_clearly, open_client, own_scope
 
@@ -20,15 +20,14 @@ def credit() -> None:
 
 
 @credit.command()
-@click.argument("account", required=False)
+@account_option
 @data_option
 @click.pass_context
 @fails_clearly
 def show(ctx: click.Context, account: str | None, output: str) -> None:
-    """Show what an account may still use (default: your own)."""
+    """Show what an account may still use."""
     client = open_client(ctx)
-    account = account or own_scope(client, None).split(".")[0]
-    answer = client.request("GET", f"/api/v1/scopes/{account}/credit")
+    answer = client.request("GET", f"/api/v1/scopes/{account_at(client, account)}/credit")
     if output != "table":
         show_data(answer, output)
         return
@@ -39,9 +38,9 @@ def show(ctx: click.Context, account: str | None, output: str) -> None:
 
 
 def _balance(balance: dict[str, Any]) -> list[str]:
-    amounts = [balance[name]["amount"] for name in ("available", "credit", "unbilled", "due")]
+    amounts = [decimal(balance[name]["amount"]) for name in ("available", "credit", "unbilled", "due")]
     prepaid = balance["prepaid"] or {"state": "pays afterwards", "release_at": None}
-    return [*amounts, balance["credit"]["currency"], prepaid["state"], text_of(prepaid["release_at"])]
+    return [*amounts, balance["credit"]["currency"], prepaid["state"], at_second(prepaid["release_at"])]
 
 
 @credit.command("list")
@@ -52,12 +51,7 @@ def _balance(balance: dict[str, Any]) -> list[str]:
 def list_credits(ctx: click.Context, scope: str | None, output: str) -> None:
     """List the credit that an account was given ('-': every account)."""
     client = open_client(ctx)
-    path = f"/api/v1/scopes/{own_scope(client, scope)}/credits"
-    page = client.request("GET", path)
-    items: list[dict[str, Any]] = page["items"]
-    while page["next_cursor"]:
-        page = client.request("GET", path, query={"cursor": page["next_cursor"]})
-        items += page["items"]
+    items = list(client.items(f"/api/v1/scopes/{own_scope(client, scope)}/credits"))
     if output != "table":
         show_data({"items": items}, output)
         return
@@ -67,10 +61,10 @@ def list_credits(ctx: click.Context, scope: str | None, output: str) -> None:
 
 def _grant(grant: dict[str, Any]) -> list[str]:
     granted, remaining = grant["granted"], grant["remaining"]
-    expires = text_of(grant["expires_at"]) + (" (held)" if grant["held"] else "")
+    expires = at_second(grant["expires_at"]) + (" (held)" if grant["held"] else "")
     return [
-        grant["account"], granted["amount"], remaining["amount"], granted["currency"], grant["source"],
-        str(grant["priority"]), expires, grant["reference"],
+        grant["account"], decimal(granted["amount"]), decimal(remaining["amount"]), granted["currency"],
+        grant["source"], str(grant["priority"]), expires, grant["reference"],
     ]  # fmt: skip
 
 
@@ -83,6 +77,7 @@ def _grant(grant: dict[str, Any]) -> list[str]:
 @click.option("--priority", type=click.IntRange(0, 100), default=50, show_default=True, help="Lower is used first.")
 @click.option("--note", default="", help="Shown with the grant.")
 @currency_option
+@data_option
 @click.pass_context
 @fails_clearly
 def grant(
@@ -95,6 +90,7 @@ def grant(
     priority: int,
     note: str,
     currency: str,
+    output: str,
 ) -> None:
     """Give an account credit. The operator's; AMOUNT is a decimal, for instance 25.00."""
     body = {
@@ -107,7 +103,11 @@ def grant(
         "note": note,
     }
     made = open_client(ctx).request("POST", f"/api/v1/scopes/{account}/credits", body=body)
-    click.echo(f"credit/{made['id']} {made['remaining']['amount']} {currency} of {account}")
+    if output != "table":
+        show_data(made, output)
+        return
+    left = decimal(made["remaining"]["amount"])
+    click.echo(f"{account} was given {decimal(made['granted']['amount'])} {currency}, of which {left} is left")
 
 
 @credit.command()

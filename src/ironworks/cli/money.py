@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import sys
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
 
-from ironworks.cli.output import show_data, show_table
+from ironworks.cli.output import at_second, decimal, show_data, show_table
 from ironworks.cli.session import fails_clearly, open_client, own_scope
+from ironworks.sdk import Client
 
+scope_option = click.option("-s", "--scope", metavar="PATH", help="That scope and all below it (default: your own).")
+account_option = click.option(
+    "-s", "--scope", "-a", "--account", "account", metavar="ACCOUNT", help="The account (default: your own)."
+)
 data_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
 )
-scope_option = click.option("-s", "--scope", metavar="PATH", help="That scope and all below it (default: your own).")
+
+
+def account_at(client: Client, account: str | None) -> str:
+    """The account that was said, else the one in which the credential is at home."""
+    return own_scope(client, account).partition(".")[0]
+
+
+def nano_of(_: click.Context, argument: click.Parameter, value: str) -> int:
+    """`49.00` in nano-units."""
+    try:
+        nano = Decimal(value).scaleb(9)
+        if nano == nano.to_integral_value() and nano > 0:
+            return int(nano)
+    except (InvalidOperation, ValueError, OverflowError):
+        pass
+    raise click.BadParameter(f"{value!r} is no amount of money: write 49.00", param=argument)
 
 
 @click.group()
@@ -46,24 +67,54 @@ def print_chain(chain: dict[str, Any]) -> None:
     event = chain["usage"]
     how = "counted by us" if event["counted"] else "reported by the engine"
     click.echo(f"request   {chain['request_id']}")
-    click.echo(f"usage     {event['occurred_at']}  {event['scope']}  {event['model']}  {event['route']}  ({how})")
+    at = at_second(event["occurred_at"])
+    click.echo(f"usage     {at}  {event['scope']}  {event['model']}  {event['route']}  ({how})")
     for line in chain["lines"]:
         cost = f"{line['cost']['amount']} {line['cost']['currency']}"
         how = f"{line['quantity']:>8} {line['meter']} x {line['unit_price']}"
         click.echo(f"  line    {how} = {cost}  (price {line['price_id']})")
     for line in chain["unrated"]:
         click.echo(f"  waiting {line['quantity']:>8} {line['meter']}: {line['reason']}")
-    for t in chain["transfers"]:
-        moved, debit, credit = t["moved"], t["debit"], t["credit"]
-        click.echo(
-            f"transfer  {t['id']}  {moved['amount']} {moved['currency']}"
-            f"  {debit['purpose']} of {debit['scope']} -> {credit['purpose']} of {credit['scope']}"
-        )
+    for each in chain["transfers"]:
+        _print_transfer(each)
     for on in chain.get("invoice_lines", []):
         line = on["line"]
-        click.echo(f"invoice   {line['invoice_id']}  line {line['id']}  {on['meter']}")
+        click.echo(f"invoice   {on['invoice_number'] or line['invoice_id']}  line {line['id']}  {on['meter']}")
     total = ", ".join(f"{m['amount']} {m['currency']}" for m in chain["total"]) or "nothing"
     click.echo(f"cost      {total}")
+
+
+@billing.command()
+@click.argument("transfer_id")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many lines.")
+@data_option
+@click.pass_context
+@fails_clearly
+def transfer(ctx: click.Context, transfer_id: str, limit: int, output: str) -> None:
+    """Open a ledger transfer into the requests that it moved.
+
+    TRANSFER_ID is what `billing explain` and `invoices explain` print.
+    """
+    page = open_client(ctx).request("GET", f"/api/v1/billing/transfers/{transfer_id}", query={"limit": limit})
+    if output != "table":
+        show_data(page, output)
+        return
+    _print_transfer(page["transfer"])
+    rows = [
+        [n["request_id"], n["meter"], str(n["quantity"]), n["unit_price"], n["cost"]["amount"]] for n in page["lines"]
+    ]
+    if rows:
+        show_table(["REQUEST", "METER", "QUANTITY", "UNIT PRICE", "COST"], rows)
+    if page["next_cursor"]:
+        click.echo(f"the first {limit} of more: --limit shows up to 500, the API has pages", err=True)
+
+
+def _print_transfer(t: dict[str, Any]) -> None:
+    moved, debit, credit = t["moved"], t["debit"], t["credit"]
+    click.echo(
+        f"transfer  {t['id']}  {moved['amount']} {moved['currency']}"
+        f"  {debit['purpose']} of {debit['scope']} -> {credit['purpose']} of {credit['scope']}"
+    )
 
 
 @billing.command()
@@ -78,7 +129,8 @@ def balance(ctx: click.Context, scope: str | None, output: str) -> None:
     if output != "table":
         show_data(answer, output)
         return
-    show_table(["SCOPE", "OWES", "CURRENCY"], [[answer["scope"], m["amount"], m["currency"]] for m in answer["owed"]])
+    rows = [[answer["scope"], decimal(m["amount"]), m["currency"]] for m in answer["owed"]]
+    show_table(["SCOPE", "OWES", "CURRENCY"], rows)
 
 
 @click.group()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 import yaml
 
 from ironworks.sdk import KindInfo
 
+_NUMBER: Final = re.compile(r"-?[\d,]+(\.\d+)?( %)?|-?")
 FORMATS = ("table", "wide", "json", "yaml", "name")
 output_option = click.option(
     "-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."
@@ -61,11 +63,20 @@ def _head(column: str) -> str:
 
 
 def show_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell, two blanks apart; plain text, so that it can be cut and grepped."""
-    lines = [list(heads), *(list(r) for r in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip())
+    """Columns as wide as their widest cell, two blanks apart, numbers to the right; plain text, so that it can be cut
+    and grepped.
+    """
+    columns = [_aligned(column) for column in zip(heads, *rows, strict=True)]
+    for line in zip(*columns, strict=True):
+        click.echo("  ".join(line).rstrip())
+
+
+def _aligned(column: Sequence[str]) -> list[str]:
+    """A column's cells, its head first, in one width."""
+    width = max(map(len, column))
+    cells = column[1:]
+    numbers = all(map(_NUMBER.fullmatch, cells)) and any(char.isdigit() for cell in cells for char in cell)
+    return [cell.rjust(width) if numbers else cell.ljust(width) for cell in column]
 
 
 def show_data(data: Any, output: str) -> None:
@@ -83,6 +94,17 @@ def age(timestamp: str) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{max(0, seconds)}s"
+
+
+def at_second(timestamp: str | None) -> str:
+    """A moment without the part of a second that only machines read: `2026-03-01T12:00:00Z`."""
+    return "-" if timestamp is None else re.sub(r"\.\d+", "", timestamp)
+
+
+def decimal(amount: str) -> str:
+    """An exact amount without zeros that say nothing, down to two places: `25.50`, `0.000012`."""
+    whole, _, part = amount.partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 def text_of(value: Any) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import click
 
-from ironworks.cli.money import data_option
-from ironworks.cli.output import show_data, show_table, text_of
-from ironworks.cli.session import fails_clearly, open_client, own_scope
+from ironworks.cli.money import account_at, account_option, data_option, nano_of
+from ironworks.cli.output import at_second, decimal, show_data, show_table, text_of
+from ironworks.cli.session import fails_clearly, open_client
 
-account_option = click.option("-a", "--account", help="The account (default: your own).")
+HEADS: Final = ["BEGUN", "ACCOUNT", "INVOICE", "AMOUNT", "CURRENCY", "STATE", "TRIES", "NEXT", "WHY NOT", "PAYMENT"]
 
 
 @click.group()
@@ -20,8 +20,8 @@ def payments() -> None:
 
 
 @payments.command("list")
-@click.option("-a", "--account", help="Only this account's.")
-@click.option("--invoice", metavar="ID", help="Only of this invoice.")
+@click.option("-s", "--scope", "-a", "--account", "account", metavar="ACCOUNT", help="Only this account's.")
+@click.option("--invoice", help="Only of this invoice: its number or id.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
 @data_option
 @click.pass_context
@@ -33,8 +33,7 @@ def list_payments(ctx: click.Context, account: str | None, invoice: str | None, 
     if output != "table":
         show_data({"items": items}, output)
         return
-    heads = ["BEGUN", "ACCOUNT", "AMOUNT", "CURRENCY", "STATE", "TRIES", "NEXT", "WHY NOT", "ID"]
-    show_table(heads, [_row(item) for item in items])
+    show_table(HEADS, map(_row, items))
 
 
 @payments.command()
@@ -63,18 +62,18 @@ def pay(ctx: click.Context, invoice: str, output: str) -> None:
 
 @payments.command()
 @click.argument("invoice")
-@click.argument("amount")
+@click.argument("amount", callback=nano_of)
 @click.option("--reference", required=True, help="The bank's, or a receipt's; the same one again records nothing more.")
 @click.option("--method", default="bank_transfer", show_default=True, help="How it came in.")
 @data_option
 @click.pass_context
 @fails_clearly
-def record(ctx: click.Context, invoice: str, amount: str, reference: str, method: str, output: str) -> None:
+def record(ctx: click.Context, invoice: str, amount: int, reference: str, method: str, output: str) -> None:
     """Record money that came in without Stripe.
 
     INVOICE is its number or id, AMOUNT in its currency, for instance 49.00. What is too much becomes credit.
     """
-    body = {"invoice": invoice, "amount_nano": _nano(amount), "method": method, "reference": reference}
+    body = {"invoice": invoice, "amount_nano": amount, "method": method, "reference": reference}
     _show_one(open_client(ctx).request("POST", "/api/v1/payments:record", body=body), output)
 
 
@@ -90,15 +89,19 @@ def retry(ctx: click.Context, payment: str, output: str) -> None:
 
 @payments.command()
 @click.argument("payment")
-@click.argument("amount")
+@click.argument("amount", callback=nano_of)
 @click.option("--reason", default="", help="Kept with the refund.")
+@data_option
 @click.pass_context
 @fails_clearly
-def refund(ctx: click.Context, payment: str, amount: str, reason: str) -> None:
+def refund(ctx: click.Context, payment: str, amount: int, reason: str, output: str) -> None:
     """Give back a payment, or a part of it."""
-    body = {"amount_nano": _nano(amount), "reason": reason}
+    body = {"amount_nano": amount, "reason": reason}
     made = open_client(ctx).request("POST", f"/api/v1/payments/{payment}:refund", body=body)
-    click.echo(f"refund {made['id']} of {amount} is {made['state']}")
+    if output != "table":
+        show_data(made, output)
+        return
+    click.echo(f"refund {made['id']} of {_amount(made)} is {made['state']}; see `ironworks payments show {payment}`")
 
 
 @payments.command()
@@ -114,7 +117,7 @@ def differences(ctx: click.Context, gone: bool, output: str) -> None:
         return
     click.echo(f"compared: {answer['compared']} charges, {text_of(answer['compared_on'])}")
     rows = [
-        [d["found_at"], d["kind"], d["ours"], d["theirs"], d["reference"], text_of(d["gone_at"])]
+        [at_second(d["found_at"]), d["kind"], d["ours"], d["theirs"], d["reference"], at_second(d["gone_at"])]
         for d in answer["items"]
     ]
     show_table(["FOUND", "KIND", "OURS", "THEIRS", "REFERENCE", "GONE"], rows)
@@ -129,7 +132,7 @@ def differences(ctx: click.Context, gone: bool, output: str) -> None:
 def methods(ctx: click.Context, account: str | None, refresh: bool, output: str) -> None:
     """List what an account can be charged by."""
     client = open_client(ctx)
-    path = f"/api/v1/scopes/{_account(client, account)}/payment-methods"
+    path = f"/api/v1/scopes/{account_at(client, account)}/payment-methods"
     answer = client.request("POST", f"{path}:refresh", body={}) if refresh else client.request("GET", path)
     if output != "table":
         show_data(answer, output)
@@ -149,7 +152,7 @@ def methods(ctx: click.Context, account: str | None, refresh: bool, output: str)
 def use(ctx: click.Context, method: str, account: str | None) -> None:
     """Charge by this payment method from now on."""
     client = open_client(ctx)
-    path = f"/api/v1/scopes/{_account(client, account)}/payment-methods/{method}:default"
+    path = f"/api/v1/scopes/{account_at(client, account)}/payment-methods/{method}:default"
     client.request("POST", path, body={})
     click.echo(f"{method} is charged from now on")
 
@@ -162,7 +165,7 @@ def use(ctx: click.Context, method: str, account: str | None) -> None:
 def forget(ctx: click.Context, method: str, account: str | None) -> None:
     """Remove a payment method."""
     client = open_client(ctx)
-    client.request("DELETE", f"/api/v1/scopes/{_account(client, account)}/payment-methods/{method}")
+    client.request("DELETE", f"/api/v1/scopes/{account_at(client, account)}/payment-methods/{method}")
     click.echo(f"{method} is gone")
 
 
@@ -171,36 +174,33 @@ def forget(ctx: click.Context, method: str, account: str | None) -> None:
 @click.option("--success-url", required=True, help="Where Stripe sends the customer afterwards.")
 @click.option("--cancel-url", help="Where it sends who gives up (default: the same).")
 @click.option("--currency", default="USD", show_default=True, help="Which methods are offered depends on it.")
+@data_option
 @click.pass_context
 @fails_clearly
-def checkout(ctx: click.Context, account: str | None, success_url: str, cancel_url: str | None, currency: str) -> None:
+def checkout(
+    ctx: click.Context, account: str | None, success_url: str, cancel_url: str | None, currency: str, output: str
+) -> None:
     """Print the address of a page on which a payment method is left."""
     client = open_client(ctx)
     body = {"success_url": success_url, "cancel_url": cancel_url or success_url, "currency": currency}
-    path = f"/api/v1/scopes/{_account(client, account)}/payment-methods:checkout"
-    click.echo(client.request("POST", path, body=body)["url"])
+    path = f"/api/v1/scopes/{account_at(client, account)}/payment-methods:checkout"
+    page = client.request("POST", path, body=body)
+    if output != "table":
+        show_data(page, output)
+        return
+    click.echo(page["url"])
 
 
-def _account(client: Any, account: str | None) -> str:
-    return account or own_scope(client, None).split(".")[0]
-
-
-def _nano(amount: str) -> int:
-    """`49.00` in nano-units."""
-    try:
-        nano = Decimal(amount).scaleb(9)
-        if nano == nano.to_integral_value() and nano > 0:
-            return int(nano)
-    except (InvalidOperation, ValueError):
-        pass
-    raise click.UsageError(f"{amount!r} is no amount of money: write 49.00")
+def _amount(item: dict[str, Any]) -> str:
+    """Of a payment or refund, as a decimal."""
+    return decimal(f"{Decimal(item['amount_nano']).scaleb(-9):f}")
 
 
 def _row(item: dict[str, Any]) -> list[str]:
     return [
-        item["created_at"], item["account"], f"{Decimal(item['amount_nano']).scaleb(-9):,.2f}", item["currency"],
-        item["state"], str(item["attempt"]), text_of(item["next_attempt_at"]), text_of(item["failure_code"]),
-        item["id"],
+        at_second(item["created_at"]), item["account"], text_of(item["invoice_number"]), _amount(item),
+        item["currency"], item["state"], str(item["attempt"]), at_second(item["next_attempt_at"]),
+        text_of(item["failure_code"]), item["id"],
     ]  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def _show_one(item: dict[str, Any], output: str) -> None:
     if output != "table":
         show_data(item, output)
         return
-    show_table(["BEGUN", "ACCOUNT", "AMOUNT", "CURRENCY", "STATE", "TRIES", "NEXT", "WHY NOT", "ID"], [_row(item)])
+    show_table(HEADS, [_row(item)])
 
 
 COMMANDS = (payments,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TextIO
 
@@ -11,9 +10,8 @@ import yaml
 
 from ironworks.cli.documents import PlainLoader
 from ironworks.cli.money import billing, data_option, scope_option
-from ironworks.cli.output import show_data, show_table, text_of
+from ironworks.cli.output import at_second, decimal, show_data, show_table
 from ironworks.cli.session import fails_clearly, open_client, own_scope
-from ironworks.sdk import Client
 
 PRICES: Final = "/api/v1/prices"
 TERMS: Final = "/api/v1/price-terms"
@@ -30,16 +28,6 @@ def prices() -> None:
     """The price book: list, set and withdraw prices, simulate others."""
 
 
-def pages(client: Client, path: str, **query: Any) -> Iterator[dict[str, Any]]:
-    """Every item of a list, page by page."""
-    while True:
-        page = client.request("GET", path, query=query)
-        yield from page["items"]
-        if not page["next_cursor"]:
-            return
-        query["cursor"] = page["next_cursor"]
-
-
 @prices.command("list")
 @click.option("-s", "--scope", metavar="PATH", help="Only what counts there: its own prices, and those above it.")
 @click.option("--at", metavar="MOMENT", help="Only what was in force then, in ISO 8601.")
@@ -48,7 +36,7 @@ def pages(client: Client, path: str, **query: Any) -> Iterator[dict[str, Any]]:
 @fails_clearly
 def list_prices(ctx: click.Context, scope: str | None = None, at: str | None = None, output: str = "table") -> None:
     """List prices with their versions."""
-    items = list(pages(open_client(ctx), PRICES, scope=scope, at=at))
+    items = list(open_client(ctx).items(PRICES, scope=scope, at=at))
     if output != "table":
         show_data({"items": items}, output)
         return
@@ -60,8 +48,8 @@ def list_prices(ctx: click.Context, scope: str | None = None, at: str | None = N
             p["scope"],
             "withdrawn" if p["withdrawn"] else p["per_million"],
             p["currency"],
-            p["valid_from"],
-            text_of(p["valid_to"]),
+            at_second(p["valid_from"]),
+            at_second(p["valid_to"]),
             p["id"],
         ]
         for p in items
@@ -117,7 +105,7 @@ def _tell(made: dict[str, Any], output: str) -> None:
         show_data(made, output)
         return
     what = "is withdrawn" if made["withdrawn"] else f"costs {made['unit_price']} {made['currency']}"
-    click.echo(f"{made['meter']} of {made['model']} at {made['scope']} {what} from {made['valid_from']} on")
+    click.echo(f"{made['meter']} of {made['model']} at {made['scope']} {what} from {at_second(made['valid_from'])} on")
 
 
 @prices.command()
@@ -137,7 +125,7 @@ def terms(ctx: click.Context, scope: str | None, file: TextIO | None, currency: 
         added = [{"currency": currency} | each for each in read_book(file)["terms"]]
         items = [client.request("POST", TERMS, body=each) for each in added]
     else:
-        items = list(pages(client, TERMS, scope=scope))
+        items = list(client.items(TERMS, scope=scope))
     if output != "table":
         show_data({"items": items}, output)
         return
@@ -215,7 +203,7 @@ def currency(ctx: click.Context, account: str, code: str | None, valid_from: str
     if output != "table":
         show_data(found, output)
         return
-    rows = [[account, version["currency"], version["valid_from"]] for version in found["versions"]]
+    rows = [[account, version["currency"], at_second(version["valid_from"])] for version in found["versions"]]
     show_table(["ACCOUNT", "CURRENCY", "FROM"], rows or [[account, found["currency"], "-"]])
 
 
@@ -223,7 +211,7 @@ def print_simulation(found: dict[str, Any], by: str) -> None:
     """The groups, the largest difference first, and their sum."""
     parts = ("was", "would_be", "adjusted_was", "adjusted_would_be", "difference")
     rows = [
-        [group["name"] or "total", str(group["quantity"]), *(group[part]["amount"] for part in parts)]
+        [group["name"] or "total", str(group["quantity"]), *(decimal(group[part]["amount"]) for part in parts)]
         for group in [*found["groups"], found["total"]]
     ]
     show_table([by.upper(), "QUANTITY", "WAS", "WOULD BE", "TERMS WERE", "TERMS WOULD BE", "DIFFERENCE"], rows)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from ironworks.cli.money import data_option, scope_option
-from ironworks.cli.output import show_data, show_table, text_of
+from ironworks.cli.output import at_second, show_data, show_table, text_of
 from ironworks.cli.session import fails_clearly, open_client, own_scope
 
 HOURS: Final = {"h": 1, "d": 24, "w": 168}
@@ -53,12 +53,7 @@ def list_quotas(ctx: click.Context, scope: str | None, output: str) -> None:
     What is not listed has no limit.
     """
     client = open_client(ctx)
-    path = f"/api/v1/scopes/{own_scope(client, scope)}/quotas"
-    page = client.request("GET", path)
-    items: list[dict[str, Any]] = page["items"]
-    while page["next_cursor"]:
-        page = client.request("GET", path, query={"cursor": page["next_cursor"]})
-        items += page["items"]
+    items = list(client.items(f"/api/v1/scopes/{own_scope(client, scope)}/quotas"))
     if output != "table":
         show_data({"items": items}, output)
         return
@@ -68,8 +63,8 @@ def list_quotas(ctx: click.Context, scope: str | None, output: str) -> None:
 def _row(item: dict[str, Any]) -> list[str]:
     limit = "none" if item["limit"] is None else str(item["limit"])
     by = "operator" if item["overridden"] else f"plan {item['plan']}"
-    used, until_then, reason = (text_of(item[name]) for name in ("used", "expires_at", "reason"))
-    return [item["quota"], used, limit, item["scope"], by, until_then, reason]
+    used, reason = text_of(item["used"]), text_of(item["reason"])
+    return [item["quota"], used, limit, item["scope"], by, at_second(item["expires_at"]), reason]
 
 
 @quota.command("set")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from ironworks.cli.money import data_option, scope_option
-from ironworks.cli.output import show_data, show_table, text_of
+from ironworks.cli.output import decimal, show_data, show_table, text_of
 from ironworks.cli.session import fails_clearly, open_client, own_scope
 from ironworks.sdk import Client
 
@@ -43,9 +43,9 @@ def _show(name: str) -> click.Command:
         if output != "table":
             show_data(answer, output)
             return
-        names = [column["name"] for column in answer["columns"]]
-        heads = [head.upper().replace("_", " ") for head in names]
-        show_table(heads, [[text_of(row[column]) for column in names] for row in answer["items"]])
+        columns = answer["columns"]
+        heads = [column["name"].upper().replace("_", " ") for column in columns]
+        show_table(heads, [[_cell(column, row[column["name"]]) for column in columns] for row in answer["items"]])
 
     words = REPORTS[name]
     show = click.option("--by", metavar="WORDS", help=f"Group by some of: {words.partition(' (')[0]}.")(show)
@@ -57,6 +57,10 @@ def _show(name: str) -> click.Command:
     file = click.Path(dir_okay=False, path_type=Path)
     show = click.option("--file", type=file, metavar="NAME", help="Write to NAME.csv or NAME.parquet instead.")(show)
     return click.command(name, help=f"{_ABOUT[name]}\n\nGroups by {words}.")(scope_option(data_option(show)))
+
+
+def _cell(column: dict[str, str], value: Any) -> str:
+    return decimal(value) if column["type"] == "money" and value is not None else text_of(value)
 
 
 _ABOUT: Final = {
@@ -93,12 +97,7 @@ def costs() -> None:
 @fails_clearly
 def list_costs(ctx: click.Context, output: str) -> None:
     """List cost rates with their versions."""
-    client = open_client(ctx)
-    page = client.request("GET", "/api/v1/cost-rates")
-    items: list[dict[str, Any]] = page["items"]
-    while page["next_cursor"]:
-        page = client.request("GET", "/api/v1/cost-rates", query={"cursor": page["next_cursor"]})
-        items += page["items"]
+    items = list(open_client(ctx).items("/api/v1/cost-rates"))
     if output != "table":
         show_data({"items": items}, output)
         return
@@ -112,12 +111,18 @@ def list_costs(ctx: click.Context, output: str) -> None:
 @click.option("--model", default="*", show_default=True, help="Only for this model.")
 @click.option("--currency", default="USD", show_default=True, help="Of the cost.")
 @click.option("--from", "valid_from", metavar="DAY", help="The first day it counts for (default: today, UTC).")
+@data_option
 @click.pass_context
 @fails_clearly
-def set_cost(ctx: click.Context, meter: str, unit_cost: str, model: str, currency: str, valid_from: str | None) -> None:
+def set_cost(
+    ctx: click.Context, meter: str, unit_cost: str, model: str, currency: str, valid_from: str | None, output: str
+) -> None:
     """Say what one unit of a meter costs, from a day on."""
     body = {"meter": meter, "model": model, "currency": currency, "unit_cost": unit_cost, "valid_from": valid_from}
     rate = open_client(ctx).request("POST", "/api/v1/cost-rates", body=body)
+    if output != "table":
+        show_data(rate, output)
+        return
     click.echo(f"{rate['meter']} {rate['model']}: {rate['unit_cost']} {rate['currency']} from {rate['valid_from']} on")
 
 

@@ -8,13 +8,11 @@ from typing import Any, Final
 import click
 import yaml
 
-from ironworks.cli.money import data_option
-from ironworks.cli.output import show_data, show_table, text_of
-from ironworks.cli.session import fails_clearly, open_client, own_scope
-from ironworks.cli.usage import money
+from ironworks.cli.money import account_at, account_option, data_option
+from ironworks.cli.output import at_second, decimal, show_data, show_table, text_of
+from ironworks.cli.session import fails_clearly, open_client
 from ironworks.sdk import Client
 
-account_option = click.option("-s", "--scope", "account", metavar="ACCOUNT", help="The account (default: your own).")
 when_option = click.option(
     "--when",
     type=click.Choice(["now", "period_end"]),
@@ -25,11 +23,11 @@ LIMITS: Final = ("platforms", "tenants", "features")
 
 def _place(client: Client, account: str | None) -> str:
     """The API's path of the account's subscription."""
-    return f"/api/v1/scopes/{own_scope(client, account).partition('.')[0]}/subscription"
+    return f"/api/v1/scopes/{account_at(client, account)}/subscription"
 
 
 def _cost(amount: dict[str, Any]) -> str:
-    return f"{money(amount['amount'])} {amount['currency']}"
+    return f"{decimal(amount['amount'])} {amount['currency']}"
 
 
 # --- plans -------------------------------------------------------------------------------------------------------
@@ -46,17 +44,41 @@ def plans() -> None:
 @click.pass_context
 @fails_clearly
 def list_plans(ctx: click.Context, every_version: bool, output: str) -> None:
-    """List plans: fee, limits and what is included."""
+    """List plans: fee and limits; `plans show` tells what is included."""
     items = open_client(ctx).request("GET", "/api/v1/plans", query={"every_version": every_version})["items"]
     if output != "table":
         show_data({"items": items}, output)
         return
     rows = [
         [p["name"], str(p["version"]), _cost(p["base_fee"]), *(_limit(p, limit) for limit in LIMITS),
-         str(p["trial_days"]), ", ".join(f"{q:,} {meter}" for meter, q in p["included"].items()) or "-"]
+         str(p["trial_days"]), f"{len(p['included'])} meters"]
         for p in items
     ]  # fmt: skip
     show_table(["PLAN", "VERSION", "FEE", *(limit.upper() for limit in LIMITS), "TRIAL DAYS", "INCLUDED"], rows)
+
+
+@plans.command("show")
+@click.argument("name", metavar="PLAN")
+@click.option("--currency", default="USD", show_default=True, help="Of the plan.")
+@data_option
+@click.pass_context
+@fails_clearly
+def show_plan(ctx: click.Context, name: str, currency: str, output: str) -> None:
+    """Show a plan's latest version: limits, and what is included."""
+    items = open_client(ctx).request("GET", "/api/v1/plans")["items"]
+    found = next((p for p in items if (p["name"], p["base_fee"]["currency"]) == (name, currency)), None)
+    if found is None:
+        known = ", ".join(sorted({p["name"] for p in items}))
+        raise click.UsageError(f"there is no plan {name!r} in {currency}; there are: {known}")
+    if output != "table":
+        show_data(found, output)
+        return
+    click.echo(f"{found['title']}, version {found['version']}: {_cost(found['base_fee'])} a month")
+    click.echo(f"trial of {found['trial_days']} days" if found["trial_days"] else "no trial")
+    click.echo(", ".join(f"{_limit(found, limit)} {limit}" for limit in LIMITS) + "\n")
+    prices = {meter: f"{price} {found['base_fee']['currency']}" for meter, price in found["overage"].items()}
+    rows = [[m, f"{q:,}", prices.get(m, "as in `ironworks prices list`")] for m, q in found["included"].items()]
+    show_table(["METER", "INCLUDED", "EACH ONE BEYOND"], rows)
 
 
 def _limit(plan: dict[str, Any], name: str) -> str:
@@ -137,24 +159,12 @@ def _status(found: dict[str, Any]) -> str:
 @fails_clearly
 def list_subscriptions(ctx: click.Context, status: str | None, output: str) -> None:
     """List the subscriptions that you may see."""
-    items = _pages(open_client(ctx), "/api/v1/subscriptions", {"status": status})
+    items = list(open_client(ctx).items("/api/v1/subscriptions", status=status))
     if output != "table":
         show_data({"items": items}, output)
         return
     rows = [[s["account"], s["status"], s["period_start"], s["period_end"], text_of(s["ends_on"])] for s in items]
     show_table(["ACCOUNT", "STATUS", "PERIOD FROM", "UP TO", "ENDS"], rows)
-
-
-def _pages(client: Client, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
-    """All items of a list."""
-    items: list[dict[str, Any]] = []
-    cursor = None
-    while True:
-        page = client.request("GET", path, query={**query, "cursor": cursor})
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return items
 
 
 @subscription.command()
@@ -261,7 +271,7 @@ def _tell(found: dict[str, Any], output: str) -> None:
 def charges(ctx: click.Context, account: str | None, output: str) -> None:
     """List fees, prorations and what was included."""
     client = open_client(ctx)
-    items = _pages(client, f"{_place(client, account)}/charges", {})
+    items = list(client.items(f"{_place(client, account)}/charges"))
     if output != "table":
         show_data({"items": items}, output)
         return
@@ -277,14 +287,15 @@ def charges(ctx: click.Context, account: str | None, output: str) -> None:
 def suggestions(ctx: click.Context, account: str | None, output: str) -> None:
     """List the larger plans that usage suggests."""
     client = open_client(ctx)
-    items = _pages(client, f"{_place(client, account)}/suggestions", {})
+    items = list(client.items(f"{_place(client, account)}/suggestions"))
     if output != "table":
         show_data({"items": items}, output)
         return
     rows = [
-        [s["suggested_at"], s["meter"], f"{s['percent']} %", f"{s['used']:,}", f"{s['included']:,}", s["plan"]]
+        [at_second(s["suggested_at"]), s["meter"], f"{s['percent']} %", f"{s['used']:,}", f"{s['included']:,}",
+         s["plan"]]
         for s in items
-    ]
+    ]  # fmt: skip
     show_table(["TIME", "METER", "PASSED", "USED", "INCLUDED", "PLAN"], rows)
 
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import click
 
-from ironworks.cli.ingest import send
+from ironworks.cli.ingest import meters, send, set_aside
 from ironworks.cli.money import data_option, scope_option
-from ironworks.cli.output import show_data, show_table
+from ironworks.cli.output import at_second, show_data, show_table
 from ironworks.cli.session import fails_clearly, open_client, own_scope
 from ironworks.sdk import ApiError, Client
 
@@ -115,7 +115,10 @@ def meter(ctx: click.Context, /, name: str, scope: str | None, output: str, **qu
         show_data(answer, output)
         return
     words = [word for word in query["by"].split(",") if word]
-    rows = [[p["at"], *(p["group"].get(word) or "-" for word in words), str(p["quantity"])] for p in answer["items"]]
+    rows = [
+        [at_second(p["at"]), *(p["group"].get(word) or "-" for word in words), str(p["quantity"])]
+        for p in answer["items"]
+    ]
     show_table([query["every"].upper(), *(word.upper() for word in words), "QUANTITY"], rows)
 
 
@@ -228,6 +231,6 @@ def _weight(item: dict[str, Any], sort: str) -> float:
     )
 
 
-usage.add_command(send)
-usage.add_command(meter)
+for command in (send, set_aside, meter, meters):
+    usage.add_command(command)
 COMMANDS = (usage,)

@@ -110,6 +110,15 @@ class Client:
             save_profile(self.profile)
         return True
 
+    def items(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page by page."""
+        while True:
+            page = self.request("GET", path, query=query)
+            yield from page["items"]
+            if not page["next_cursor"]:
+                return
+            query["cursor"] = page["next_cursor"]
+
     # --- resources ------------------------------------------------------------------------------------------------
 
     @property
@@ -126,13 +135,7 @@ class Client:
 
     def list(self, kind: KindInfo, scope: str | None = None, **query: Any) -> Iterator[Resource]:
         """Every resource of a scope and below (None: all that may be seen), page by page."""
-        path = _many(kind, scope)
-        while True:
-            page = self.request("GET", path, query=query)
-            yield from page["items"]
-            if not page["next_cursor"]:
-                return
-            query["cursor"] = page["next_cursor"]
+        return self.items(_many(kind, scope), **query)
 
     def apply(self, document: Resource, *, dry_run: bool = False) -> dict[str, Any]:
         """Make a resource what the document says; answers `{"action", "resource", "diff"}`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ironworks.platform import invoices
 from ironworks.platform.payments import service
 from ironworks.platform.payments.model import (
     Payment,
@@ -31,6 +33,7 @@ class PaymentView(BaseModel):
     id: UUID
     account: str
     invoice_id: UUID
+    invoice_number: str | None = Field(description="Null for who may not see the invoice.")
     provider: str = Field(description="`stripe`, or `manual` for what the operator recorded.")
     method: str = Field(description="The payment method, or how money came in.")
     amount_nano: int = Field(description="Whole nano-units (10⁻⁹) of the currency.")
@@ -46,12 +49,19 @@ class PaymentView(BaseModel):
     next_attempt_at: datetime | None
 
     @classmethod
-    def of(cls, payment: Payment) -> PaymentView:
+    def of(cls, payment: Payment, invoice_number: str | None) -> PaymentView:
         waits = payment.state in (PaymentState.PLANNED, PaymentState.FAILED)
-        return cls(
-            **{name: getattr(payment, name) for name in cls.model_fields if name != "next_attempt_at"},
-            next_attempt_at=payment.due_at if waits else None,
-        )
+        told = {"invoice_number": invoice_number, "next_attempt_at": payment.due_at if waits else None}
+        return cls(**told, **{name: getattr(payment, name) for name in cls.model_fields if name not in told})
+
+
+async def _view(ctx: Context, payment: Payment) -> PaymentView:
+    return (await _views(ctx, [payment]))[0]
+
+
+async def _views(ctx: Context, payments: Sequence[Payment]) -> list[PaymentView]:
+    numbers = await invoices.list_numbers(ctx, {payment.invoice_id for payment in payments})
+    return [PaymentView.of(payment, numbers.get(payment.invoice_id)) for payment in payments]
 
 
 class RefundView(BaseModel):
@@ -81,7 +91,7 @@ class PaymentsPage(BaseModel):
 class PaymentsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     account: str | None = Field(None, max_length=63, description="Only this account's.")
-    invoice: UUID | None = Field(None, description="Only of this invoice.")
+    invoice: str | None = Field(None, max_length=100, description="Only of this invoice: its number or id.")
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, max_length=1024)
 
@@ -166,11 +176,12 @@ async def list_payments(ctx: Context, query: PaymentsQuery) -> PaymentsPage:
     """List the payments that the caller may see, newest first."""
     before = service.parse_cursor(*decode_cursor(query.cursor)) if query.cursor else None
     account = parse_path(query.account) if query.account else None
-    found = await service.list_payments(ctx, account, query.invoice, before, query.limit + 1)
+    invoice = await service.find_invoice(ctx, query.invoice) if query.invoice else None
+    found = await service.list_payments(ctx, account, invoice, before, query.limit + 1)
     page = found[: query.limit]
     more = len(found) > query.limit
     return PaymentsPage(
-        items=[PaymentView.of(payment) for payment in page],
+        items=await _views(ctx, page),
         next_cursor=encode_cursor(page[-1].created_at.isoformat(), str(page[-1].id)) if more else None,
     )
 
@@ -179,13 +190,13 @@ async def list_payments(ctx: Context, query: PaymentsQuery) -> PaymentsPage:
 async def get_payment(ctx: Context, payment: str) -> PaymentDetail:
     """Show a payment and what of it went back."""
     found, refunds = await service.show_payment(ctx, parse_id(payment))
-    return PaymentDetail(payment=PaymentView.of(found), refunds=[RefundView.model_validate(r) for r in refunds])
+    return PaymentDetail(payment=await _view(ctx, found), refunds=[RefundView.model_validate(r) for r in refunds])
 
 
 @router.post("/api/v1/payments", permission=AUTHENTICATED, status=202)
 async def pay_invoice(ctx: Context, body: PayRequest) -> PaymentView:
     """Have an invoice charged to its account's payment method; one that failed is tried again."""
-    return PaymentView.of(await service.pay_invoice(ctx, await service.find_invoice(ctx, body.invoice)))
+    return await _view(ctx, await service.pay_invoice(ctx, await service.find_invoice(ctx, body.invoice)))
 
 
 @router.post("/api/v1/payments:record", permission=AUTHENTICATED, status=201)
@@ -193,13 +204,13 @@ async def record_receipt(ctx: Context, body: ReceiptRequest) -> PaymentView:
     """Record money that came in without a payment provider."""
     invoice_id = await service.find_invoice(ctx, body.invoice)
     made = await service.record_receipt(ctx, invoice_id, body.amount_nano, body.method, body.reference)
-    return PaymentView.of(made)
+    return await _view(ctx, made)
 
 
 @router.post("/api/v1/payments/{payment}:retry", permission=AUTHENTICATED, status=202)
 async def retry_payment(ctx: Context, payment: str) -> PaymentView:
     """Try a failed payment again now."""
-    return PaymentView.of(await service.retry_payment(ctx, parse_id(payment)))
+    return await _view(ctx, await service.retry_payment(ctx, parse_id(payment)))
 
 
 @router.post("/api/v1/payments/{payment}:refund", permission=AUTHENTICATED, status=202)
