@@ -3,8 +3,11 @@ create policy api_read on platform_ledger.ledger_account for select to ironworks
   using (scope <@ any ((select shared.granted('billing:read'))::ltree[]));
 drop policy if exists worker on platform_ledger.ledger_account;
 create policy worker on platform_ledger.ledger_account to ironworks_worker using (true) with check (true);
+-- The gateway knows the two kinds of accounts that usage moves between, and no other: whoever took it over could not say
+-- that an invoice was paid.
 drop policy if exists gateway on platform_ledger.ledger_account;
-create policy gateway on platform_ledger.ledger_account to ironworks_gateway using (true) with check (true);
+create policy gateway on platform_ledger.ledger_account to ironworks_gateway
+  using (purpose in ('receivable', 'revenue')) with check (purpose in ('receivable', 'revenue'));
 
 drop policy if exists api_read on platform_ledger.transfer;
 create policy api_read on platform_ledger.transfer for select to ironworks_api
@@ -12,7 +15,7 @@ create policy api_read on platform_ledger.transfer for select to ironworks_api
 drop policy if exists worker on platform_ledger.transfer;
 create policy worker on platform_ledger.transfer to ironworks_worker using (true) with check (true);
 drop policy if exists gateway on platform_ledger.transfer;
-create policy gateway on platform_ledger.transfer for insert to ironworks_gateway with check (true);
+create policy gateway on platform_ledger.transfer for insert to ironworks_gateway with check (kind = 'usage');
 
 -- A tenant's transfer goes to the operator's revenue, an account that is not the tenant's to read; what it is called on
 -- the tenant's own transfer is. So names come with transfers that the caller may see, and with no others.
