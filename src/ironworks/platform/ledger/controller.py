@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from ironworks.platform.ledger import prepaid, service, standing
 from ironworks.shared import telemetry
-from ironworks.shared.context import system_actor
+from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
 from ironworks.shared.schedules import schedules
 
@@ -17,6 +18,8 @@ MISMATCHES: Final = telemetry.counter(
 )
 _ACTOR: Final = system_actor("ledger")
 _BATCH: Final = 100
+Held: TypeAlias = tuple[str, str]
+"""An account, and a currency that it has credit in."""
 
 
 @schedules(every=30)
@@ -54,23 +57,35 @@ async def verify_balances(db: Database) -> None:
 @schedules(every=60)
 async def expire_credit(db: Database) -> None:
     """Take what expired, an account per transaction."""
-    async with db.transaction(_ACTOR) as ctx:
-        due = await prepaid.list_expiring(ctx)
-    for account, currency in due:
-        async with db.transaction(_ACTOR) as ctx:
-            await prepaid.expire_credit(ctx, account, currency)
+    await _each(db, prepaid.list_expiring, prepaid.expire_credit)
 
 
 @schedules(every=30)
 async def watch_credit(db: Database) -> None:
     """Find out where every prepaid account stands, one per transaction."""
+    await _each(db, _list_prepaid, standing.review_credit)
+
+
+async def _list_prepaid(ctx: Context, after: Held, limit: int) -> list[Held]:
+    return [(found.account, found.currency) for found in await standing.list_prepaid(ctx, after, limit)]
+
+
+async def _each(
+    db: Database,
+    find: Callable[[Context, Held, int], Awaitable[list[Held]]],
+    act: Callable[[Context, str, str], Awaitable[object]],
+) -> None:
+    """Act on all that there are; one that fails keeps no other from its turn."""
     after = ("", "")
     while True:
         async with db.transaction(_ACTOR) as ctx:
-            page = await standing.list_prepaid(ctx, after, _BATCH)
-        for account in page:
-            async with db.transaction(_ACTOR) as ctx:
-                await standing.review_credit(ctx, account.account, account.currency)
+            page = await find(ctx, after, _BATCH)
+        for account, currency in page:
+            try:
+                async with db.transaction(_ACTOR) as ctx:
+                    await act(ctx, account, currency)
+            except Exception:
+                log.exception("an account's credit cannot go on, and is tried again", account=account)
         if len(page) < _BATCH:
             return
-        after = page[-1].account, page[-1].currency
+        after = page[-1]

@@ -130,8 +130,8 @@ async def list_lapsed(ctx: Context, grants: Iterable[UUID], now: datetime) -> se
     return {row["grant_id"] for row in rows}
 
 
-async def list_expiring(ctx: Context, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """(account, currency) of which an expired grant still has what neither its hold nor a use accounts for."""
+async def list_expiring(ctx: Context, now: datetime, after: tuple[str, str], limit: int) -> list[tuple[str, str]]:
+    """(account, currency) past `after`, of which an expired grant has what neither its hold nor a use accounts for."""
     rows = await ctx.db.fetch(
         """
         select distinct g.path, g.currency from platform_ledger.credit_grant g
@@ -139,9 +139,11 @@ async def list_expiring(ctx: Context, now: datetime, limit: int) -> list[tuple[s
         where g.expires_at <= $1 and (h.grant_id is null or h.held_until <= $1)
           and g.amount_nano > (select coalesce(sum(d.amount_nano), 0) from platform_ledger.credit_draw d
                                where d.grant_id = g.id)
-        order by g.path, g.currency limit $2
+          and (g.path, g.currency) > ($2, $3)
+        order by g.path, g.currency limit $4
         """,
         now,
+        *after,
         limit,
     )
     return [(row["path"], row["currency"]) for row in rows]

@@ -190,9 +190,11 @@ def _out_of_credit(
     )
 
 
-async def list_expiring(ctx: Context, limit: int = _BATCH) -> list[tuple[str, str]]:
-    """(account, currency) with credit that is to expire now."""
-    return await holdings.list_expiring(ctx, ctx.now(), limit)
+async def list_expiring(
+    ctx: Context, after: tuple[str, str] = ("", ""), limit: int = _BATCH
+) -> list[tuple[str, str]]:
+    """One page of (account, currency) with credit that is to expire now, past `after`."""
+    return await holdings.list_expiring(ctx, ctx.now(), after, limit)
 
 
 async def expire_credit(ctx: Context, account: str, currency: str) -> int:
