@@ -31,6 +31,7 @@ from ironworks.platform.subscriptions.model import (
 
 DAY = timedelta(days=1)
 ID = UUID(int=7)
+NOW = datetime(2026, 5, 2, tzinfo=UTC)
 
 
 def plan(number: int, fee: int, *, included: int = 0, trial_days: int = 0) -> Plan:
@@ -177,10 +178,10 @@ def test_what_ends_is_not_changed_until_it_is_resumed() -> None:
     with pytest.raises(SubscriptionEnding):
         lifecycle.change_plan(ending, PLANS, LARGE, None, date(2026, 4, 3))
     assert lifecycle.cancel(ending, When.PERIOD_END, "", date(2026, 4, 4)).events == ()
-    assert lifecycle.resume(ending).subscription == now
+    assert lifecycle.resume(ending, NOW).subscription == now
     over = lifecycle.roll(ending, PLANS, date(2026, 5, 1))
     assert (over.subscription.status, over.charges) == (Status.CANCELED, ())
-    for decide in (lifecycle.resume, lambda s: lifecycle.cancel(s, When.NOW, "", date(2026, 5, 2))):
+    for decide in (lambda s: lifecycle.resume(s, NOW), lambda s: lifecycle.cancel(s, When.NOW, "", date(2026, 5, 2))):
         with pytest.raises(NoSubscription):
             decide(over.subscription)
 
@@ -212,7 +213,7 @@ def act(now: Subscription, action: str, other: Plan, today: date) -> lifecycle.S
         case "cancel" | "cancel now":
             return lifecycle.cancel(now, When.NOW if action == "cancel now" else When.PERIOD_END, "", today)
         case "resume":
-            return lifecycle.resume(now)
+            return lifecycle.resume(now, NOW)
         case _:
             return lifecycle.Step(now)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from ironworks.platform import pricing, subscriptions
-from ironworks.platform.subscriptions import service
+from ironworks.platform.subscriptions import controller, service
 from ironworks.platform.subscriptions.model import (
     WORKER_INVOCATIONS,
     AlreadyOnPlan,
@@ -64,9 +64,7 @@ async def test_a_year_of_an_account(world: Subscribers) -> None:
     await world.change("starter")
     assert (await world.quotas())["platforms"] == 3
     world.on(date(2028, 3, 31))
-    async with world.lower.system("worker") as ctx:
-        assert await service.roll_due(ctx, 10) == 1
-        assert await service.roll_due(ctx, 10) == 0
+    await controller.roll_subscriptions(await world.lower.database("worker"))
     assert (await world.quotas())["platforms"] == 1
     assert [amounts(charges) for _, charges in await world.close_all()] == [[STARTER]]
 
@@ -286,12 +284,12 @@ async def test_an_unpaid_subscription_ends_after_its_grace_and_what_was_not_used
         await note(paid)
         assert await status() == expected
     world.at += timedelta(days=13)
-    async with world.lower.system("worker") as ctx:
-        assert await service.end_unpaid(ctx, 10) == 0
+    database = await world.lower.database("worker")
+    await controller.end_unpaid_subscriptions(database)
+    assert not await world.lower.query("select from platform_subscriptions.subscription where ends_on is not null")
     world.at += timedelta(days=1)
-    async with world.lower.system("worker") as ctx:
-        assert await service.end_unpaid(ctx, 10) == 1
-        assert await service.end_unpaid(ctx, 10) == 0
+    await controller.end_unpaid_subscriptions(database)
+    await controller.end_unpaid_subscriptions(database)
     world.on(date(2026, 5, 1))
     closed = await world.close_all()
     assert sum(sum(amounts(charges)) for _, charges in closed) == STARTER * 15 // 30
@@ -301,8 +299,7 @@ async def test_an_unpaid_subscription_ends_after_its_grace_and_what_was_not_used
 
 async def test_a_suggestion_is_recorded_once_for_each_threshold(world: Subscribers) -> None:
     async def look() -> list[tuple[str, int, str]]:
-        async with world.lower.system("worker") as ctx:
-            assert await service.suggest_upgrades(ctx, UUID(int=0), 10) is None
+        await controller.suggest_upgrades(await world.lower.database("worker"))
         rows = await world.lower.query("select * from platform_subscriptions.suggestion order by meter, percent")
         events = await world.lower.query(
             "select 1 from shared.change_pending where event_type = 'platform.subscriptions.upgrade_suggested.v1'"

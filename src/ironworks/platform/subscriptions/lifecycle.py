@@ -26,17 +26,20 @@ from ironworks.platform.subscriptions.events import (
 )
 from ironworks.platform.subscriptions.model import (
     GRACE,
+    MAX_CHANGES,
     AlreadyOnPlan,
     Charge,
     ChargeKind,
     NewCharge,
     NoSubscription,
+    PaymentOverdue,
     Plan,
     Preview,
     Span,
     Status,
     Subscription,
     SubscriptionEnding,
+    TooManyChanges,
     When,
 )
 from ironworks.shared.context import Event
@@ -100,9 +103,7 @@ def roll(now: Subscription, plans: Plans, today: date) -> Step:
 def _end(now: Subscription, plans: Plans) -> Step:
     """Over on `ends_on`: what was paid for later days is taken back."""
     assert now.ends_on is not None
-    over = replace(
-        now, status=Status.CANCELED, period_end=now.ends_on, next_plan_id=None, grace_until=None, unpaid=frozenset()
-    )
+    over = replace(now, status=Status.CANCELED, period_end=now.ends_on, next_plan_id=None)
     told = SubscriptionCanceled(subscription_id=now.id, account=now.account, plan_id=now.plan_id, ended_on=now.ends_on)
     return Step(over, _unused(now, plans[now.plan_id], now.ends_on, due_on=now.ends_on), (told,))
 
@@ -131,8 +132,8 @@ def _next_period(now: Subscription, plans: Plans) -> Step:
 def change_plan(now: Subscription, plans: Plans, plan: Plan, when: When | None, today: date) -> Step:
     """Put a rolled subscription on `plan`. Default: a dearer one at once, any other at the period's end.
 
-    Raises NoSubscription, SubscriptionEnding and AlreadyOnPlan. Choosing the present plan takes back a change that is
-    scheduled.
+    Raises NoSubscription, SubscriptionEnding, AlreadyOnPlan and TooManyChanges. Choosing the present plan takes back a
+    change that is scheduled.
     """
     _require_going_on(now)
     old = plans[now.plan_id]
@@ -147,6 +148,8 @@ def change_plan(now: Subscription, plans: Plans, plan: Plan, when: When | None, 
             raise AlreadyOnPlan(f"the change to {plan.title} is scheduled already", plan=plan.name)
         told = ChangeScheduled(**base, plan_id=plan.id, effective=now.period_end)
         return Step(replace(now, next_plan_id=plan.id), (), (told,))
+    if sum(span.from_day == today for span in now.spans) > MAX_CHANGES:
+        raise TooManyChanges(f"the plan was changed {MAX_CHANGES} times today: change it at the period's end")
     changed = replace(now, plan_id=plan.id, next_plan_id=None, spans=(*now.spans, Span(today, plan.id)))
     event = PlanChanged(**base, previous_plan_id=old.id, plan_id=plan.id, effective=today)
     due = today + _DAY
@@ -182,9 +185,17 @@ def cancel(now: Subscription, when: When, reason: str, today: date) -> Step:
     return Step(replace(now, ends_on=ends), (), (told,))
 
 
-def resume(now: Subscription) -> Step:
-    """Take a cancellation back before it took effect; nothing happens where there is none. Raises NoSubscription."""
+def resume(now: Subscription, at: datetime) -> Step:
+    """Take a cancellation back before it took effect; nothing happens where there is none.
+
+    Raises NoSubscription, and PaymentOverdue where it ends because nobody paid.
+    """
     _require_live(now)
+    if now.grace_until is not None and now.grace_until <= at:
+        raise PaymentOverdue(
+            f"the time to pay was over on {now.grace_until.date()}: pay first, then resume",
+            invoices=sorted(map(str, now.unpaid)),
+        )
     if now.ends_on is None:
         return Step(now)
     told = CancellationScheduled(subscription_id=now.id, account=now.account, ends_on=None, reason="")
@@ -208,6 +219,8 @@ def settle_payment(now: Subscription, invoice_id: UUID) -> Step:
     left = now.unpaid - {invoice_id}
     if left:
         return Step(replace(now, unpaid=left))
+    if now.status is Status.CANCELED:
+        return Step(replace(now, unpaid=left, grace_until=None))
     status = Status.TRIALING if now.in_trial else Status.ACTIVE
     well = replace(now, unpaid=left, grace_until=None, status=status)
     return Step(well, (), (SubscriptionRecovered(subscription_id=now.id, account=now.account),))

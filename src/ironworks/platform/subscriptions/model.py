@@ -35,6 +35,8 @@ LATE: Final = timedelta(days=62)
 THRESHOLDS: Final = (80, 100)
 """Percent of an included quantity at which a larger plan is suggested."""
 MAX_TRIAL_DAYS: Final = 366
+MAX_CHANGES: Final = 20
+"""How often a plan is changed at once on one day: each one makes charges that a close has to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Subscription:
         trial_end: the day on which the trial ends and the first fee is due; None where there was none.
         next_plan_id: takes its place at the period's end.
         ends_on: the first day on which it is no more; None while no end is known.
-        unpaid: invoices whose payment failed; it is past due while there are any.
+        unpaid: invoices whose payment failed; it is past due while there are any. One that ended keeps them.
         grace_until: until then it goes on although it is past due.
         closed_to: its periods are closed up to this day. opened: so is what the account used before its first one, with
             what is due in advance on that day.
@@ -299,6 +301,24 @@ class SubscriptionEnding(Conflict):
     """It is to end: resume it first."""
 
     code = "SUBSCRIPTION_ENDING"
+
+
+class PaymentOverdue(Conflict):
+    """Invoices of the subscription were not paid within the time of grace, or before it ended: pay them first."""
+
+    code = "PAYMENT_OVERDUE"
+
+
+class PlanTooSmall(Conflict):
+    """There is more than the plan allows: it may come at the period's end, which is paid for, but not at once."""
+
+    code = "PLAN_TOO_SMALL"
+
+
+class TooManyChanges(Conflict):
+    """A plan is changed at once some times a day, not without end."""
+
+    code = "TOO_MANY_CHANGES"
 
 
 class PreviewStale(Conflict):

@@ -167,7 +167,7 @@ class SubscriptionView(BaseModel):
             period_start=found.period_start,
             period_end=found.period_end,
             ends_on=found.ends_on,
-            grace_until=found.grace_until,
+            grace_until=found.grace_until if found.is_live else None,
         )
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from ironworks.platform import pricing, registry, tenancy
+from ironworks.platform import policy, pricing, registry, tenancy
 from ironworks.platform.subscriptions import charges, store
 from ironworks.platform.subscriptions.closing import bring_to_today, keep, measure_use, plans_of, today
 from ironworks.platform.subscriptions.events import UpgradeSuggested
@@ -17,6 +17,7 @@ from ironworks.platform.subscriptions.lifecycle import (
     cancel,
     change_plan,
     miss_payment,
+    moment_of,
     preview_change,
     resume,
     roll,
@@ -24,12 +25,15 @@ from ironworks.platform.subscriptions.lifecycle import (
     start,
 )
 from ironworks.platform.subscriptions.model import (
+    LIMITS,
     THRESHOLDS,
     AlreadySubscribed,
     ListedCharge,
     MeterUse,
     NoSubscription,
+    PaymentOverdue,
     Plan,
+    PlanTooSmall,
     Preview,
     PreviewStale,
     Standing,
@@ -112,7 +116,8 @@ async def start_subscription(
 ) -> Subscription:
     """Subscribe an account to the latest version of a plan, with its trial if the account never had a subscription.
 
-    Needs `subscription:update`. Raises NotFound, Forbidden, Invalid and AlreadySubscribed.
+    Needs `subscription:update`. Raises NotFound, Forbidden, Invalid, AlreadySubscribed, PaymentOverdue where invoices
+    of the last one were never paid, and Conflict where the account's usage is rated in another currency.
     """
     await _require(ctx, UPDATE, account)
     plan = await _find_plan(ctx, plan_name, currency)
@@ -120,6 +125,11 @@ async def start_subscription(
     last = await _end_what_is_over(ctx, account)
     if last is not None and last.is_live:
         raise AlreadySubscribed(f"account {account} has a subscription: change its plan instead")
+    if last is not None and last.unpaid:
+        raise PaymentOverdue(
+            f"invoices of account {account}'s last subscription are unpaid: pay them first",
+            invoices=sorted(map(str, last.unpaid)),
+        )
     previous_end = last.ends_on if last else None
     step = start(uuid4(), account, plan, today(ctx), trial=trial and last is None, previous_end=previous_end)
     if not await store.create_subscription(ctx, step.subscription):
@@ -148,7 +158,9 @@ async def preview_plan_change(ctx: Context, account: str, plan_name: str, when: 
         raise _none(account)
     plan = await _find_plan(ctx, plan_name, found.currency)
     plans = {**await plans_of(ctx, found), plan.id: plan}
-    return preview_change(roll(found, plans, today(ctx)).subscription, plans, plan, when, today(ctx))
+    now = roll(found, plans, today(ctx)).subscription
+    await _require_room(ctx, plans[now.plan_id], plan, when, account)
+    return preview_change(now, plans, plan, when, today(ctx))
 
 
 async def change_subscription(
@@ -160,20 +172,25 @@ async def change_subscription(
         when: otherwise.
         expected_nano: what the preview said is due; refused where it is something else by now.
 
-    Needs `subscription:update`. Raises NotFound, Forbidden, Invalid, NoSubscription, AlreadyOnPlan, SubscriptionEnding
-    and PreviewStale.
+    Needs `subscription:update`. Raises NotFound, Forbidden, Invalid, NoSubscription, AlreadyOnPlan, SubscriptionEnding,
+    PlanTooSmall, TooManyChanges and PreviewStale.
     """
     await _require(ctx, UPDATE, account)
     found = await store.find_live(ctx, account, lock=True)
     if found is None:
         raise _none(account)
     plan = await _find_plan(ctx, plan_name, found.currency)
+    present = await plans_of(ctx, found)
+    await _require_room(ctx, present[found.plan_id], plan, when, account)
 
     def decide(now: Subscription, plans: Plans) -> Step:
         step = change_plan(now, plans, plan, when, today(ctx))
         due = sum(new.charge.amount_nano for new in step.charges)
         if expected_nano not in (None, due):
-            raise PreviewStale(f"this would cost {due} nano-units, not {expected_nano}: preview it again", due_nano=due)
+            raise PreviewStale(
+                f"this would cost {pricing.show_nano(due)} {now.currency}, not what was expected: preview it again",
+                due_nano=due,
+            )
         return step
 
     return await _decide(ctx, found, decide, plan)
@@ -192,9 +209,10 @@ async def cancel_subscription(
 async def resume_subscription(ctx: Context, account: str) -> Subscription:
     """Take a cancellation back before it takes effect.
 
-    Needs `subscription:update`. Raises NotFound, Forbidden and NoSubscription.
+    Needs `subscription:update`. Raises NotFound, Forbidden, NoSubscription, and PaymentOverdue where it ends because
+    nobody paid.
     """
-    return await _change(ctx, account, lambda now, plans: resume(now))
+    return await _change(ctx, account, lambda now, plans: resume(now, ctx.now()))
 
 
 async def list_charges(ctx: Context, account: str, before: tuple[date, str], limit: int = 100) -> list[ListedCharge]:
@@ -240,6 +258,20 @@ async def _find_plan(ctx: Context, name: str, currency: str) -> Plan:
     return plan
 
 
+async def _require_room(ctx: Context, present: Plan, wanted: Plan, when: When | None, account: str) -> None:
+    """Nobody takes a large plan and gives it back on the same day, for nothing, with all that it let him make."""
+    if moment_of(present, wanted, when) is not When.NOW or wanted.base_fee_nano >= present.base_fee_nano:
+        return
+    for quota in await policy.list_quotas(ctx, account):
+        most = wanted.limits.get(quota.name)
+        if quota.name in LIMITS and not quota.overridden and most is not None and (quota.used or 0) > most:
+            raise PlanTooSmall(
+                f"{wanted.title} allows {most} {quota.name} and there are {quota.used}: delete what is too much,"
+                " or change at the period's end",
+                quota=quota.name, limit=most, used=quota.used,
+            )  # fmt: skip
+
+
 async def _require_currency(ctx: Context, account: str, currency: str) -> None:
     """What a plan includes is taken off usage in its own currency, and off no other."""
     rated = await pricing.find_currency(ctx, account)
@@ -254,24 +286,33 @@ def _none(account: str) -> NoSubscription:
 # --- without a caller --------------------------------------------------------------------------------------------
 
 
-async def roll_due(ctx: Context, limit: int) -> int:
-    """Begin and end the periods of at most `limit` subscriptions where that is due; returns how many."""
-    due = await store.list_rolling(ctx, today(ctx), limit)
-    for subscription_id in due:
-        locked = await store.lock_subscription(ctx, subscription_id)
-        if locked is not None:
-            await bring_to_today(ctx, locked, await plans_of(ctx, locked))
-    return len(due)
+async def list_rolling(ctx: Context, after: UUID, limit: int) -> list[UUID]:
+    """Subscriptions whose period, or which themselves, are over, by id, past `after`."""
+    return await store.list_rolling(ctx, today(ctx), after, limit)
 
 
-async def end_unpaid(ctx: Context, limit: int) -> int:
-    """End subscriptions whose grace is over with today; returns how many, at most `limit`."""
-    found = await store.list_out_of_grace(ctx, ctx.now(), today(ctx), limit)
-    for subscription_id in found:
-        locked = await store.lock_subscription(ctx, subscription_id)
-        if locked is not None and locked.is_live:
-            await _decide(ctx, locked, lambda now, plans: _end_unpaid(ctx, now))
-    return len(found)
+async def roll_one(ctx: Context, subscription_id: UUID) -> None:
+    """Begin and end the periods of a subscription where that is due. One whose account is deleted ends with its period:
+    nobody is left whom another fee could be for."""
+    locked = await store.lock_subscription(ctx, subscription_id)
+    if locked is None or not locked.is_live:
+        return
+    plans, step = await plans_of(ctx, locked), Step(locked)
+    if not await tenancy.is_open(ctx, locked.account):
+        step = cancel(locked, When.PERIOD_END, "the account was deleted", today(ctx))
+    await keep(ctx, locked, step.then(lambda now: roll(now, plans, today(ctx))), plans)
+
+
+async def list_out_of_grace(ctx: Context, after: UUID, limit: int) -> list[UUID]:
+    """Subscriptions whose grace is over and which nobody has ended yet, by id, past `after`."""
+    return await store.list_out_of_grace(ctx, ctx.now(), today(ctx), after, limit)
+
+
+async def end_unpaid(ctx: Context, subscription_id: UUID) -> None:
+    """End a subscription whose grace is over with today."""
+    locked = await store.lock_subscription(ctx, subscription_id)
+    if locked is not None and locked.is_live:
+        await _decide(ctx, locked, lambda now, plans: _end_unpaid(ctx, now))
 
 
 def _end_unpaid(ctx: Context, now: Subscription) -> Step:
@@ -288,21 +329,22 @@ async def note_unpaid(ctx: Context, account: str, invoice_id: UUID) -> None:
 
 async def note_settled(ctx: Context, account: str, invoice_id: UUID) -> None:
     """An invoice of the account is paid, or no longer asked for. For the worker."""
-    locked = await store.find_live(ctx, account, lock=True)
+    last = await store.find_last(ctx, account)
+    locked = await store.lock_subscription(ctx, last.id) if last else None
     if locked is not None:
         await _decide(ctx, locked, lambda now, plans: settle_payment(now, invoice_id))
 
 
-async def suggest_upgrades(ctx: Context, after: UUID, limit: int) -> UUID | None:
-    """Suggest a larger plan where usage passed a threshold, each once; returns where to go on, None at the end.
+async def list_live(ctx: Context, after: UUID, limit: int) -> list[UUID]:
+    """Subscriptions that are not over, by id, past `after`."""
+    return await store.list_live(ctx, after, limit)
 
-    Looks at `limit` subscriptions past the id `after`. For the worker.
-    """
-    found = await store.list_live(ctx, after, limit)
-    offers = await store.list_plans(ctx, latest=True)
-    for subscription in found:
-        await _suggest(ctx, subscription, offers)
-    return found[-1].id if len(found) == limit else None
+
+async def suggest_upgrade(ctx: Context, subscription_id: UUID) -> None:
+    """Suggest a larger plan where usage passed a threshold, each once. For the worker."""
+    found = await store.find_subscription(ctx, subscription_id)
+    if found is not None:
+        await _suggest(ctx, found, await store.list_plans(ctx, latest=True))
 
 
 async def _suggest(ctx: Context, found: Subscription, offers: Sequence[Plan]) -> None:

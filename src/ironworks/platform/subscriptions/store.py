@@ -109,6 +109,11 @@ async def find_last(ctx: Context, account: str) -> Subscription | None:
 async def lock_subscription(ctx: Context, subscription_id: UUID) -> Subscription | None:
     """A subscription that nobody else changes until the transaction ends."""
     await ctx.db.execute("select from platform_subscriptions.subscription where id = $1 for update", subscription_id)
+    return await find_subscription(ctx, subscription_id)
+
+
+async def find_subscription(ctx: Context, subscription_id: UUID) -> Subscription | None:
+    """One subscription, if the caller may see it."""
     row = await ctx.db.fetchrow(f"{_SUBSCRIPTION} where s.id = $1", subscription_id)
     return _subscription(row) if row else None
 
@@ -220,36 +225,41 @@ async def list_due(ctx: Context, today: date, limit: int) -> list[DuePeriod]:
     return [DuePeriod(row["id"], row["path"], row["currency"], row["closed_to"], row["closes_on"]) for row in rows]
 
 
-async def list_rolling(ctx: Context, today: date, limit: int) -> list[UUID]:
-    """Subscriptions whose period, or which themselves, are over."""
+async def list_rolling(ctx: Context, today: date, after: UUID, limit: int) -> list[UUID]:
+    """Subscriptions whose period, or which themselves, are over, by id, past `after`."""
     rows = await ctx.db.fetch(
         "select id from platform_subscriptions.subscription"
-        " where status <> 'canceled' and least(period_end, ends_on) <= $1 order by least(period_end, ends_on) limit $2",
+        " where status <> 'canceled' and least(period_end, ends_on) <= $1 and id > $2 order by id limit $3",
         today,
+        after,
         limit,
     )
     return [row["id"] for row in rows]
 
 
-async def list_out_of_grace(ctx: Context, now: datetime, today: date, limit: int) -> list[UUID]:
-    """Subscriptions that are past due and whose grace is over, and which nobody has ended yet."""
+async def list_out_of_grace(ctx: Context, now: datetime, today: date, after: UUID, limit: int) -> list[UUID]:
+    """Subscriptions that are past due and whose grace is over, and which nobody has ended yet, by id, past `after`."""
     rows = await ctx.db.fetch(
         "select id from platform_subscriptions.subscription"
-        " where status = 'past_due' and grace_until <= $1 and (ends_on is null or ends_on > $2::date + 1)"
-        " order by grace_until limit $3",
+        " where status = 'past_due' and grace_until <= $1 and (ends_on is null or ends_on > $2::date + 1) and id > $3"
+        " order by id limit $4",
         now,
         today,
+        after,
         limit,
     )
     return [row["id"] for row in rows]
 
 
-async def list_live(ctx: Context, after: UUID, limit: int) -> list[Subscription]:
+async def list_live(ctx: Context, after: UUID, limit: int) -> list[UUID]:
     """Subscriptions that are not canceled, by id, past `after`."""
     rows = await ctx.db.fetch(
-        f"{_SUBSCRIPTION} where s.status <> 'canceled' and s.id > $1 order by s.id limit $2", after, limit
+        "select id from platform_subscriptions.subscription where status <> 'canceled' and id > $1"
+        " order by id limit $2",
+        after,
+        limit,
     )
-    return [_subscription(row) for row in rows]
+    return [row["id"] for row in rows]
 
 
 async def list_subscribed(ctx: Context, accounts: Collection[str], before: date) -> set[str]:

@@ -35,6 +35,7 @@ from ironworks.platform.tenancy.service import (
     cancel_platform,
     end_cancelled_platforms,
     list_halted_scopes,
+    is_open,
     open_account,
     require_scope,
     resume_platform,
@@ -63,6 +64,7 @@ __all__ = [
     "list_halted_scopes",
     "open_account",
     "require_scope",
+    "is_open",
     "resume_platform",
     "suspend_platform",
 ]

@@ -90,6 +90,21 @@ async def require_scope(ctx: Context, path: str) -> None:
 
 
 async def list_halted_scopes(ctx: Context) -> list[str]:
+async def list_scopes(ctx: Context, around: str, limit: int) -> tuple[list[ScopeEntry], bool]:
+    """The first `limit` scopes that the caller may read, in the order of the tree, and whether there are more.
+
+    Those on the way to `around`, a path, are among them in any case.
+    """
+    found = await store.fetch_scopes(ctx, around, limit + 1)
+    kept = [scope for index, scope in enumerate(found) if index < limit or covers(scope.path, around)]
+    return kept, len(found) > limit
+
+
+async def is_open(ctx: Context, path: str) -> bool:
+    """Whether a scope exists and is not being deleted; it stays so until the transaction ends."""
+    return await store.is_open(ctx, path)
+
+
     """Paths at and below which no key may act: suspended, cancelled, being deleted, or not yet verified."""
     return await store.fetch_halted(ctx)
 

@@ -70,3 +70,9 @@ async def activate_account(ctx: Context, uid: UUID) -> str | None:
     """Make a pending account active; its path, or None when it was not pending."""
     path: str | None = await ctx.db.fetchval("select platform_tenancy.activate_account($1)::text", uid)
     return path
+async def is_open(ctx: Context, path: str) -> bool:
+    """Whether the scope exists and is not being deleted; its deletion waits until the transaction ends."""
+    found: bool = await ctx.db.fetchval("select platform_tenancy.scope_open($1::text::ltree)", path)
+    return found
+
+

@@ -93,7 +93,7 @@ end $$;
 alter function platform_policy.refuse_over(text, text, ltree, timestamptz) owner to ironworks_system;
 grant execute on function platform_policy.refuse_over(text, text, ltree, timestamptz) to ironworks_api, ironworks_worker;
 
--- The limits that count in `place`, by name, with what is used of each; for who may read there. `kinds` says what each
+-- The limits that count in `place`, by name, with what is used of each; for who may read there, or change its plan. `kinds` says what each
 -- quota counts; `used` is null for what this installation does not count.
 create or replace function platform_policy.quotas_at(
   place ltree, at timestamptz, after text, most integer, kinds jsonb)
@@ -101,7 +101,8 @@ returns table (quota text, path text, allowed bigint, used bigint, plan text, ov
                expires_at timestamptz, reason text)
 language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
 begin
-  if session_user <> 'ironworks_worker' and not coalesce(shared.allows('quota:read', place), false) then
+  if session_user <> 'ironworks_worker' and not coalesce(
+       shared.allows('quota:read', place) or shared.allows('subscription:update', place), false) then
     return;
   end if;
   return query
