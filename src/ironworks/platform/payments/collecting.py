@@ -34,6 +34,7 @@ from ironworks.platform.payments.model import (
     RefundAnswer,
     RefundOrder,
     RefundState,
+    check_amount,
     minor_units,
     outcome_of,
 )
@@ -41,7 +42,7 @@ from ironworks.platform.payments.service import chargeable, look_up, plan_paymen
 from ironworks.shared import telemetry
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
-from ironworks.shared.errors import IronworksError
+from ironworks.shared.errors import Invalid, IronworksError
 
 log = telemetry.logger(__name__)
 
@@ -60,11 +61,20 @@ async def pay_due(db: Database, provider: PaymentProvider) -> int:
         payment, token = claimed
         try:
             await _advance(db, provider, payment, token)
-        except ProviderUnavailable as problem:
-            log.warning("a payment waits for its provider", payment=str(payment.id), error=problem.message)
-            async with db.transaction(ACTOR) as ctx:
-                await store.put_off(ctx, "payment", payment.id, token, PAUSE)
+        except Exception as problem:
+            await _put_off(db, "payment", payment.id, token, problem)
     return _BATCH
+
+
+async def _put_off(db: Database, what: str, row_id: UUID, token: UUID, problem: Exception) -> None:
+    """Go on with the others: what was not answered is asked again soon, what went wrong otherwise in an hour."""
+    waits = isinstance(problem, ProviderUnavailable)
+    if waits:
+        log.warning(f"a {what} waits for its provider", id=str(row_id), error=str(problem))
+    else:
+        log.exception(f"a {what} cannot go on, and is tried again", id=str(row_id))
+    async with db.transaction(ACTOR) as ctx:
+        await store.put_off(ctx, what, row_id, token, PAUSE if waits else LOOK_AGAIN)
 
 
 async def _advance(db: Database, provider: PaymentProvider, payment: Payment, token: UUID) -> None:
@@ -113,7 +123,7 @@ async def _charge(db: Database, provider: PaymentProvider, payment: Payment, cus
         assert payment.reference is not None
         key = f"confirm-{payment.id}-{payment.attempt}"
         charge = await provider.confirm_charge(payment.reference, payment.method, key)
-    except ProviderRefused as refused:
+    except (ProviderRefused, Invalid) as refused:
         charge = _refusal(payment, refused)
     await _settle(db, payment, token, charge, tried=True)
 
@@ -130,6 +140,8 @@ async def _settle(db: Database, payment: Payment, token: UUID, charge: Charge, *
     async with db.transaction(ACTOR) as ctx:
         outcome = outcome_of(payment, charge, ctx.now(), tried=tried)
         if not await store.settle_payment(ctx, payment, token, outcome):
+    if charge.state is ChargeState.SUCCEEDED:
+        check_amount(payment, charge)
             return
         if outcome.state is PaymentState.SUCCEEDED:
             await ctx.emit(succeeded(payment), payment.account)
@@ -197,12 +209,9 @@ async def refund_due(db: Database, provider: PaymentProvider) -> int:
         refund, token = claimed
         try:
             answer = await _ask_refund(provider, refund, payment)
-        except ProviderUnavailable as problem:
-            log.warning("a refund waits for its provider", refund=str(refund.id), error=problem.message)
-            async with db.transaction(ACTOR) as ctx:
-                await store.put_off(ctx, "refund", refund.id, token, PAUSE)
-            continue
-        await _settle_refund(db, refund, payment, token, answer)
+            await _settle_refund(db, refund, payment, token, answer)
+        except Exception as problem:
+            await _put_off(db, "refund", refund.id, token, problem)
     return _BATCH
 
 

@@ -21,6 +21,8 @@ LOOK_AGAIN: Final = timedelta(hours=1)
 LEASE: Final = timedelta(minutes=5)
 """Longer than all calls of one step; after it a dead worker's payment is taken over."""
 MANUAL: Final = "manual"
+KEPT_METHODS: Final = frozenset({"stripe", "refund"})
+"""Under which invoices keep what providers and refunds moved: a receipt of that name could pass for one of them."""
 NOTICES_KEPT_FOR: Final = timedelta(days=60)
 """Stripe repeats one for 3 days, or for 30 when a person asks it to."""
 
@@ -272,6 +274,12 @@ class NotPayable(Conflict):
     code = "NOT_PAYABLE"
 
 
+class AmountDiffers(Conflict):
+    """The provider was paid something else than was asked for: nothing counts until a person has looked."""
+
+    code = "AMOUNT_DIFFERS"
+
+
 class ReferenceUsed(Conflict):
     """A receipt counts once: its reference was recorded before, with other content."""
 
@@ -364,6 +372,15 @@ def nano_units(amount_minor: int, currency: str) -> int:
 
 def _minor_unit(currency: str) -> int:
     return int(10 ** (9 - _EXPONENTS.get(currency, 2)))
+
+
+def check_amount(payment: Payment, charge: Charge) -> None:
+    """Raises AmountDiffers unless the charge is of the payment's amount."""
+    wanted = minor_units(payment.amount_nano, payment.currency), payment.currency
+    if (charge.amount_minor, charge.currency) != wanted:
+        raise AmountDiffers(
+            f"payment {payment.id} is of {wanted[0]} {wanted[1]}, and {charge.amount_minor} {charge.currency} were paid"
+        )
 
 
 def retry_at(first_failed_at: datetime, now: datetime) -> datetime | None:

@@ -19,6 +19,8 @@ from ironworks.platform.payments.model import (
     Payment,
     PaymentProvider,
     PaymentState,
+    ProviderRefused,
+    ProviderUnavailable,
     RefundState,
     minor_units,
 )
@@ -114,14 +116,18 @@ async def _tell(ctx: Context, difference: Difference) -> bool:
 async def take_notices(db: Database, provider: PaymentProvider) -> int:
     """Turn what was told into looks, at most a hundred notices; returns how many.
 
-    Their order and repetitions do not matter: each only says what is to be asked about. A customer that cannot be asked
-    now leaves its notices for the next time. Raises ProviderUnavailable.
+    Their order and repetitions do not matter: each only says what is to be asked about. Where the provider does not
+    answer, notices about customers are left for the next time; the others are taken.
     """
     async with db.transaction(ACTOR) as ctx:
         new = await notices.list_new_notices(ctx, _NOTICES)
         customers = await store.list_customers(ctx, _customers_of(new))
-    for customer in customers:
-        await _sync_methods(db, provider, customer)
+    try:
+        for customer in customers:
+            await _sync_methods(db, provider, customer)
+    except ProviderUnavailable as problem:
+        log.warning("notices about customers wait for the provider", error=problem.message)
+        new = [notice for notice in new if not _customers_of([notice])]
     async with db.transaction(ACTOR) as ctx:
         await store.look_at(ctx, charges_of(new))
         for notice in new:
@@ -144,8 +150,15 @@ def _customers_of(new: Sequence[Notice]) -> Collection[str]:
 
 
 async def _sync_methods(db: Database, provider: PaymentProvider, customer: Customer) -> None:
-    """Take over what the customer can be charged by; with a new way to pay, what failed is tried again."""
-    methods = await provider.list_methods(customer.reference or "")
+    """Take over what the customer can be charged by; with a new way to pay, what failed is tried again.
+
+    One that the provider does not know any more can be charged by nothing.
+    """
+    try:
+        methods = await provider.list_methods(customer.reference or "")
+    except ProviderRefused as refused:
+        log.error("the provider refuses to tell of a customer", account=customer.account, error=refused.message)
+        methods = []
     default = next((m.reference for m in methods if m.default), None)
     if default is None:
         known = customer.default_method

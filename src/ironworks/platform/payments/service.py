@@ -9,6 +9,7 @@ from ironworks.platform import invoices
 from ironworks.platform.payments import notices, store
 from ironworks.platform.payments.events import PaymentSucceeded, RefundSucceeded
 from ironworks.platform.payments.model import (
+    KEPT_METHODS,
     MANUAL,
     Checkout,
     Customer,
@@ -102,7 +103,9 @@ async def record_receipt(ctx: Context, invoice_id: UUID, amount_nano: int, metho
     invoice = await invoices.get_invoice(ctx, invoice_id)
     if invoice.state is invoices.InvoiceState.DRAFT:
         raise NotPayable("a draft cannot be paid: finalize it first")
-    minor_units(amount_nano, invoice.currency)
+    if method in KEPT_METHODS:
+        raise invalid("method", f"{method!r} is kept for payment providers", "say how it came in, say bank_transfer")
+    invoices.check_coins(amount_nano, invoice.currency)
     now = ctx.now()
     receipt = Payment(
         uuid4(), invoice.account, invoice_id, MANUAL, method, amount_nano, invoice.currency, PaymentState.SUCCEEDED,

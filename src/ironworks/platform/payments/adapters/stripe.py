@@ -216,7 +216,7 @@ class StripeProvider:
                 related_id=_id(about.get("payment_intent")) or _id(about.get("customer")),
                 told_at=datetime.fromtimestamp(int(event["created"]), UTC),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as problem:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
             raise BadSignature("the body is signed, and is no event of Stripe's") from problem
 
 
