@@ -100,6 +100,8 @@ async def test_policies_for_login_roles_ask_about_the_caller(admin: asyncpg.Conn
 
 ASK_NOTHING = {"platform_payments.notice api_add"}  # a provider tells of a payment: its signature was checked before
 ASK_ONLY_WHO = {
+    "platform_console.feature api_read",  # features are published to every subject
+    "platform_console.feature_switch api_read",  # sees(): whoever sees anything of the platform
     "platform_invoices.billing_details api_read_issuer",  # the installation's own address, on every invoice
     "platform_payments.difference api_read",  # allows(), at the operator's scope, as the next two
     "platform_payments.reconciliation api_read",

@@ -186,6 +186,8 @@ class Client:
     actor: Actor
     query: ListQuery = field(default_factory=ListQuery)
     kind: Kind = SHELF
+    others: tuple[Kind, ...] = ()
+    """Kinds that it watches in the same stream."""
     held: dict[str, dict[str, Any]] = field(default_factory=dict)
     cursor: str | None = None
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -200,13 +202,16 @@ class Client:
         return Call(self.db, self.actor, "req_test")
 
     async def list(self) -> None:
-        view = await look(self.call.ask, self.actor, self.kind)
+        kinds = [self.kind, *self.others]
+        view = await look(self.call.ask, self.actor, kinds)
         self.cursor = view.cursor
-        page = await list_resources(self.call.ask, self.kind, self.query, view.grants)
-        self.held = {found["metadata"]["uid"]: found for found in map(json.loads, page.items)}
+        self.held = {}
+        for kind in kinds:
+            page = await list_resources(self.call.ask, kind, self.query, view.grants[kind.name])
+            self.held |= {found["metadata"]["uid"]: found for found in map(json.loads, page.items)}
 
     async def open(self) -> AsyncIterator[bytes]:
-        return await self.watches.open(self.call, self.kind, self.query, self.cursor)
+        return await self.watches.open(self.call, [self.kind, *self.others], self.query, self.cursor)
 
     async def follow(self, events: int | None = None) -> None:
         """Read the stream to its end, or that many events of it."""

@@ -159,6 +159,39 @@ async def test_what_is_inherited_is_watched_from_below(api: Api) -> None:
     assert told(own) == [("added", "own")]
 
 
+async def test_several_kinds_are_told_in_one_stream_each_by_its_own_rights(api: Api) -> None:
+    api.watches.grant_kinds = frozenset()
+    both = await api.client((READ, "acme"), ("rack:read", "acme.shop"), others=(RACK,))
+    one = await api.client((READ, "acme"), others=(RACK,))
+    async with following(both, one):
+        await api.shop.add("a", "acme.shop")
+        rack = await api.shop.add("b", "acme.shop", kind="rack")
+        await api.shop.add("c", "acme", kind="shelf")
+        await api.shop.add("d", "other", kind="rack")
+        await until(lambda: len(both.held) == 3 and len(one.held) == 2)
+        await api.shop.remove(rack, kind="rack")
+        await until(lambda: len(both.held) == 2)
+    kinds = [(word, data["kind"], data["metadata"]["name"]) for word, data in both.events]
+    assert kinds == [
+        ("added", "Shelf", "a"), ("added", "Rack", "b"), ("added", "Shelf", "c"), ("deleted", "Rack", "b"),
+    ]  # fmt: skip
+    assert told(one) == [("added", "a"), ("added", "c")]
+    assert not api.watches.streams
+
+
+async def test_a_stream_of_several_kinds_goes_on_where_it_was_and_fits_no_other_set(api: Api) -> None:
+    client = await api.client((READ, ""), ("rack:read", ""), others=(RACK,))
+    await api.shop.add("a", "acme")
+    await api.shop.add("b", "acme", kind="rack")
+    await api.settled()
+    await client.follow(events=1)
+    await client.follow(events=1)
+    assert [name for _, name in told(client)] == ["a", "b"]
+    client.others = ()
+    with pytest.raises(Gone, match="list again"):
+        await client.open()
+
+
 async def test_what_enters_and_leaves_a_filter_is_added_and_deleted(api: Api) -> None:
     uid = await api.shop.add("a", labels={"tier": "gold"})
     client = await api.client((READ, ""), query=ListQuery(labels={"tier": "gold"}))

@@ -14,8 +14,9 @@ from ironworks.shared.supervision import SupervisorClient
 
 def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, object]:
     """Everything that is injected, of one process."""
+    supervisor = SupervisorClient(settings.control_socket)
     local = clusters.LocalCluster(
-        SupervisorClient(settings.control_socket),
+        supervisor,
         models.CachedModels(settings.models),
         settings.logs / "replicas",
         settings.ports["replicas"],
@@ -24,7 +25,7 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
     return {
         clusters.Drivers: clusters.Drivers({"local": local.driver}),
         endpoints.GatewayAddress: endpoints.GatewayAddress(settings.gateway_url),
-        iam.Identity: iam.Identity(),
+        iam.Identity: iam.Identity(url=settings.api_url),
         notification.MailSettings: notification.MailSettings(settings.api_url),
         notification.Mailer: _mailer(settings),
         payments.PaymentProvider: _provider(settings),
@@ -32,6 +33,7 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
         routing.EndpointHealth: EndpointPhases(),
         routing.Prober: routing.HttpProber(policy),
         secrets.Keyring: keyring,
+        SupervisorClient: supervisor,
     }
 
 

@@ -12,14 +12,16 @@ import uvloop
 
 from ironworks.app import operations
 from ironworks.app.adapters import adapters_of
+from ironworks.app.console import Build, Console
 from ironworks.app.domains import Catalogue
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process, run_together
-from ironworks.platform import audit, iam
+from ironworks.platform import audit, console, iam
 from ironworks.shared import telemetry
+from ironworks.shared.catalogue_routes import catalogue_router
 from ironworks.shared.errors import Forbidden, IronworksError
 from ironworks.shared.http import PUBLIC, Call, Raw, Router, RouteTable
-from ironworks.shared.kind_routes import OpenWatch, ReadParameters, catalogue_router, kind_router
+from ironworks.shared.kind_routes import OpenWatch, ReadParameters, kind_router
 from ironworks.shared.openapi import openapi_document
 from ironworks.shared.ratelimit import RateLimiter
 from ironworks.shared.serving import Api
@@ -39,7 +41,7 @@ def main(settings: Settings, arguments: Sequence[str]) -> int | None:
 async def _serve(settings: Settings) -> None:
     async with open_process(settings, "api") as process:
         config = uvicorn.Config(
-            await build_api(process), http="httptools", lifespan="off", log_config=None,
+            await build_app(process), http="httptools", lifespan="off", log_config=None,
             access_log=False, server_header=False, date_header=True, timeout_graceful_shutdown=5,
             h11_max_incomplete_event_size=64 * 1024,
         )  # fmt: skip
@@ -48,9 +50,17 @@ async def _serve(settings: Settings) -> None:
         await run_together(server.serve(sockets=[listener]), *process.background())
 
 
-async def build_api(process: Process) -> Api:
-    """The application over this process's parts."""
-    adapters = adapters_of(process.settings, process.keyring)
+async def build_app(process: Process) -> Console:
+    """The API and the console's files, as browsers meet them."""
+    build = Build(process.settings.console)
+    api = await build_api(process, build)
+    return Console(api, lambda path: bool(api.table.find(path)[0]), build, process.settings.gateway_url)
+
+
+async def build_api(process: Process, build: Build | None = None) -> Api:
+    """The API over this process's parts."""
+    shell = shell_of(process.catalogue, build or Build(process.settings.console))
+    adapters = {**adapters_of(process.settings, process.keyring), console.Shell: shell}
     identity = adapters[iam.Identity]
     assert isinstance(identity, iam.Identity)
     watches = Watches(process.database, process.tail, grant_kinds=GRANT_KINDS)
@@ -66,12 +76,24 @@ async def build_api(process: Process) -> Api:
     )
 
 
+def shell_of(catalogue: Catalogue, built: console.BuiltFeatures) -> console.Shell:
+    """What every console is told alike."""
+    kinds = [
+        console.ShellKind(
+            kind.name, kind.plural, kind.short, kind.description, kind.schema.replace("_", ".", 1), kind.levels,
+            kind.inherited, kind.node, kind.columns, kind.phases,
+        )
+        for kind in sorted(catalogue.kinds, key=lambda kind: kind.name)
+    ]  # fmt: skip
+    return console.Shell(version("ironworks"), kinds, built)
+
+
 def all_routers(catalogue: Catalogue, watch: OpenWatch) -> list[Router]:
     """Every route of the API: the kinds', the domains' own, and what describes the API itself."""
     routers = [
         *(kind_router(kind, watch) for kind in catalogue.kinds),
         *catalogue.routers,
-        catalogue_router(list(catalogue.kinds)),
+        catalogue_router(list(catalogue.kinds), watch),
         operations.router,
     ]
     return [*routers, _document_router(routers)]

@@ -37,6 +37,7 @@ DOMAINS = (
     "platform.invoices",
     "platform.payments",
     "platform.reports",
+    "platform.console",
     "products.inference.engines",
     "products.inference.models",
     "products.inference.clusters",

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ironworks.app import system
 from ironworks.shared import consumers, telemetry
 from ironworks.shared.changelog import prune_changes
 from ironworks.shared.context import Context, system_actor
@@ -19,10 +20,11 @@ from ironworks.shared.schedules import Schedule, schedule_of, schedules
 
 METRICS = Permission("metrics:read", "Read the processes' metrics")
 DECLARATIONS = Declarations(
-    permissions=(METRICS, *consumers.DECLARATIONS.permissions),
+    permissions=(METRICS, system.READ, *consumers.DECLARATIONS.permissions),
     audit_actions=consumers.DECLARATIONS.audit_actions,
 )
 router = Router("app.operations")
+system.add_routes(router)
 
 
 @router.get("/healthz", permission=PUBLIC, summary="Tell that the process lives.")

@@ -21,6 +21,10 @@ from ironworks.shared.supervision import LISTEN_FDS
 
 Role = Literal["api", "worker", "gateway"]
 Part = Literal["api", "gateway", "postgres", "replicas"]
+Encoding = Literal["http/json", "http/protobuf"]
+
+CONSOLE = Path(__file__).resolve().parents[3] / "web" / "dist"
+"""Where `make console` puts what it builds."""
 
 VARIABLES: Mapping[str, str] = {
     "IRONWORKS_HOME": "folder with all state of a local run (default: .ironworks in the current folder)",
@@ -52,7 +56,9 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_GATEWAY_ACCESS_LOG": "one JSON line for each request: a file's path, - for standard output, or off",
     "IRONWORKS_OTLP_ENDPOINT": "an OpenTelemetry collector's base URL (OTLP over HTTP) for the gateway's traces; off",
     "IRONWORKS_OTLP_HEADERS": "headers for the collector: name=value,name=value",
+    "IRONWORKS_OTLP_PROTOCOL": "what the collector takes: http/json or http/protobuf (http/json)",
     "IRONWORKS_OTLP_SAMPLE": "percent of the traces that begin at the gateway which are exported (10)",
+    "IRONWORKS_CONSOLE": "folder with the built console that the API serves (web/dist in the checkout)",
     "IRONWORKS_API_RATE": "requests a second that one subject may make of the API; twice as many at once (200)",
     "IRONWORKS_LOG_LEVEL": "debug, info, warning or error (info)",
 }
@@ -102,8 +108,10 @@ class Settings:
     response_days: int = 30
     """How long a response is kept that its caller asked to store."""
     access_log: str = "off"
+    console: Path = CONSOLE
     otlp_endpoint: str | None = None
     otlp_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    otlp_encoding: Encoding = "http/json"
     otlp_sample: float = 0.1
     api_rate: int = 200
     log_level: str = "info"
@@ -270,7 +278,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         access_log=ours.get("IRONWORKS_GATEWAY_ACCESS_LOG", "off"),
         otlp_endpoint=_url("IRONWORKS_OTLP_ENDPOINT", ours, ("http", "https"), problems),
         otlp_headers=_headers("IRONWORKS_OTLP_HEADERS", ours, problems),
+        otlp_encoding=_encoding("IRONWORKS_OTLP_PROTOCOL", ours, problems),
         otlp_sample=_number("IRONWORKS_OTLP_SAMPLE", ours.get("IRONWORKS_OTLP_SAMPLE", "10"), 0, 100, problems) / 100,
+        console=Path(ours["IRONWORKS_CONSOLE"]).expanduser().absolute() if "IRONWORKS_CONSOLE" in ours else CONSOLE,
         api_rate=_number("IRONWORKS_API_RATE", ours.get("IRONWORKS_API_RATE", "200"), 1, 1_000_000, problems),
         log_level=log_level,
         listen_fds=_listen_fds(environ.get(LISTEN_FDS, ""), problems),
@@ -330,6 +340,13 @@ def _number(name: str, text: str, low: int, high: int, problems: list[str]) -> i
         return int(text)
     problems.append(f"{name}={text}: must be a whole number from {low} to {high}")
     return low
+
+
+def _encoding(name: str, ours: Mapping[str, str], problems: list[str]) -> Encoding:
+    given = ours.get(name, "http/json")
+    if given not in ("http/json", "http/protobuf"):
+        problems.append(f"{name}={given}: must be http/json or http/protobuf")
+    return "http/protobuf" if given == "http/protobuf" else "http/json"
 
 
 def _url(name: str, ours: Mapping[str, str], schemes: tuple[str, ...], problems: list[str]) -> str | None:

@@ -11,16 +11,19 @@ with Client.from_environment() as client:
 from ironworks.sdk.client import Client, WatchEvent
 from ironworks.sdk.config import Profile, load_profile, save_profile
 from ironworks.sdk.errors import ApiError, Unreachable
+from ironworks.sdk.feature import FeatureManifest, feature_schema
 from ironworks.sdk.kinds import KindInfo, Kinds
 
 __all__ = [
     "ApiError",
     "Client",
+    "FeatureManifest",
     "KindInfo",
     "Kinds",
     "Profile",
     "Unreachable",
     "WatchEvent",
+    "feature_schema",
     "load_profile",
     "save_profile",
 ]

@@ -38,6 +38,8 @@ class Actor:
     name: str
     """What people read in the audit trail: an e-mail address, `path/name` of a key, a process."""
     address: str = ""
+    session: UUID | None = None
+    """The sign-in that a user acts in."""
 
 
 ANONYMOUS = Actor(None, "anonymous", "anonymous")

@@ -80,6 +80,8 @@ class Call:
     request_id: str
     client_request_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    scheme: str = "http"
+    """How the caller reached us; of a proxy on this machine, what it says."""
 
     def transaction(self) -> AbstractAsyncContextManager[Context]:
         """A transaction as the caller."""

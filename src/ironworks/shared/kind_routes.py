@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -13,14 +13,14 @@ from ironworks.shared import path as paths
 from ironworks.shared import resources
 from ironworks.shared.context import Context
 from ironworks.shared.documents import document_model
-from ironworks.shared.http import AUTHENTICATED, Call, DryRun, Raw, Router, Stream
+from ironworks.shared.http import Call, DryRun, Raw, Router, Stream
 from ironworks.shared.kind import Kind, Resource
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, ListQuery, list_resources
 from ironworks.shared.watch import look
 
 _TEXT = Field(None, max_length=1024)
 
-OpenWatch = Callable[[Call, Kind, ListQuery, str | None], Awaitable[AsyncIterator[bytes]]]
+OpenWatch = Callable[[Call, Sequence[Kind], ListQuery, str | None], Awaitable[AsyncIterator[bytes]]]
 """`Watches.open` of the process."""
 
 
@@ -130,9 +130,9 @@ def _add_reads(router: Router, kind: Kind, watch: OpenWatch) -> None:
         wanted = query.as_query(scope)
         if query.watch:
             resume = call.headers.get("last-event-id") or query.resource_cursor
-            return Stream(await watch(call, kind, wanted, resume))
-        view = await look(call.ask, call.actor, kind)
-        page = await list_resources(call.ask, kind, wanted, view.grants)
+            return Stream(await watch(call, [kind], wanted, resume))
+        view = await look(call.ask, call.actor, [kind])
+        page = await list_resources(call.ask, kind, wanted, view.grants[kind.name])
         return Raw(
             b'{"items":[' + ",".join(page.items).encode() + b'],"next_cursor":' + orjson.dumps(page.next_cursor)
             + b',"resource_cursor":' + orjson.dumps(view.cursor) + b"}"
@@ -222,62 +222,3 @@ def _declared(resource: dict[str, Any]) -> dict[str, Any]:
     metadata = resource["metadata"]
     kept = {k: metadata[k] for k in ("display_name", "labels", "annotations") if metadata.get(k)}
     return {"metadata": kept, "spec": resource["spec"]}
-
-
-class KindView(BaseModel):
-    """A kind as clients need to know it."""
-
-    name: str
-    plural: str
-    short: str
-    description: str
-    domain: str
-    levels: list[str]
-    inherited: bool
-    node: bool
-    columns: list[str]
-    immutable: list[str]
-    references: dict[str, str]
-    secrets: list[str]
-    phases: list[str]
-    spec_schema: dict[str, Any]
-    status_schema: dict[str, Any]
-
-
-class KindList(BaseModel):
-    """Every kind there is."""
-
-    items: list[KindView]
-
-
-def catalogue_router(kinds: list[Kind]) -> Router:
-    """`GET /api/v1/kinds`: how clients learn kinds, so that they need no list of their own."""
-    router = Router("shared.kinds")
-    listing = KindList(items=[_view(kind) for kind in sorted(kinds, key=lambda k: k.name)])
-    content = listing.model_dump_json().encode()
-
-    @router.get("/api/v1/kinds", permission=AUTHENTICATED, summary="Describe every kind.", returns=KindList)
-    async def list_kinds(query: ReadParameters) -> Any:
-        return Raw(content)
-
-    return router
-
-
-def _view(kind: Kind) -> KindView:
-    return KindView(
-        name=kind.name,
-        plural=kind.plural,
-        short=kind.short,
-        description=kind.description or (kind.spec.__doc__ or "").strip(),
-        domain=kind.schema.replace("_", ".", 1),
-        levels=list(kind.levels),
-        inherited=kind.inherited,
-        node=kind.node,
-        columns=list(kind.columns),
-        immutable=list(kind.immutable),
-        references=kind.references,
-        secrets=list(kind.secrets),
-        phases=list(kind.phases),
-        spec_schema=kind.spec.model_json_schema(),
-        status_schema=kind.status.model_json_schema(),
-    )

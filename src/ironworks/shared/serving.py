@@ -174,7 +174,8 @@ class Api:
             raise invalid("Idempotency-Key", "is not kept by this operation", "leave it out")
         else:
             check_key(key)
-        call = Call(self.database, request.actor, request.id, request.client_id, dict(request.headers))
+        headers = dict(request.headers)
+        call = Call(self.database, request.actor, request.id, request.client_id, headers, request.scheme)
         if route.calls_out:
             if not _decided_later(route):
                 async with call.transaction() as ctx:
@@ -218,6 +219,7 @@ class _Request:
     query: str
     headers: Headers
     address: str
+    scheme: str
     id: str
     client_id: str | None
     actor: Actor = ANONYMOUS
@@ -235,6 +237,7 @@ class _Request:
             query=scope["query_string"].decode("latin-1"),
             headers=headers,
             address=client[0] if client else "local",
+            scheme=scope.get("scheme", "http"),
             id=new_request_id(),
             client_id=given if _CLIENT_ID.fullmatch(given) else None,
         )

@@ -1,4 +1,5 @@
-"""Watches: a list that goes on. `?watch=true` answers server-sent events with each object as it changes.
+"""Watches: lists that go on. `?watch=true` answers server-sent events with each object as it changes, and
+`GET /api/v1/watch` those of several kinds in one stream, since a browser has six connections to a host.
 
     event: modified
     id: <cursor>
@@ -20,11 +21,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import random
 import re
 import time
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -53,7 +55,7 @@ _CURSOR = re.compile(r"(\d{1,19})\.([0-9a-f]{16})")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in the log, as one caller sees one kind.
+    """A place in the log, as one caller sees some kinds.
 
     It holds nothing secret and gives no rights, so it is checked, not signed: who makes one up can at most skip or
     repeat what he may see anyway.
@@ -86,9 +88,13 @@ def _checksum(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the caller may see of a kind at one moment: the paths that its grants reach from, and the log's bounds."""
+    """What the caller may see of some kinds at one moment: the paths that its grants reach from, and the log's bounds.
 
-    grants: tuple[str, ...]
+    Args:
+        grants: by the kind's name.
+    """
+
+    grants: Mapping[str, tuple[str, ...]]
     digest: str
     floor: int
     head: int
@@ -101,22 +107,26 @@ class View:
     def shows(self, kind: Kind, notice: Notice) -> bool:
         """Whether the caller may read resources of `kind` where `notice` comes from."""
         own = join(notice.scope, notice.name or "") if kind.node else notice.scope
-        if any(covers(grant, own) for grant in self.grants):
+        grants = self.grants[kind.name]
+        if any(covers(grant, own) for grant in grants):
             return True
-        return kind.inherited and any(covers(notice.scope, grant) for grant in self.grants)
+        return kind.inherited and any(covers(notice.scope, grant) for grant in grants)
 
 
-async def look(ask: Ask, actor: Actor, kind: Kind) -> View:
-    """The caller's view of `kind` now.
+async def look(ask: Ask, actor: Actor, kinds: Sequence[Kind]) -> View:
+    """The caller's view of `kinds` now.
 
     A list's is taken before the list: what has a position by then was committed before, so the list shows it; what gets
     one later the watch tells, also where the list shows it already.
     """
     floor, head, granted = await ask(
-        "select row(b.floor, b.head, shared.granted($1)::text[]) from shared.change_bounds() b", kind.permission("read")
+        "select row(b.floor, b.head, array(select coalesce(array_to_json(shared.granted(p)::text[])::text, '[]')"
+        " from unnest($1::text[]) with ordinality u(p, n) order by n)) from shared.change_bounds() b",
+        [kind.permission("read") for kind in kinds],
     )
-    grants = tuple(sorted(set(granted or ())))
-    told = f"{actor.uid}|{kind.name}|{','.join(grants)}"
+    paths = [tuple(sorted(set(json.loads(found)))) for found in granted]
+    grants = {kind.name: own for kind, own in zip(kinds, paths, strict=True)}
+    told = f"{actor.uid}|" + ";".join(f"{name}|{','.join(own)}" for name, own in grants.items())
     return View(grants, hashlib.sha256(told.encode()).hexdigest()[:16], floor, head)
 
 
@@ -149,8 +159,10 @@ class Watches:
         self.per_subject = per_subject
         self.streams: Counter[UUID | None] = Counter()
 
-    async def open(self, call: Call, kind: Kind, query: ListQuery, cursor: str | None) -> AsyncIterator[bytes]:
-        """The stream of changes after `cursor` (None: from now on) to what the list `query` shows, as SSE.
+    async def open(
+        self, call: Call, kinds: Sequence[Kind], query: ListQuery, cursor: str | None
+    ) -> AsyncIterator[bytes]:
+        """The stream of changes after `cursor` (None: from now on) to what lists of `kinds` by `query` show, as SSE.
 
         Raises, before anything is sent: Invalid for a cursor that is none; Gone for one that has expired or is from
         before the caller's grants changed; RateLimited for too many streams; Unavailable without a database.
@@ -160,14 +172,14 @@ class Watches:
         if self.tail.position < 0:
             raise Unavailable("the change log is not being followed yet; try again shortly")
         start = None if cursor is None else Cursor.decode(cursor)
-        view = await look(call.ask, call.actor, kind)
+        view = await look(call.ask, call.actor, kinds)
         if start is None:
             start = Cursor(view.head, view.digest)
         elif not view.floor <= start.position <= view.head:
             raise Gone("the cursor has expired: list again and watch from the new resource_cursor", reason="expired")
         elif start.grants != view.digest:
             raise Gone("what you may see has changed: list again and watch from the new cursor", reason="grants")
-        return _Stream(self, call.actor, kind, query, view, start.position).run()
+        return _Stream(self, call.actor, kinds, query, view, start.position).run()
 
 
 class _Relist(Exception):
@@ -177,19 +189,23 @@ class _Relist(Exception):
 class _Stream:
     """One client's watch."""
 
-    def __init__(self, watches: Watches, actor: Actor, kind: Kind, query: ListQuery, view: View, position: int) -> None:
+    def __init__(
+        self, watches: Watches, actor: Actor, kinds: Sequence[Kind], query: ListQuery, view: View, position: int
+    ) -> None:
         self.watches = watches
         self.actor = actor
-        self.kind = kind
+        self.kinds = {kind.name: kind for kind in kinds}
+        self.only = kinds[0].name if len(kinds) == 1 else None
         self.query = query
         self.view = view
         self.position = position
         self.told = _Told()
 
     async def run(self) -> AsyncIterator[bytes]:
-        watches, kinds = self.watches, {self.kind.name, *self.watches.grant_kinds}
+        watches, kinds = self.watches, {*self.kinds, *self.watches.grant_kinds}
         watches.streams[self.actor.uid] += 1
-        _open.labels(self.kind.name).inc()
+        open_streams = _open.labels(self.only or "several")
+        open_streams.inc()
         try:
             with watches.tail.subscribe(self._concerns, kinds=kinds) as news:
                 yield self._heartbeat()
@@ -200,9 +216,9 @@ class _Stream:
         except (_Relist, Lagged) as problem:
             yield _event("relist", to_json({"reason": str(problem) or "slow"}))
         except LOST as problem:  # the client comes back with the cursor it has
-            log.warning("a watch lost the database", kind=self.kind.name, error=str(problem))
+            log.warning("a watch lost the database", kinds=list(self.kinds), error=str(problem))
         finally:
-            _open.labels(self.kind.name).dec()
+            open_streams.dec()
             watches.streams[self.actor.uid] -= 1
             if not watches.streams[self.actor.uid]:
                 del watches.streams[self.actor.uid]
@@ -211,7 +227,7 @@ class _Stream:
         return self._in_list(notice) or notice.kind in self.watches.grant_kinds
 
     def _in_list(self, notice: Notice) -> bool:
-        if notice.kind != self.kind.name:
+        if notice.kind not in self.kinds:
             return False
         scope = self.query.scope
         return scope is None or covers(scope, notice.scope) or (self.query.inherited and covers(notice.scope, scope))
@@ -221,7 +237,7 @@ class _Stream:
         while self.position < upto:
             async with self.watches.db.transaction(system_actor("watch")) as ctx:
                 rows = await ctx.db.fetch(
-                    "select * from shared.tail_changes($1, $2, $3)", self.position, _PAGE, self.kind.name
+                    "select * from shared.tail_changes($1, $2, $3)", self.position, _PAGE, self.only
                 )
                 if await ctx.db.fetchval("select floor from shared.change_bounds()") > self.position:
                     raise _Relist("expired")
@@ -250,12 +266,12 @@ class _Stream:
 
         A change of grants is looked for in the same transaction, after the objects are read.
         """
-        shown = [n for n in notices if self._in_list(n) and self.view.shows(self.kind, n)]
+        shown = [n for n in notices if self._in_list(n) and self.view.shows(self.kinds[n.kind or ""], n)]
         if not shown and not any(n.kind in self.watches.grant_kinds for n in notices):
             return
         newest = {notice.uid: notice for notice in shown}
         created = {notice.uid for notice in shown if notice.op == "created"}
-        found = await self._read([uid for uid in newest if uid is not None])
+        found = await self._read(newest.values())
         for uid, notice in sorted(newest.items(), key=lambda item: item[1].position):
             assert uid is not None
             chunk = self._event_of(notice, found.get(uid), uid in created)
@@ -276,16 +292,22 @@ class _Stream:
             "uid": str(notice.uid),
             "resource_version": notice.resource_version,
         }
-        return _event("deleted", to_json({"api_version": "v1", "kind": self.kind.name, "metadata": identity}), cursor)
+        return _event("deleted", to_json({"api_version": "v1", "kind": notice.kind, "metadata": identity}), cursor)
 
-    async def _read(self, uids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
+    async def _read(self, notices: Iterable[Notice]) -> dict[UUID, asyncpg.Record]:
         """The objects that the caller may see and the filter shows. Raises _Relist when the grants have changed."""
+        wanted: defaultdict[str, list[UUID]] = defaultdict(list)
+        for notice in notices:
+            assert notice.kind is not None
+            assert notice.uid is not None
+            wanted[notice.kind].append(notice.uid)
         found: dict[UUID, asyncpg.Record] = {}
         async with self.watches.db.transaction(self.actor) as ctx:
-            for start in range(0, len(uids), _PAGE):
-                rows = await _read_objects(ctx, self.kind, self.query, uids[start : start + _PAGE])
-                found.update({row["uid"]: row for row in rows})
-            if (await look(ctx.db.fetchval, self.actor, self.kind)).digest != self.view.digest:
+            for kind, uids in wanted.items():
+                for start in range(0, len(uids), _PAGE):
+                    rows = await _read_objects(ctx, self.kinds[kind], self.query, uids[start : start + _PAGE])
+                    found.update({row["uid"]: row for row in rows})
+            if (await look(ctx.db.fetchval, self.actor, list(self.kinds.values()))).digest != self.view.digest:
                 raise _Relist("grants")
         return found
 

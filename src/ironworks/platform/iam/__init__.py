@@ -2,13 +2,14 @@
 
 Owns: the kinds User, ServiceAccount, Role, RoleAssignment and ApiKey; `platform_iam.granted` and `visible`, which every
 policy asks; passwords, sessions, keys' secrets, sign-up. Named besides the usual files: `tokens.py` (signed tokens),
-`passwords.py` (hashing), `authentication.py` (the use cases of proving who one is).
+`passwords.py` (hashing), `authentication.py` (the use cases of proving who one is), `setup.py` (the first start),
+`headers.py` (browsers' cookie).
 Never: stores a secret other than hashed, or a private signing key at all; mails anybody (notification does).
 Invariants:
   - nobody gives, takes or learns the credentials of what he does not hold himself, whichever way in he takes;
   - a key holds no more than its owner holds now, inside its scope; it dies with the owner and with its scope;
   - what the registry does not know, or an operator disabled, grants nothing;
-  - a refresh token works once; whoever shows it again ends the session;
+  - a refresh token works until what replaced it is used; whoever shows it then ends the session;
   - a wrong password, an unknown address and a disabled user are answered alike, after the same time.
 """
 
@@ -46,11 +47,13 @@ from ironworks.platform.iam.service import (
     describe_caller,
     ensure_operator,
     list_gateway_keys,
+    list_people_with,
     rotate_key,
     set_password,
     sync_presets,
     touch_keys,
 )
+from ironworks.platform.iam.setup import is_setup_needed
 
 __all__ = [
     "API_KEY",
@@ -78,9 +81,11 @@ __all__ = [
     "arm_signup",
     "describe_caller",
     "ensure_operator",
+    "is_setup_needed",
     "issue_service_token",
     "key_owner",
     "list_gateway_keys",
+    "list_people_with",
     "preset_permissions",
     "rotate_key",
     "set_password",

@@ -111,11 +111,12 @@ class Verifier:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What one process needs to prove who it is and to check who others are."""
+    """What one process needs to prove who it is and to check who others are. `url`: how browsers reach the API."""
 
     hashing: PasswordHashing = field(default_factory=PasswordHashing)
     signer: Signer = field(default_factory=Signer)
     verifier: Verifier = field(default_factory=Verifier)
+    url: str = ""
 
 
 class BearerAuthenticator:
@@ -142,7 +143,7 @@ class BearerAuthenticator:
             return await self._key(db, token, address)
         keys = await self._identity.verifier.keys_for(db, token)
         claims = tokens.verify_session(token, keys, db.clock())
-        return Actor(UUID(claims.subject), "user", claims.name, address)
+        return Actor(UUID(claims.subject), "user", claims.name, address, claims.session)
 
     async def _key(self, db: Database, token: str, address: str) -> Actor:
         hashed, now = token_hash(token), time.monotonic()
@@ -206,16 +207,22 @@ async def log_in(call: Call, identity: Identity, email: str, password: str) -> S
     user = await _prove_password(call, identity, email, password)
     key = await identity.signer.key(call.database)
     async with call.transaction() as ctx:
-        session, refresh = uuid4(), REFRESH_PREFIX + new_secret()
-        await store.insert_session(ctx, session, user, token_hash(refresh), ctx.now() + SESSION_LIFE)
-        await ctx.audit("iam.login.success", USER.name, email.lower(), after={"session": str(session)})
-        return _session(ctx, key, user, email.lower(), session, refresh)
+        return await begin_session(ctx, key, user, email.lower(), call.headers.get("user-agent"))
+
+
+async def begin_session(ctx: Context, key: SigningKey, user: UUID, email: str, user_agent: str | None) -> Session:
+    """Sign in a user who has proven who he is."""
+    session, refresh = uuid4(), REFRESH_PREFIX + new_secret()
+    await store.insert_session(ctx, session, user, token_hash(refresh), ctx.now() + SESSION_LIFE, user_agent)
+    await ctx.audit("iam.login.success", USER.name, email, after={"session": str(session)})
+    return _session(ctx, key, user, email, session, refresh)
 
 
 async def refresh_session(call: Call, identity: Identity, refresh_token: str) -> Session:
-    """Exchange a refresh token, once, for fresh tokens. A second use ends the session: somebody stole it.
+    """Exchange a refresh token for fresh tokens.
 
-    Raises SessionEnded.
+    It may come again while nobody used what replaced it, for an answer may be lost and two tabs may ask at once. Else a
+    second use ends the session: somebody stole it. Raises SessionEnded.
     """
     key = await identity.signer.key(call.database)
     following = REFRESH_PREFIX + new_secret()

@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from ironworks.platform.tenancy import Email
-from ironworks.shared.errors import RateLimited, Unauthenticated
+from ironworks.shared.errors import Conflict, Forbidden, RateLimited, Unauthenticated
 from ironworks.shared.kind import ACCOUNT, EVERYWHERE, OPERATOR, Kind, Ref, Resource, Spec, Status
 
 # --- kinds -------------------------------------------------------------------------------------------------------
@@ -216,6 +216,21 @@ SIGNUP_TRIES: Final = 20
 Password: TypeAlias = Annotated[str, Field(min_length=8, max_length=256, description="8 to 256 characters.")]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnSession:
+    """A sign-in of the caller that lasts.
+
+    `last_used_at`: its last refresh; `address` and `user_agent` are those of the sign-in.
+    """
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    address: str
+    user_agent: str | None
+
+
 class WrongCredentials(Unauthenticated):
     """The same words for a wrong password, an unknown address and a disabled user."""
 
@@ -232,6 +247,33 @@ class SessionEnded(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__("this session is over: sign in again")
+
+
+class CrossSite(Forbidden):
+    """A page of another origin had the browser send this."""
+
+    code = "CROSS_SITE"
+
+    def __init__(self) -> None:
+        super().__init__("sessions of browsers are for the console's own pages")
+
+
+class WrongOperatorKey(Unauthenticated):
+    """Not a key of this installation that works."""
+
+    code = "WRONG_OPERATOR_KEY"
+
+    def __init__(self) -> None:
+        super().__init__("this is not the operator's key: it is in IRONWORKS_HOME/credentials/operator-token")
+
+
+class SetUpAlready(Conflict):
+    """Somebody set this installation up: sign in, or have an operator make a user."""
+
+    code = "SET_UP_ALREADY"
+
+    def __init__(self) -> None:
+        super().__init__("this installation has an operator: sign in, or ask him for a user of your own")
 
 
 class TooManyAttempts(RateLimited):
@@ -261,7 +303,7 @@ def user_name(email: str) -> str:
 
 _OPERATORS: Final = frozenset(
     {"user", "registry", "secrets", "mail", "dead-letter", "price", "price-list", "plan", "worker", "gateway"}
-    | {"receipt", "refund", "reconciliation"}
+    | {"receipt", "refund", "reconciliation", "console-feature", "system"}
 )
 _TREE: Final = frozenset({"account", "platform", "tenant"})
 _IDENTITY: Final = frozenset({"role", "role-assignment", "service-account"})

@@ -16,12 +16,13 @@ from ironworks.platform.iam.model import (
     PRESETS,
     USER,
     GatewayKey,
+    OwnSession,
     new_key,
     preset_permissions,
     token_hash,
 )
 from ironworks.shared.context import Context
-from ironworks.shared.errors import Conflict, NotFound, invalid
+from ironworks.shared.errors import Conflict, Forbidden, NotFound, invalid
 from ironworks.shared.path import show_path
 from ironworks.shared.resources import load
 
@@ -67,11 +68,60 @@ async def set_password(ctx: Context, name: str, hashed: str) -> None:
     await ctx.audit("iam.password.change", USER.name, f"-/{name}")
 
 
+async def list_own_sessions(ctx: Context) -> list[OwnSession]:
+    """The caller's sign-ins that last, those used last first; at most 1,000. Raises Forbidden for what is no user."""
+    _require_user(ctx)
+    return await store.fetch_own_sessions(ctx)
+
+
+async def end_own_session(ctx: Context, session: UUID) -> None:
+    """End one of the caller's sign-ins. Raises NotFound for one that is over or another's, Forbidden."""
+    _require_user(ctx)
+    if not await store.end_own_sessions(ctx, only=session):
+        raise NotFound(f"you have no session {session} that lasts")
+    await ctx.audit("iam.session.end", USER.name, ctx.actor.name, after={"session": str(session)})
+
+
+async def end_own_sessions(ctx: Context, *, but_this: bool) -> int:
+    """End all of the caller's sign-ins, or all but the one he acts in; returns how many. Raises Forbidden."""
+    _require_user(ctx)
+    ended = await store.end_own_sessions(ctx, but=ctx.actor.session if but_this else None)
+    if ended:
+        await ctx.audit("iam.session.end", USER.name, ctx.actor.name, after={"sessions": ended})
+    return ended
+
+
+def _require_user(ctx: Context) -> None:
+    if ctx.actor.kind != "user":
+        raise Forbidden("only a signed-in user has sessions")
+
+
+async def list_people_with(ctx: Context, permission: str, place: str) -> list[tuple[UUID, str]]:
+    """(user, e-mail address) of those who are to be told of what concerns a scope, by address; at most 100.
+
+    They hold the permission there by a role of the account that the scope lies in; where it has nobody, by one of the
+    operator's. For the worker.
+    """
+    return await store.fetch_people_with(ctx, permission, place)
+
+
 async def describe_caller(ctx: Context) -> dict[str, Any]:
     """Who the caller is, its roles and where it holds them. Raises NotFound for one that is gone or disabled."""
     found = await store.fetch_caller(ctx)
     if found is None:
         raise NotFound("this subject is gone or disabled: it may do nothing")
+    return found
+
+
+async def explain_access(ctx: Context, subject: str, permission: str, scope: str) -> dict[str, Any]:
+    """Why `subject` (`user:…`, `service-account:…` or `api-key:…`) holds a permission in `scope`, or why not.
+
+    The right to read the assignments there was asked for. Raises NotFound for a subject that the caller does not know.
+    """
+    found = await store.explain_access(ctx, subject, permission, scope)
+    if found is None:
+        raise NotFound(f"no subject {subject[:120]!r} that you may see: write user:alice@example.com,"
+                       " service-account:path/name or api-key:path/name")  # fmt: skip
     return found
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from ironworks.platform.iam.model import GatewayKey
+from ironworks.platform.iam.model import GatewayKey, OwnSession
 from ironworks.platform.iam.tokens import VerificationKey
 from ironworks.shared.context import Context, to_json
 
@@ -107,6 +107,13 @@ async def fetch_gateway_keys(ctx: Context, only: Collection[UUID] | None) -> lis
     return found
 
 
+async def fetch_people_with(ctx: Context, permission: str, place: str) -> list[tuple[UUID, str]]:
+    rows = await ctx.db.fetch(
+        "select person, address from platform_iam.people_with($1, $2::text::ltree)", permission, place
+    )
+    return [(row["person"], row["address"]) for row in rows]
+
+
 # --- passwords and sessions --------------------------------------------------------------------------------------
 
 
@@ -131,10 +138,12 @@ async def save_password(ctx: Context, user: UUID, hashed: str) -> None:
     await ctx.db.execute("select platform_iam.set_password($1, $2, $3)", user, hashed, ctx.now())
 
 
-async def insert_session(ctx: Context, session: UUID, user: UUID, hashed: bytes, until: datetime) -> None:
+async def insert_session(
+    ctx: Context, session: UUID, user: UUID, hashed: bytes, until: datetime, user_agent: str | None
+) -> None:
     await ctx.db.execute(
-        "select platform_iam.open_session($1, $2, $3, $4, $5, $6)",
-        session, user, ctx.actor.address, hashed, ctx.now(), until,
+        "select platform_iam.open_session($1, $2, $3, $4, $5, $6, $7)",
+        session, user, ctx.actor.address, user_agent, hashed, ctx.now(), until,
     )  # fmt: skip
 
 
@@ -152,6 +161,23 @@ async def end_session(ctx: Context, hashed: bytes) -> tuple[UUID, UUID, str] | N
 
 async def end_sessions(ctx: Context, user: UUID, reason: str) -> None:
     await ctx.db.execute("select platform_iam.end_sessions($1, $2, $3)", user, reason, ctx.now())
+
+
+async def fetch_own_sessions(ctx: Context) -> list[OwnSession]:
+    """The caller's, those used last first."""
+    return [OwnSession(**row) for row in await ctx.db.fetch("select * from platform_iam.own_sessions($1)", ctx.now())]
+
+
+async def end_own_sessions(ctx: Context, only: UUID | None = None, but: UUID | None = None) -> int:
+    """How many of the caller's it ended: `only` this one, or all `but` this one."""
+    ended: int = await ctx.db.fetchval("select platform_iam.end_own_sessions($1, $2, $3)", only, but, ctx.now())
+    return ended
+
+
+async def setup_needed(ctx: Context, *, alone: bool) -> bool:
+    """Whether nobody but the bootstrapped operator may do everything; `alone`: the next who asks so waits for us."""
+    needed: bool = await ctx.db.fetchval("select platform_iam.setup_needed($1)", alone)
+    return needed
 
 
 async def purge(ctx: Context) -> None:
@@ -214,6 +240,15 @@ async def ensure_operator(ctx: Context, name: str, email: str, key_name: str) ->
     row = await ctx.db.fetchrow("select * from platform_iam.ensure_operator($1, $2, $3)", name, email, key_name)
     assert row is not None
     return row["user_uid"], row["key_uid"], row["key_issued"]
+
+
+async def explain_access(ctx: Context, subject: str, permission: str, scope: str) -> dict[str, Any] | None:
+    """Why a subject may do something in a scope, or why not; None for a subject that the caller does not know."""
+    text = await ctx.db.fetchval(
+        "select platform_iam.explain_access($1, $2, $3::text::ltree)::text", subject, permission, scope
+    )
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
 
 
 async def fetch_caller(ctx: Context) -> dict[str, Any] | None:

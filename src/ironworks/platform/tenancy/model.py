@@ -137,6 +137,16 @@ class Node:
     ends_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class ScopeEntry:
+    """A scope as people choose one. `kind`: Account, Platform or Tenant."""
+
+    path: str
+    kind: str
+    display_name: str | None
+    phase: Phase
+
+
 def check_transition(path: str, now: Phase, then: Phase) -> None:
     """Raises WrongPhase unless a platform may go from `now` to `then`."""
     if then not in TRANSITIONS[now]:

@@ -22,12 +22,13 @@ from ironworks.platform.tenancy.model import (
     Action,
     Node,
     Phase,
+    ScopeEntry,
     check_transition,
     notice_ends,
 )
 from ironworks.shared.context import Context
 from ironworks.shared.errors import Conflict, Forbidden, NotFound
-from ironworks.shared.path import check_label, join, show_path
+from ironworks.shared.path import check_label, covers, join, show_path
 from ironworks.shared.resources import load
 
 
@@ -89,7 +90,6 @@ async def require_scope(ctx: Context, path: str) -> None:
         raise NotFound(f"no scope {show_path(path)!r} for this caller", scope=show_path(path))
 
 
-async def list_halted_scopes(ctx: Context) -> list[str]:
 async def list_scopes(ctx: Context, around: str, limit: int) -> tuple[list[ScopeEntry], bool]:
     """The first `limit` scopes that the caller may read, in the order of the tree, and whether there are more.
 
@@ -105,6 +105,7 @@ async def is_open(ctx: Context, path: str) -> bool:
     return await store.is_open(ctx, path)
 
 
+async def list_halted_scopes(ctx: Context) -> list[str]:
     """Paths at and below which no key may act: suspended, cancelled, being deleted, or not yet verified."""
     return await store.fetch_halted(ctx)
 

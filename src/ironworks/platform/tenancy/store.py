@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from ironworks.platform.tenancy.model import Node, Phase
+from ironworks.platform.tenancy.model import Node, Phase, ScopeEntry
 from ironworks.shared.context import Context, to_json
 
 _NODE = "path::text as path, uid, kind, phase, external_id, reason, ends_at"
@@ -46,10 +46,35 @@ async def fetch_ended(ctx: Context, limit: int = 100) -> list[Node]:
     return [_node(row) for row in rows]
 
 
+async def fetch_scopes(ctx: Context, around: str, limit: int) -> list[ScopeEntry]:
+    """Up to `limit` scopes that the caller may read, in the order of the tree, and those on the way to `around`."""
+    rows = await ctx.db.fetch(
+        """
+        select n.path::text as path, n.kind, n.phase, case n.kind
+          when 'Account' then (select a.display_name from platform_tenancy.account a where a.uid = n.uid)
+          when 'Platform' then (select p.display_name from platform_tenancy.platform p where p.uid = n.uid)
+          else (select t.display_name from platform_tenancy.tenant t where t.uid = n.uid) end as display_name
+        from (
+          (select * from platform_tenancy.node_path where phase <> 'deleted' order by path limit $2)
+          union
+          (select * from platform_tenancy.node_path where phase <> 'deleted' and path @> $1::text::ltree)
+        ) n order by n.path
+        """,
+        around, limit,
+    )  # fmt: skip
+    return [ScopeEntry(**row) for row in rows]
+
+
 async def is_known(ctx: Context, path: str) -> bool:
     """Whether the scope exists or did."""
     known: bool = await ctx.db.fetchval("select platform_tenancy.scope_known($1::text::ltree)", path)
     return known
+
+
+async def is_open(ctx: Context, path: str) -> bool:
+    """Whether the scope exists and is not being deleted; its deletion waits until the transaction ends."""
+    found: bool = await ctx.db.fetchval("select platform_tenancy.scope_open($1::text::ltree)", path)
+    return found
 
 
 async def fetch_halted(ctx: Context) -> list[str]:
@@ -70,9 +95,3 @@ async def activate_account(ctx: Context, uid: UUID) -> str | None:
     """Make a pending account active; its path, or None when it was not pending."""
     path: str | None = await ctx.db.fetchval("select platform_tenancy.activate_account($1)::text", uid)
     return path
-async def is_open(ctx: Context, path: str) -> bool:
-    """Whether the scope exists and is not being deleted; its deletion waits until the transaction ends."""
-    found: bool = await ctx.db.fetchval("select platform_tenancy.scope_open($1::text::ltree)", path)
-    return found
-
-

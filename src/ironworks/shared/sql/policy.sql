@@ -80,3 +80,41 @@ set search_path = pg_catalog, public, pg_temp as $$
 $$;
 alter function shared.writes_at(ltree) owner to ironworks_system;
 grant execute on function shared.writes_at(ltree) to ironworks_api, ironworks_system;
+
+-- How the change log, its consumers, the work queue and the workers are, for who may read the state of the system.
+grant select on shared.queue_worker to ironworks_system;
+create or replace function shared.describe_system() returns jsonb language plpgsql stable security definer
+set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if not coalesce(shared.allows('system:read', ''::ltree), false) then
+    raise exception 'this needs the permission ''system:read'' at ''-''' using errcode = 'IW499',
+      detail = '{"status": 403, "permission": "system:read"}';
+  end if;
+  return jsonb_build_object(
+    'change_log', (
+      select jsonb_build_object(
+        'position', h.position, 'floor', h.floor,
+        'unnumbered', (select count(*) from (select from shared.change_pending limit 100000) p))
+      from shared.change_head h),
+    'consumers', coalesce((
+      select jsonb_agg(jsonb_build_object('name', c.name, 'behind', h.position - c.position, 'attempts', c.attempts,
+                                          'retry_at', c.retry_at, 'error', c.error, 'updated_at', c.updated_at)
+                       order by c.name)
+      from shared.change_consumer c, shared.change_head h), '[]'),
+    'queues', coalesce((
+      select jsonb_agg(to_jsonb(q) order by q.kind) from (
+        select i.kind, count(*) filter (where i.token is null and i.due_at <= now()) as due,
+               count(*) filter (where i.token is not null) as working,
+               count(*) filter (where i.attempts > 0) as failing,
+               extract(epoch from now() - min(i.due_at) filter (where i.token is null and i.due_at <= now()))::float8
+                 as oldest_due_seconds,
+               (array_agg(i.last_error order by i.attempts desc) filter (where i.attempts > 0))[1] as last_error
+        from shared.work_item i group by i.kind) q), '[]'),
+    'workers', coalesce((
+      select jsonb_agg(jsonb_build_object('id', w.worker, 'host', w.runner, 'heartbeat_at', w.heartbeat_at)
+                       order by w.runner, w.worker)
+      from shared.queue_worker w), '[]'),
+    'dead_letters', (select count(*) from shared.dead_letter d where d.replayed_at is null));
+end $$;
+alter function shared.describe_system() owner to ironworks_system;
+grant execute on function shared.describe_system() to ironworks_api;

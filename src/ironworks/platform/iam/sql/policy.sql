@@ -430,6 +430,20 @@ set search_path = pg_catalog, public, pg_temp as $$
   from platform_iam.principal s where s.uid = shared.subject() and s.active
 $$;
 
+-- Who is to be told of what concerns a scope: active users to whom a role of its own account gives a permission there;
+-- where the account has nobody, and for what is the operator's own, those to whom the operator gives it.
+create or replace function platform_iam.people_with(wanted text, place ltree)
+returns table (person uuid, address text) language sql stable security definer
+set search_path = pg_catalog, public, pg_temp as $$
+  with holder as (
+    select distinct s.uid, s.name, b.scope <> '' as near
+    from platform_iam.binding b join platform_iam.principal s on s.uid = b.subject
+    where b.scope @> place and s.kind = 'user' and s.active and shared.registered('permission', wanted)
+      and exists (select from platform_iam.role_permission r where r.role = b.role and r.permission = wanted))
+  select distinct h.uid, h.name from holder h
+  where h.near or not exists (select from holder n where n.near) order by h.name limit 100
+$$;
+
 -- --- ownership and rights -------------------------------------------------------------------------------------------
 
 -- Gives every function of this domain its owner, and those that are named their callers.
@@ -452,5 +466,5 @@ end $$;
 
 select platform_iam.hand_out(
   api => array['granted', 'visible', 'whoami'],
-  worker => array['granted', 'visible', 'sync_presets', 'ensure_operator'],
+  worker => array['granted', 'visible', 'sync_presets', 'ensure_operator', 'people_with'],
   gateway => array['granted', 'visible']);

@@ -147,42 +147,79 @@ begin
 end $$;
 
 create or replace function platform_iam.open_session(
-  session_id uuid, who uuid, from_address text, token_hash bytea, at timestamptz, until timestamptz) returns void
-language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
-  insert into platform_iam.session (id, user_uid, address, created_at, expires_at)
-    values (session_id, who, from_address, at, until);
+  session_id uuid, who uuid, from_address text, agent text, token_hash bytea, at timestamptz, until timestamptz)
+returns void language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  insert into platform_iam.session (id, user_uid, address, user_agent, created_at, last_used_at, expires_at)
+    values (session_id, who, from_address, left(agent, 200), at, at, until);
   insert into platform_iam.refresh_token (hash, session, issued_at) values (token_hash, session_id, at);
 $$;
 
--- Exchanges a refresh token for the next one. `outcome`: renewed; unknown; ended; or reused, which ends the session,
--- for then two parties hold the same family of tokens and one of them stole it.
+-- Exchanges a refresh token for the next one. `outcome`: renewed; unknown; ended; or reused, which ends the session, for
+-- then two parties hold the same family of tokens and one of them stole it.
+--
+-- A used token may come again while nobody has used what replaced it: within `in_flight` because two tabs asked at once,
+-- whose answers may arrive in either order; later because the answer was lost, and then what it carried is withdrawn.
+-- Theft shows by what no single client does: it comes with a token whose successor was used, with one that was withdrawn,
+-- or with one that was issued beside another which has been used for longer than that.
 create or replace function platform_iam.renew_session(token_hash bytea, next_hash bytea, at timestamptz)
 returns table (outcome text, session_id uuid, user_uid uuid, email text)
 language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
+  in_flight constant interval := interval '30 seconds';
   t platform_iam.refresh_token;
   s platform_iam.session;
   p platform_iam.principal;
 begin
-  select * into t from platform_iam.refresh_token r where r.hash = token_hash for update;
+  select x.* into s from platform_iam.session x join platform_iam.refresh_token r on r.session = x.id
+    where r.hash = token_hash for update of x;
   if not found then
     return query select 'unknown', null::uuid, null::uuid, null::text;
     return;
   end if;
-  select * into strict s from platform_iam.session x where x.id = t.session for update;
+  select * into strict t from platform_iam.refresh_token r where r.hash = token_hash;
   select * into strict p from platform_iam.principal x where x.uid = s.user_uid;
-  if t.used_at is not null then
+  if t.withdrawn_at is not null or exists (
+      select from platform_iam.refresh_token r
+      where r.session = s.id and r.used_at is not null
+        and (r.generation > t.generation
+             or (r.generation = t.generation and r.hash <> t.hash and t.used_at is null and r.used_at < at - in_flight))) then
     update platform_iam.session x set ended_at = at, end_reason = 'reused' where x.id = s.id and x.ended_at is null;
     outcome := 'reused';
   elsif s.ended_at is not null or s.expires_at <= at or not p.active then
     outcome := 'ended';
   else
+    if t.used_at < at - in_flight then
+      update platform_iam.refresh_token r set withdrawn_at = at where r.session = s.id and r.generation > t.generation;
+    end if;
     update platform_iam.refresh_token r set used_at = at where r.hash = token_hash;
-    insert into platform_iam.refresh_token (hash, session, issued_at) values (next_hash, s.id, at);
+    insert into platform_iam.refresh_token (hash, session, issued_at, generation)
+      values (next_hash, s.id, at, t.generation + 1);
+    update platform_iam.session x set last_used_at = at where x.id = s.id;
     outcome := 'renewed';
   end if;
   return query select outcome, s.id, s.user_uid, p.name;
 end $$;
+
+-- The caller's own sessions that last, the newest first.
+create or replace function platform_iam.own_sessions(at timestamptz)
+returns table (id uuid, created_at timestamptz, last_used_at timestamptz, expires_at timestamptz, address text,
+               user_agent text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select s.id, s.created_at, s.last_used_at, s.expires_at, s.address, s.user_agent from platform_iam.session s
+  where s.user_uid = shared.subject() and s.ended_at is null and s.expires_at > at
+  order by s.last_used_at desc, s.id limit 1000
+$$;
+
+-- Ends the caller's own sessions: `only_this`, or all but `but_this`. Returns how many it ended.
+create or replace function platform_iam.end_own_sessions(only_this uuid, but_this uuid, at timestamptz) returns bigint
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  with over as (
+    update platform_iam.session s set ended_at = at, end_reason = 'logout'
+    where s.user_uid = shared.subject() and s.ended_at is null and s.expires_at > at
+      and (only_this is null or s.id = only_this) and s.id is distinct from but_this
+    returning s.id)
+  select count(*) from over
+$$;
 
 create or replace function platform_iam.end_session(token_hash bytea, at timestamptz)
 returns table (session_id uuid, user_uid uuid, email text)
@@ -197,6 +234,68 @@ create or replace function platform_iam.end_sessions(who uuid, reason text, at t
 language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
   update platform_iam.session s set ended_at = at, end_reason = reason where s.user_uid = who and s.ended_at is null
 $$;
+
+-- Whether nobody but the bootstrapped operator may do everything yet. `alone`: whoever else asks so waits until this
+-- transaction ends.
+create or replace function platform_iam.setup_needed(alone boolean) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if alone then
+    perform pg_advisory_xact_lock(hashtextextended('platform_iam.setup_needed', 0));
+  end if;
+  return not exists (
+    select from platform_iam.binding b
+      join platform_iam.preset r on r.role = b.role and r.name = 'operator'
+      join platform_iam.principal p on p.uid = b.subject and p.kind = 'user' and p.active
+      join platform_iam.user u on u.uid = p.uid
+    where b.scope = ''::ltree and u.name <> 'operator');
+end $$;
+
+-- Why a subject holds a permission at a place, or why not: each assignment that would give it, and what stands against
+-- it. An assignment above that the caller may not read is told without its name. Null where there is no such subject.
+create or replace function platform_iam.explain_access(written text, wanted text, place ltree) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  s platform_iam.principal;
+  o platform_iam.principal;
+  given jsonb;
+begin
+  if written like 'api-key:%' then
+    select * into s from platform_iam.principal p
+      where p.kind = 'api_key' and p.name = substr(written, 9) and shared.allows('api-key:read', p.scope);
+  else
+    select * into s from platform_iam.principal p where p.uid = platform_iam.find_subject(written);
+  end if;
+  if s.uid is null then
+    return null;
+  end if;
+  select * into strict o from platform_iam.principal p where p.uid = coalesce(s.owner, s.uid);
+  select coalesce(jsonb_agg(jsonb_build_object(
+      'assignment', case when b.readable then platform_iam.full_name(a.path, a.name) end,
+      'scope', case when b.readable then coalesce(nullif(b.scope::text, ''), '-') end,
+      'role', case when b.readable then platform_iam.full_name(r.path, r.name) end,
+      'reaches', b.scope @> place) order by not b.scope @> place, b.scope, a.name), '[]') into given
+  from (select x.*, shared.allows('role-assignment:read', x.scope) as readable from platform_iam.binding x
+        where x.subject = o.uid and (x.scope @> place or x.scope <@ place)
+          and exists (select from platform_iam.role_permission rp where rp.role = x.role and rp.permission = wanted)) b
+    join platform_iam.role_assignment a on a.uid = b.assignment
+    join platform_iam.role r on r.uid = b.role
+  where b.readable or b.scope @> place;
+  return jsonb_build_object(
+    'allowed', shared.registered('permission', wanted) and place <@ any (platform_iam.held(s.uid, wanted)),
+    'subject', replace(s.kind, '_', '-') || ':' || s.name,
+    'owner', case when s.owner is not null then replace(o.kind, '_', '-') || ':' || o.name end,
+    'assignments', given,
+    'obstacles', array_to_json(array_remove(array[
+      case when not shared.registered('permission', wanted) then 'permission-unknown-or-disabled' end,
+      case when not exists (select from jsonb_array_elements(given) g where (g ->> 'reaches')::boolean) then 'no-role' end,
+      case when not o.active then case when s.owner is null then 'subject-disabled' else 'owner-disabled' end end,
+      case when s.owner is not null and not s.active then 'key-disabled' end,
+      case when s.expires_at <= now() then 'key-expired' end,
+      case when wanted <> all (s.permissions) then 'key-leaves-it-out' end,
+      case when s.owner is not null and not s.scope @> place then 'outside-of-the-key' end,
+      case when s.owner is not null and not shared.scope_running(s.scope) then 'key-halted' end], null)));
+end $$;
 
 -- Removes what is only of historical interest: sessions a week after their end, guards idle for a day.
 create or replace function platform_iam.purge(at timestamptz) returns void
@@ -291,7 +390,9 @@ end $$;
 
 select platform_iam.hand_out(
   api => array['issue_key', 'find_key', 'touch_keys', 'begin_attempt', 'attempt_succeeded', 'find_login', 'set_password',
-    'open_session', 'renew_session', 'end_session', 'end_sessions', 'signing_keys', 'publish_signing_key',
+    'open_session', 'renew_session', 'end_session', 'end_sessions', 'own_sessions', 'end_own_sessions', 'setup_needed',
+    'explain_access',
+    'signing_keys', 'publish_signing_key',
     'begin_signup', 'waiting_signups', 'redeem_signup', 'admit_newcomer'],
   worker => array['issue_key', 'touch_keys', 'key_facts', 'set_password', 'purge', 'signing_keys', 'publish_signing_key',
     'arm_signup'],
