@@ -1,6 +1,8 @@
 """A worker that does nothing but move money, as a program of its own, for a test to kill.
 
-python -m tests.platform.payments.worker_process DATABASE_URL STRIPE_URL SECONDS_AHEAD
+python -m tests.platform.payments.worker_process DATABASE_URL SECONDS_AHEAD
+
+It begins when it is told Stripe's address, in a line.
 """
 
 from __future__ import annotations
@@ -27,4 +29,4 @@ async def _main(database_url: str, stripe_url: str, ahead: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    asyncio.run(_main(sys.argv[1], sys.stdin.readline().strip(), float(sys.argv[2])))
