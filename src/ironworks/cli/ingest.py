@@ -63,7 +63,8 @@ def _tell(number: int, item: dict[str, Any]) -> None:
     """What is wrong with an event that did not count."""
     for problem in item["problems"]:
         remedy = f"; {problem['remedy']}" if problem["remedy"] else ""
-        text = f"event {number} ({item['source']} {item['id']}): {item['outcome']}: "
+        name = f" ({item['source']} {item['id']})" if item["source"] or item["id"] else ""
+        text = f"event {number}{name}: {item['outcome']}: "
         click.echo(f"{text}{problem['field']}: {problem['problem']}{remedy}", err=True)
 
 

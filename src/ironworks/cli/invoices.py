@@ -6,7 +6,7 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import click
 import yaml
@@ -18,6 +18,16 @@ from ironworks.cli.resources import seconds_of
 from ironworks.cli.session import TIMED_OUT, fails_clearly, open_client, own_scope
 from ironworks.sdk import Client
 
+SUMS: Final = {
+    "rounding": "rounding",
+    "tax": "taxes",
+    "total": "total",
+    "credit": "paid by prepaid credit",
+    "noted": "credit notes",
+    "paid": "paid",
+    "due": "due",
+}
+"""An invoice's amounts below its lines, and what people call them."""
 reason_option = click.option("--reason", required=True, help="Why; the audit trail and the invoice keep it.")
 
 
@@ -90,8 +100,8 @@ def show(ctx: click.Context, invoice: str, output: str) -> None:
     click.echo(f"{about['period_start']} to {about['period_end']}, that day not included (UTC)\n")
     show_table(["TENANT", "WHAT", "MODEL", "QUANTITY", "UNIT PRICE", "AMOUNT", "LINE"], map(_line, lines))
     click.echo()
-    labels = ("rounding", "tax", "total", "credit", "noted", "paid", "due")
-    show_table(["", "AMOUNT", "CURRENCY"], [[name, about[name]["amount"], about[name]["currency"]] for name in labels])
+    rows = [[words, about[name]["amount"], about[name]["currency"]] for name, words in SUMS.items()]
+    show_table(["", "AMOUNT", "CURRENCY"], rows)
     _show_settled(detail)
 
 
@@ -113,7 +123,7 @@ def _show_settled(detail: dict[str, Any]) -> None:
     ]
     if rows:
         click.echo()
-        show_table(["TIME", "WHAT", "AMOUNT", "REFERENCE"], rows)
+        show_table(["TIME", "WHAT", "AMOUNT", "REFERENCE"], sorted(rows))
 
 
 @invoices.command()

@@ -129,8 +129,11 @@ def balance(ctx: click.Context, scope: str | None, output: str) -> None:
     if output != "table":
         show_data(answer, output)
         return
-    rows = [[answer["scope"], decimal(m["amount"]), m["currency"]] for m in answer["owed"]]
-    show_table(["SCOPE", "OWES", "CURRENCY"], rows)
+    rows = [
+        [answer["scope"], *(decimal(money["amount"]) for money in parts), parts[0]["currency"]]
+        for parts in zip(answer["unbilled"], answer["due"], answer["owed"], strict=True)
+    ]
+    show_table(["SCOPE", "UNBILLED", "DUE", "OWES", "CURRENCY"], rows)
 
 
 @click.group()

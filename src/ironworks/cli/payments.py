@@ -44,7 +44,22 @@ def list_payments(ctx: click.Context, account: str | None, invoice: str | None, 
 def show(ctx: click.Context, payment: str, output: str) -> None:
     """Show a payment and what of it went back."""
     answer = open_client(ctx).request("GET", f"/api/v1/payments/{payment}")
-    show_data(answer, "yaml" if output == "table" else output)
+    if output != "table":
+        show_data(answer, output)
+        return
+    found = answer["payment"]
+    show_table(HEADS, [_row(found)])
+    click.echo(f"\nby {found['provider']}, {found['method']}: {text_of(found['reference'])}")
+    if found["failure_message"]:
+        click.echo(f"refused: {found['failure_message']}")
+    if answer["refunds"]:
+        click.echo()
+        show_table(["GIVEN BACK", "AMOUNT", "STATE", "REASON", "WHY NOT", "REFUND"], map(_refund, answer["refunds"]))
+
+
+def _refund(refund: dict[str, Any]) -> list[str]:
+    words = [text_of(refund[name]) for name in ("state", "reason", "failure_message", "id")]
+    return [at_second(refund["created_at"]), _amount(refund), *words]
 
 
 @payments.command()

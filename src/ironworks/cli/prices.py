@@ -181,6 +181,7 @@ def simulate(
     if output != "table":
         show_data(found, output)
         return
+    click.echo(f"{body['from']} up to {body['to']}, that day not included (UTC)", err=True)
     print_simulation(found, by)
 
 

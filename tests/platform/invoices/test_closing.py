@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from ironworks.platform import invoices, ledger
+from ironworks.platform import billing, invoices, ledger
 from ironworks.platform.invoices import closes, closing, service
 from ironworks.platform.invoices.controller import open_due_closes, tell_overdue
 from ironworks.shared.db import DatabaseUnavailable
@@ -61,6 +61,16 @@ async def test_a_month_becomes_an_invoice_whose_lines_are_the_ledger(world: Lowe
     assert invoice.due_nano == invoice.total_nano
     await check_invoices(world)
     await check_books(world)
+
+
+async def test_what_is_invoiced_and_not_paid_is_still_owed(world: LowerWorld) -> None:
+    await charge(world, big("march", 3), big("april", 2, occurred_at=APRIL))
+    await close_all(world)
+    async with world.system("worker") as ctx:
+        found = await billing.get_scope_balance(ctx, "acme")
+        tenant = await billing.get_scope_balance(ctx, "acme.shop.eu")
+    assert (found.unbilled_nano, found.due_nano) == ({"USD": 20 * CENT}, {"USD": 30 * CENT})
+    assert (found.owed_nano, tenant.owed_nano) == ({"USD": 50 * CENT}, {"USD": 20 * CENT})
 
 
 async def test_closing_again_changes_nothing(world: LowerWorld) -> None:

@@ -35,10 +35,22 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class ScopeBalance:
-    """What a scope and all below it owe, per currency, in nano-units; negative is credit."""
+    """What a scope and all below it owe, per currency, in nano-units; negative is credit.
+
+    Args:
+        unbilled_nano: used, and on no invoice yet. due_nano: on invoices that are not paid; accounts have it, and who
+            sees one tenant alone does not see it.
+    """
 
     scope: str
-    owed_nano: dict[str, int]
+    unbilled_nano: dict[str, int]
+    due_nano: dict[str, int]
+
+    @property
+    def owed_nano(self) -> dict[str, int]:
+        """Both together."""
+        currencies = {**self.unbilled_nano, **self.due_nano}
+        return {each: self.unbilled_nano.get(each, 0) + self.due_nano.get(each, 0) for each in sorted(currencies)}
 
 
 @dataclass(frozen=True, slots=True)

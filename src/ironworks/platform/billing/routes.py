@@ -161,7 +161,9 @@ class TransferLinesPage(BaseModel):
 
 class BalanceView(BaseModel):
     scope: str
-    owed: list[Money] = Field(description="By the scope and all below it; negative is credit.")
+    owed: list[Money] = Field(description="By the scope and all below it: both of the following; negative is credit.")
+    unbilled: list[Money] = Field(description="What of it is on no invoice yet.")
+    due: list[Money] = Field(description="What of it is on invoices that are not paid; accounts have it.")
 
 
 @router.get("/api/v1/billing/requests/{request_id}", permission="billing:read")
@@ -187,5 +189,8 @@ async def explain_transfer(ctx: Context, transfer_id: str, query: LinesQuery) ->
 async def get_balance(ctx: Context, path: str) -> BalanceView:
     """Show what a scope and all below it owe."""
     balance = await service.get_scope_balance(ctx, path)
-    owed = [Money.of(currency, nano) for currency, nano in sorted(balance.owed_nano.items())]
-    return BalanceView(scope=show_path(balance.scope), owed=owed)
+    owed, unbilled, due = (
+        [Money.of(currency, part.get(currency, 0)) for currency in balance.owed_nano]
+        for part in (balance.owed_nano, balance.unbilled_nano, balance.due_nano)
+    )
+    return BalanceView(scope=show_path(balance.scope), owed=owed, unbilled=unbilled, due=due)

@@ -103,12 +103,15 @@ async def explain_transfer(
 
 
 async def get_scope_balance(ctx: Context, path: str) -> ScopeBalance:
-    """What the tenants at and below `path` owe; an account's balance is that of everything under it.
+    """What is owed at and below `path`, invoiced or not; an account's balance is that of everything under it.
 
     Raises NotFound for a scope that never existed.
     """
     balances = await ledger.get_balances(ctx, path)
     if not balances:
         await tenancy.require_scope(ctx, path)
-    owed = {b.currency: b.amount_nano for b in balances if b.purpose is ledger.Purpose.RECEIVABLE}
-    return ScopeBalance(path, owed)
+    unbilled, due = (
+        {b.currency: b.amount_nano for b in balances if b.purpose is purpose}
+        for purpose in (ledger.Purpose.RECEIVABLE, ledger.Purpose.DUE)
+    )
+    return ScopeBalance(path, unbilled, due)
