@@ -94,13 +94,14 @@ async def _advance(db: Database, provider: PaymentProvider, payment: Payment, to
     await _charge(db, provider, *prepared, token)
 
 
-async def _prepare(db: Database, payment: Payment, token: UUID) -> tuple[Payment, Customer] | None:
-    """Write down that the provider is asked now; None where the invoice wants no such payment any more.
+async def _prepare(db: Database, payment: Payment, token: UUID) -> tuple[Payment, Customer, str] | None:
+    """Write down that the provider is asked now, who by, and for which invoice; None where that wants no such payment
+    any more.
 
     An attempt that a dead worker began goes on as it was: same number, same method, so the same key.
     """
     async with db.transaction(ACTOR) as ctx:
-        _, wanted = await look_up(ctx, payment.invoice_id)
+        invoice, wanted = await look_up(ctx, payment.invoice_id)
         if wanted != payment.amount_nano:
             return None
         customer = await chargeable(ctx, payment.account)
@@ -109,13 +110,15 @@ async def _prepare(db: Database, payment: Payment, token: UUID) -> tuple[Payment
             payment = replace(payment, state=PaymentState.SENDING, attempt=payment.attempt + 1, method=method)
         if not await store.begin_attempt(ctx, payment, token, payment.method):
             raise ProviderUnavailable("another worker took this payment over")
-    return payment, customer
+    return payment, customer, invoice.number or ""
 
 
-async def _charge(db: Database, provider: PaymentProvider, payment: Payment, customer: Customer, token: UUID) -> None:
+async def _charge(
+    db: Database, provider: PaymentProvider, payment: Payment, customer: Customer, number: str, token: UUID
+) -> None:
     try:
         if payment.reference is None:
-            opened = await provider.open_charge(_order(payment, customer))
+            opened = await provider.open_charge(_order(payment, customer, number))
             payment = replace(payment, reference=opened.reference)
             async with db.transaction(ACTOR) as ctx:
                 if not await store.keep_charge(ctx, payment.id, token, opened.reference):
@@ -137,11 +140,11 @@ async def _give_up(db: Database, provider: PaymentProvider, payment: Payment, to
 
 
 async def _settle(db: Database, payment: Payment, token: UUID, charge: Charge, *, tried: bool) -> None:
+    if charge.state is ChargeState.SUCCEEDED:
+        check_amount(payment, charge)
     async with db.transaction(ACTOR) as ctx:
         outcome = outcome_of(payment, charge, ctx.now(), tried=tried)
         if not await store.settle_payment(ctx, payment, token, outcome):
-    if charge.state is ChargeState.SUCCEEDED:
-        check_amount(payment, charge)
             return
         if outcome.state is PaymentState.SUCCEEDED:
             await ctx.emit(succeeded(payment), payment.account)
@@ -164,13 +167,13 @@ async def _plan_rest(ctx: Context, payment: Payment) -> None:
         log.info("what is left of an invoice has no payment method", invoice=str(payment.invoice_id))
 
 
-def _order(payment: Payment, customer: Customer) -> ChargeOrder:
+def _order(payment: Payment, customer: Customer, number: str) -> ChargeOrder:
     return ChargeOrder(
         payment_id=payment.id,
         customer=customer.reference or "",
         amount_minor=minor_units(payment.amount_nano, payment.currency),
         currency=payment.currency,
-        description=f"Invoice {payment.invoice_id}",
+        description=f"Invoice {number}",
     )
 
 
