@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ironworks.platform import invoices, ledger, pricing
+from ironworks.platform import invoices, ledger, pricing, registry, subscriptions
 from ironworks.platform.invoices import closes, closing, service
 from ironworks.platform.invoices.controller import open_due_closes, tell_overdue
+from ironworks.platform.policy.declarations import DECLARATIONS as POLICY
+from ironworks.platform.subscriptions.declarations import DECLARATIONS as SUBSCRIPTIONS
 from tests.support.books import check_purposes
 from tests.support.invoicing import (
     APRIL,
@@ -141,6 +143,28 @@ async def test_a_draft_is_not_voided_while_its_close_still_collects(
             await invoices.void_invoice(ctx, draft.id, "too early")
     await close_all(world)
     assert (await only(world)).total_nano == 2 * DOLLAR
+    await check_invoices(world)
+
+
+async def test_a_month_that_nobody_closed_before_a_subscription_began_has_its_own_terms(world: LowerWorld) -> None:
+    """No worker ran from the end of February on, and the account subscribed in March."""
+    async with world.system("worker") as ctx:
+        declared = {"platform.policy": POLICY, "platform.subscriptions": SUBSCRIPTIONS}
+        await registry.sync_registry(ctx, declared.items())
+        await subscriptions.seed_plans(ctx)
+    await set_terms(world, pricing.PriceTerms(discount=Decimal(10)))
+    for name, month, dollars in (("february", 2, 100), ("march", 3, 200)):
+        await use_dollars(world, name, dollars, occurred_at=datetime(2026, month, 9, tzinfo=UTC))
+    payer = await world.subject("payer", {"subscription:update": ["acme"]})
+    world.clock = lambda: datetime(2026, 3, 10, tzinfo=UTC)
+    async with world.acting(payer) as ctx:
+        await subscriptions.start_subscription(ctx, "acme", "starter", trial=False)
+    world.clock = lambda: datetime(2026, 3, 12, tzinfo=UTC)
+    for _ in range(3):
+        await close_all(world)
+    found = await list_all(world)
+    assert sum(i.total_nano for i in found) == (90 + 180 + 49) * DOLLAR
+    assert [i.period_end for i in found] == [date(2026, 3, 1), date(2026, 3, 10)]
     await check_invoices(world)
 
 

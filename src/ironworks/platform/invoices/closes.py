@@ -109,11 +109,12 @@ async def lock_account(ctx: Context, account: str) -> None:
 
 
 async def lock_adjusted(ctx: Context, close: Close) -> date:
-    """The day up to which other closes of the account have posted what terms ask; none does until this one has."""
+    """The day up to which closes that overlap with this one have posted what terms ask; none does until it has."""
     await lock_account(ctx, close.account)
     found: date | None = await ctx.db.fetchval(
-        "select max(period_end) from platform_invoices.close where path = $1 and id <> $2 and state <> 'charging'",
-        close.account, close.id,
+        "select max(period_end) from platform_invoices.close"
+        " where path = $1 and id <> $2 and state <> 'charging' and period_start < $3",
+        close.account, close.id, close.end,
     )  # fmt: skip
     return found or date.min
 

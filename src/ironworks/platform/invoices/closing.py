@@ -83,10 +83,13 @@ async def open_months(ctx: Context, accounts: Sequence[str]) -> int:
 
 
 async def open_subscribed(ctx: Context, limit: int) -> None:
-    """Open the closes of subscriptions whose periods are over."""
-    for period in await subscriptions.due_periods(ctx, ctx.now() - CLOSE_DELAY, limit):
-        subscription = (period.subscription_id, period.currency)
-        await closes.open_close(ctx, period.account, period.start, period.end, subscription)
+    """Open the closes of subscriptions whose periods are over, each when those before it are done."""
+    due = await subscriptions.due_periods(ctx, ctx.now() - CLOSE_DELAY, limit)
+    last = await closes.last_closes(ctx, [period.account for period in due])
+    for period in due:
+        if last.get(period.account, (None, True))[1]:
+            subscription = (period.subscription_id, period.currency)
+            await closes.open_close(ctx, period.account, period.start, period.end, subscription)
 
 
 async def advance_close(ctx: Context, close_id: UUID) -> bool:

@@ -25,17 +25,17 @@ _DUE: Final = 10_000
 
 @schedules(every=10)
 async def open_due_closes(db: Database) -> None:
-    """A page of accounts per transaction."""
-    async with db.transaction(ACTOR) as ctx:
-        await closing.open_subscribed(ctx, _DUE)
+    """A page of accounts per transaction; months first, since the ones before a subscription are closed before it."""
     after = ""
     while True:
         async with db.transaction(ACTOR) as ctx:
             accounts = await ledger.list_payers(ctx, after, _ACCOUNTS)
             await closing.open_months(ctx, accounts)
         if len(accounts) < _ACCOUNTS:
-            return
+            break
         after = accounts[-1]
+    async with db.transaction(ACTOR) as ctx:
+        await closing.open_subscribed(ctx, _DUE)
 
 
 @schedules(every=1)
