@@ -147,6 +147,14 @@ def spool_of_first_release(folder: Path) -> Path:
     return folder
 
 
+def test_how_a_request_went_is_kept_for_who_looks_at_it() -> None:
+    kept = usage_event(record(tries=3)).course
+    assert kept == {"duration_ms": 1000, "first_byte_ms": 250, "tries": 3, "streamed": 1}
+    unanswered = usage_event(record(first_byte_ms=-1, finished_at=BEGAN, stream=False)).course
+    assert unanswered == {"duration_ms": 0, "tries": 1, "streamed": 0}
+    assert usage_event(record(tries=3)).digest() == usage_event(record()).digest()
+
+
 def test_a_spool_of_the_release_before_is_read_to_its_last_record(tmp_path: Path) -> None:
     closed, talking, silent = dead_records(spool_of_first_release(tmp_path))
     assert (closed.request_id, closed.route_uid, closed.input_tokens, closed.status) == ("req_01old", "", 120, 200)

@@ -87,7 +87,18 @@ def usage_event(record: gateway.UsageRecord) -> metering.UsageEvent:
         route_uid=_uuid(record.route_uid),
         user=_storable(record.user) if record.user else None,
         cached_answer=record.cached_answer,
+        course=course(record),
     )
+
+
+def course(record: gateway.UsageRecord) -> Mapping[str, int]:
+    """How a request went, for who looks at it."""
+    told = {
+        "duration_ms": max(0, round((record.finished_at - record.started_at) * 1000)),
+        "tries": record.tries,
+        "streamed": int(record.stream),
+    }
+    return told if record.first_byte_ms < 0 else {**told, "first_byte_ms": record.first_byte_ms}
 
 
 def quantities(record: gateway.UsageRecord) -> Mapping[str, int]:

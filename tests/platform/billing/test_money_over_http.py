@@ -131,6 +131,37 @@ async def test_usage_in_groups_and_pages(world: LowerWorld, call: Caller) -> Non
     )
 
 
+async def test_single_requests_are_found_by_what_is_known_of_them(world: LowerWorld, call: Caller) -> None:
+    course = {"duration_ms": 1250, "first_byte_ms": 90, "tries": 2, "streamed": 1}
+    await charge(
+        world,
+        usage("plain", dimensions={"status": "200"}, course=course),
+        usage("slow", dimensions={"status": "429"}, model="big", user="ann"),
+        usage("lost", dimensions={"status": "404"}, route="best", endpoint_name=""),
+    )
+    everything = f"scopes/acme/usage/requests?{PERIOD}"
+    key = usage("plain").key_uid
+    for filters, found in (
+        ("status=4xx", ["slow", "lost"]), ("status=404", ["lost"]), ("status=5xx", []), ("model=big", ["slow"]),
+        ("user=ann", ["slow"]), ("route=best", ["lost"]), (f"key={key}&status=200", ["plain"]),
+        (f"endpoint={TENANT}/smollm2", ["slow", "plain"]), ("model=%25", []), ("user=a__", []),
+    ):  # fmt: skip
+        page = await call("operator", f"{everything}&{filters}")
+        assert [item["request_id"] for item in page["items"]] == found, filters
+    one = await call("tenant", f"scopes/{TENANT}/usage/requests/plain")
+    assert one["course"] == {"duration_ms": 1250, "first_byte_ms": 90, "tries": 2, "streamed": True}
+    assert (await call("operator", "scopes/acme/usage/requests/slow"))["course"] is None
+    for who, path in (
+        ("operator", "scopes/rival/usage/requests/plain"),
+        ("operator", "scopes/acme/usage/requests/gone"),
+        ("rival", "scopes/rival/usage/requests/plain"),
+        ("rival", f"scopes/{TENANT}/usage/requests/plain"),
+    ):
+        assert (await call(who, path, status=404))["error"]["code"] == "NOT_FOUND"
+    for bad in ("status=6xx", "status=20", "key=x"):
+        await call("operator", f"{everything}&{bad}", status=422)
+
+
 BAD_PERIODS = [
     ("from=yesterday", "from"),
     ("from=2026-03-01T00:00:00", "from"),

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from itertools import product
 
@@ -48,6 +48,7 @@ async def test_an_event_comes_back_as_it_was_recorded(world: LowerWorld) -> None
         route_uid=event.key_uid,
         user="end user",
         cached_answer=True,
+        course={"duration_ms": 1200, "tries": 2, "streamed": 1},
     )
     assert await record(world, event, later) == [event, later]
     async with world.system("worker") as ctx:
@@ -238,6 +239,8 @@ def test_every_field_is_content() -> None:
         "readings": {"m": 1},
         "resource": "r",
     }
+    assert {field.name for field in fields(usage())} == {"id", "course", *changed}
+    assert replace(usage(), course={"tries": 2}).digest() == usage().digest()
     digests = {usage().digest(), *(replace(usage(), **{name: value}).digest() for name, value in changed.items())}
     assert len(digests) == 1 + len(changed)
 

@@ -92,6 +92,8 @@ class UsageEvent:
         cached_answer: an earlier answer was given again, nothing served it.
         readings: meter → what was read of a meter that is not added up: a level or a word.
         resource: whose level it is, where it counts by the time it holds.
+        course: how a request went, for who looks at it: `duration_ms`, `first_byte_ms`, `tries`, `streamed` (1 or 0).
+            No part of the content: nothing is charged by it.
     """
 
     id: str
@@ -114,6 +116,7 @@ class UsageEvent:
     cached_answer: bool = False
     readings: Mapping[str, int | str] = field(default_factory=dict)
     resource: str = ""
+    course: Mapping[str, int] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
         """Every field in a form that JSON can hold; equal events have equal content.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -14,10 +15,10 @@ from ironworks.platform.metering import service
 from ironworks.platform.metering.ingest import MAX_EVENTS, Outcome
 from ironworks.platform.metering.model import GROUP_PATTERN, SERIES_PATTERN, Every, Reason, RecordedUsage
 from ironworks.shared.context import Context
-from ironworks.shared.errors import invalid
+from ironworks.shared.errors import NotFound, invalid
 from ironworks.shared.http import Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
-from ironworks.shared.path import show_path
+from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor, read_moment
+from ironworks.shared.path import covers, show_path
 
 router = Router("platform.metering")
 
@@ -54,6 +55,18 @@ class SummaryQuery(Period):
 class RequestsQuery(Period):
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, max_length=1024)
+    key: UUID | None = Field(None, description="Only this key's.")
+    model: str | None = Field(None, max_length=512)
+    route: str | None = Field(None, max_length=512, description="Only those that called this name.")
+    endpoint: str | None = Field(None, max_length=1024, description="Only those that `path/name` served.")
+    user: str | None = Field(None, max_length=512, description="Only this end user's.")
+    status: str | None = Field(None, pattern=r"^[1-5](xx|[0-9]{2})$", description="`404`, or `4xx` for all like it.")
+
+    def filters(self) -> dict[str, str]:
+        """What was asked for, as the use case takes it."""
+        given = {name: getattr(self, name) for name in ("key", "model", "route", "endpoint", "user", "status")}
+        words = {name: str(value) for name, value in given.items() if value is not None}
+        return {name: word.replace("x", "_") if name == "status" else word for name, word in words.items()}
 
 
 class PointsQuery(Period):
@@ -116,6 +129,15 @@ class UsageSummaryView(BaseModel):
     items: list[UsageGroupView]
 
 
+class CourseView(BaseModel):
+    """How a request went, as the gateway saw it."""
+
+    duration_ms: int
+    first_byte_ms: int | None = Field(description="From its beginning to the answer's first byte; null if none came.")
+    tries: int = Field(description="Upstreams that it was sent to: more than one after a retry or a fallback.")
+    streamed: bool
+
+
 class UsageView(BaseModel):
     request_id: str
     occurred_at: datetime
@@ -135,6 +157,7 @@ class UsageView(BaseModel):
     metadata: dict[str, str] = Field(description="The caller's own words.")
     cached_answer: bool = Field(description="An earlier answer was given again.")
     priced_at: datetime | None = Field(description="The moment whose prices count; null: when it occurred.")
+    course: CourseView | None = Field(description="Null for what no gateway saw, and from before it was kept.")
 
     @classmethod
     def of(cls, usage: RecordedUsage) -> UsageView:
@@ -157,6 +180,7 @@ class UsageView(BaseModel):
             user=event.user,
             metadata=dict(event.metadata),
             cached_answer=event.cached_answer,
+            course=_course(event.course),
             priced_at=event.priced_at,
         )
 
@@ -229,7 +253,7 @@ async def list_usage(ctx: Context, path: str, query: RequestsQuery) -> UsagePage
     """List the single requests of a scope and all below it, newest first."""
     since, until = query.bounds(ctx.now())
     before = _decode(query.cursor) if query.cursor else None
-    found = await service.list_usage(ctx, path, since, until, query.limit + 1, before)
+    found = await service.list_usage(ctx, path, since, until, query.limit + 1, before, query.filters())
     page = found[: query.limit]
     last = page[-1].event if len(found) > query.limit else None
     return UsagePage(
@@ -238,11 +262,31 @@ async def list_usage(ctx: Context, path: str, query: RequestsQuery) -> UsagePage
     )
 
 
+@router.get("/api/v1/scopes/{path}/usage/requests/{request}", permission="usage:read")
+async def read_usage(ctx: Context, path: str, request: str) -> UsageView:
+    """Read one request of a scope, or of one below it: who called what, which endpoint served it, how it went."""
+    found = await service.find_usage(ctx, request)
+    if found is None or not covers(path, found.event.scope):
+        raise NotFound(f"no request {request[:128]!r} in {show_path(path)!r}")
+    return UsageView.of(found)
+
+
 @router.get("/api/v1/scopes/{path}/usage/set-aside", permission="usage:read")
 async def list_set_aside(ctx: Context, path: str, query: SetAsideQuery) -> SetAsideList:
     """List usage that was handed in and could not be counted, newest first."""
     cases = await service.list_set_aside(ctx, path, query.limit)
     return SetAsideList(items=[SetAsideView.model_validate(case) for case in cases])
+
+
+def _course(course: Mapping[str, int]) -> CourseView | None:
+    if not course:
+        return None
+    return CourseView(
+        duration_ms=course["duration_ms"],
+        first_byte_ms=course.get("first_byte_ms"),
+        tries=course["tries"],
+        streamed=bool(course["streamed"]),
+    )
 
 
 def _floor(at: datetime, every: Every) -> datetime:
@@ -253,10 +297,4 @@ def _floor(at: datetime, every: Every) -> datetime:
 
 def _decode(cursor: str) -> tuple[datetime, str]:
     at, event_id = decode_cursor(cursor)
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise invalid("cursor", "is not one of ours", "take next_cursor from the page before, or leave it out")
-    return moment, event_id
+    return read_moment(at), event_id

@@ -231,12 +231,14 @@ async def list_usage(
     until: datetime,
     limit: int,
     before: tuple[datetime, str] | None = None,
+    filters: Mapping[str, str] | None = None,
 ) -> list[RecordedUsage]:
     """One page of events at and below `path`, newest first; `before` is the last one's (occurred_at, id).
 
-    Raises NotFound for a scope that never existed.
+    `filters`: any of key (uid), model, route, endpoint (`path/name`), user and status (`404`, or `4__` for all that
+    begin so) → the value. Raises NotFound for a scope that never existed.
     """
-    found = await store.list_usage(ctx, path, since, until, limit, before)
+    found = await store.list_usage(ctx, path, since, until, limit, before, filters or {})
     if not found:
         await tenancy.require_scope(ctx, path)
     return found

@@ -34,6 +34,14 @@ _GROUPS: Mapping[str, str] = {
     "hour": "to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:00\"Z\"')",
     METADATA: "coalesce(metadata ->> $4::text, '')",
 }
+_FILTERS = {
+    "key": "key_uid::text =",
+    "model": "model =",
+    "route": "route =",
+    "endpoint": _GROUPS["endpoint"] + " =",
+    "user": "end_user =",
+    "status": "dimensions ->> 'status' like",
+}
 _BELOW = """
     select * from platform_metering.usage_event
     where path = $1 and occurred_at >= $2 and occurred_at < $3
@@ -86,16 +94,17 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
         """
         insert into platform_metering.usage_event (
           event_id, occurred_at, scope, quantities, model, route, endpoint_uid, endpoint_name, endpoint_scope,
-          key_uid, counted, client_request_id, dimensions, priced_at, metadata, route_uid, end_user, cached_answer)
+          key_uid, counted, client_request_id, dimensions, priced_at, metadata, route_uid, end_user, cached_answer,
+          course)
         select id, occurred_at, scope::ltree, quantities::jsonb, model, route, endpoint_uid, endpoint_name,
                endpoint_scope::ltree, key_uid, counted, client_request_id, dimensions::jsonb, priced_at,
-               metadata::jsonb, route_uid, end_user, cached_answer
+               metadata::jsonb, route_uid, end_user, cached_answer, course::jsonb
         from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[],
                     $8::text[], $9::text[], $10::uuid[], $11::boolean[], $12::text[], $13::text[], $14::timestamptz[],
-                    $15::text[], $16::uuid[], $17::text[], $18::boolean[])
+                    $15::text[], $16::uuid[], $17::text[], $18::boolean[], $19::text[])
           as e (id, occurred_at, scope, quantities, model, route, endpoint_uid, endpoint_name, endpoint_scope,
                 key_uid, counted, client_request_id, dimensions, priced_at, metadata, route_uid, end_user,
-                cached_answer)
+                cached_answer, course)
         """,
         [e.id for e in events],
         [e.occurred_at for e in events],
@@ -115,6 +124,7 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
         [e.route_uid for e in events],
         [e.user for e in events],
         [e.cached_answer for e in events],
+        [_words(e.course) if e.course else None for e in events],
     )
 
 
@@ -228,12 +238,22 @@ async def list_usage_at(
 
 
 async def list_usage(
-    ctx: Context, path: str, since: datetime, until: datetime, limit: int, before: tuple[datetime, str] | None
+    ctx: Context,
+    path: str,
+    since: datetime,
+    until: datetime,
+    limit: int,
+    before: tuple[datetime, str] | None,
+    filters: Mapping[str, str],
 ) -> list[RecordedUsage]:
-    """Events at and below `path` in [since, until), newest first, older than `before` (time, id)."""
+    """Events at and below `path` in [since, until), newest first, older than `before` (time, id).
+
+    `filters`: one of `_FILTERS` → the value; of a status also a pattern, as `4__`.
+    """
     at, event_id = before or (until, "")
+    only = "".join(f" and {_FILTERS[name]} ${number}" for number, name in enumerate(filters, 7))
     rows = await ctx.db.fetch(
-        f"select * from ({_BELOW}) e where (occurred_at, event_id) < ($4, $5)"
+        f"select * from ({_BELOW}) e where (occurred_at, event_id) < ($4, $5){only}"
         " order by occurred_at desc, event_id desc limit $6",
         path,
         since,
@@ -241,6 +261,7 @@ async def list_usage(
         at,
         event_id,
         limit,
+        *filters.values(),
     )
     return [_recorded(row) for row in rows]
 
@@ -335,5 +356,6 @@ def _recorded(row: asyncpg.Record) -> RecordedUsage:
         route_uid=row["route_uid"],
         user=row["end_user"],
         cached_answer=row["cached_answer"],
+        course=json.loads(row["course"]) if row["course"] else {},
     )
     return RecordedUsage(event, row["recorded_at"])
