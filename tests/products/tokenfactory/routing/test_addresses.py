@@ -156,5 +156,6 @@ async def test_a_look_ends(provider: Provider, monkeypatch: pytest.MonkeyPatch) 
     assert "did not answer" in found.problem or "cannot be reached" in found.problem
     release.set()
     server.close()
+    monkeypatch.undo()
     gone = await HttpProber(LOCAL).look(probe(1))
     assert "cannot be reached" in gone.problem
