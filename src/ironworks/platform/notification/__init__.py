@@ -1,6 +1,6 @@
 """Mail to people: an outbox, templates, and what delivers them.
 
-Owns: queued mails, their texts and their delivery.
+Owns: queued mails and their delivery; their texts are templates that the domains declare.
 Never: decides that somebody should be told (the domain whose event it is does); keeps a mail's text once it is out,
 except where mails are files of this machine.
 Invariants:

@@ -1,4 +1,4 @@
-"""What notification registers: the texts of all mails that its own consumers send."""
+"""What notification registers: the texts of the mails that its own consumers send."""
 
 from __future__ import annotations
 
@@ -37,4 +37,3 @@ DECLARATIONS = Declarations(
     permissions=(Permission("mail:read", "See the mails that went out or wait"),),
     notification_templates=(VERIFY_ADDRESS, VERIFY_KNOWN_ADDRESS),
 )
-TEMPLATES = {template.name: template for template in DECLARATIONS.notification_templates}

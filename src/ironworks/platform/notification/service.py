@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from ironworks.platform import registry
 from ironworks.platform.notification import store
-from ironworks.platform.notification.declarations import TEMPLATES
 from ironworks.platform.notification.model import (
     KEPT_FOR,
     LAST_ATTEMPT,
@@ -22,7 +21,7 @@ from ironworks.platform.notification.model import (
 from ironworks.shared import telemetry
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
-from ironworks.shared.declarations import NOTIFICATION_TEMPLATE
+from ironworks.shared.declarations import NOTIFICATION_TEMPLATE, NotificationTemplate
 
 log = telemetry.logger(__name__)
 
@@ -55,10 +54,17 @@ async def send_due_mails(db: Database, mailer: Mailer, settings: MailSettings) -
     for _ in range(_BATCH):
         async with db.transaction(system_actor("notification")) as ctx:
             mail = await store.claim_due(ctx, _LEASE)
-        if mail is None:
+            template = await _template(ctx, mail.template) if mail is not None else None
+        if mail is None or template is None:
             break
-        sent += await _send(db, mailer, settings, mail)
+        sent += await _send(db, mailer, settings, mail, template)
     return sent
+
+
+async def _template(ctx: Context, name: str) -> NotificationTemplate:
+    """The text as its domain declares it; of one that is withdrawn, as it did."""
+    entry, _ = await registry.get_entry(ctx, NOTIFICATION_TEMPLATE, name)
+    return NotificationTemplate(name, **entry.body)
 
 
 async def list_mails(ctx: Context, recipient: str | None = None, limit: int = 50) -> list[MailRecord]:
@@ -72,9 +78,11 @@ async def forget_old_mails(ctx: Context) -> None:
     await store.delete_old(ctx, KEPT_FOR)
 
 
-async def _send(db: Database, mailer: Mailer, settings: MailSettings, mail: QueuedMail) -> bool:
+async def _send(
+    db: Database, mailer: Mailer, settings: MailSettings, mail: QueuedMail, template: NotificationTemplate
+) -> bool:
     try:
-        message = write_message(TEMPLATES[mail.template], mail, settings)
+        message = write_message(template, mail, settings)
         await mailer.send(message)
     except (MailRefused, KeyError) as problem:
         last = mail.attempts >= LAST_ATTEMPT or isinstance(problem, KeyError)

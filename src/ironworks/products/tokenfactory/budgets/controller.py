@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ironworks.platform import billing
 from ironworks.products.tokenfactory.budgets import service, store
+from ironworks.products.tokenfactory.budgets.events import ThresholdReached
 from ironworks.products.tokenfactory.budgets.model import BUDGET, Budget, FrozenLease, Standing, period_of, show_amount
 from ironworks.shared.changelog import LoggedEvent
 from ironworks.shared.consumers import consumes
@@ -90,6 +91,12 @@ async def count_late_charges(ctx: Context, event: LoggedEvent) -> None:
     """What waited for a price counts when it is charged, in the period of its admission."""
     ids = event.payload_as(billing.UsageChargedLate).usage_event_ids
     await service.settle_late(ctx, ids, event.correlation_id)
+
+
+@consumes(ThresholdReached.type, name="budgets.threshold_mail", start="now")
+async def mail_of_threshold(ctx: Context, event: LoggedEvent) -> None:
+    """Tell people what nobody watches."""
+    await service.tell_of_threshold(ctx, event.event_id, event.payload_as(ThresholdReached))
 
 
 @schedules(every=10)

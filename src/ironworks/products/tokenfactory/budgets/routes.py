@@ -21,6 +21,7 @@ class LeasesQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, max_length=1024)
+    state: LeaseState | None = Field(None, description="Only leases in this state.")
 
 
 class LeaseView(BaseModel):
@@ -88,7 +89,7 @@ def _read_cursor(cursor: str) -> int:
 async def list_leases(ctx: Context, path: str, name: str, query: LeasesQuery) -> LeasesPage:
     """List which gateway processes hold how much of a budget."""
     before = _read_cursor(query.cursor) if query.cursor else service.NEWEST
-    found = await service.list_leases(ctx, path, name, before, query.limit + 1)
+    found = await service.list_leases(ctx, path, name, before, query.limit + 1, query.state)
     page = found[: query.limit]
     return LeasesPage(
         items=[LeaseView.of(lease) for lease in page],

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import billing, pricing
+from ironworks.platform import billing, iam, notification, pricing, registry
 from ironworks.products.tokenfactory.budgets import store
-from ironworks.products.tokenfactory.budgets.declarations import RELEASE_LOST
+from ironworks.products.tokenfactory.budgets.declarations import RELEASE_LOST, THRESHOLD, UPDATE
 from ironworks.products.tokenfactory.budgets.events import ThresholdReached
 from ironworks.products.tokenfactory.budgets.model import (
+    ALWAYS,
     BUDGET,
     Ask,
     Budget,
     BudgetView,
     Charge,
     Lease,
+    LeaseState,
     NothingLost,
     Terms,
     show_amount,
 )
 from ironworks.shared.context import Context
+from ironworks.shared.declarations import NOTIFICATION_TEMPLATE
 from ironworks.shared.errors import invalid
-from ironworks.shared.path import covers
+from ironworks.shared.path import covers, show_path
 from ironworks.shared.resources import Change, admits, load
 
 NEWEST: Final = 2**63 - 1
@@ -82,6 +85,24 @@ async def settle_usage(ctx: Context, charges: Sequence[Charge]) -> None:
         )
 
 
+async def tell_of_threshold(ctx: Context, event: UUID, reached: ThresholdReached) -> None:
+    """Mail those who may change the budget, each once. Nobody where the operator switched the template off."""
+    if not await registry.is_enabled(ctx, NOTIFICATION_TEMPLATE, THRESHOLD.name):
+        return
+    start = reached.period_start.astimezone(UTC)
+    variables = {
+        "budget": f"{show_path(reached.scope)}/{reached.name}",
+        "percent": str(reached.percent),
+        "spent": show_amount(reached.spent_nano),
+        "amount": show_amount(reached.amount_nano),
+        "currency": reached.currency,
+        "since": "in all" if start == ALWAYS else f"since {start.date().isoformat()} (UTC)",
+    }
+    for person, address in await iam.list_people_with(ctx, UPDATE, reached.scope):
+        key = f"event:{event}:{person}"
+        await notification.queue_mail(ctx, key, THRESHOLD.name, address, variables, reached.scope)
+
+
 async def settle_late(ctx: Context, request_ids: Sequence[str], correlation: str) -> None:
     """Count what these requests were charged by the transfers of `correlation`, some time after their first charge."""
     await settle_usage(ctx, [await _late_charge(ctx, each, correlation) for each in request_ids])
@@ -104,10 +125,12 @@ async def _late_charge(ctx: Context, request_id: str, correlation: str) -> Charg
     )
 
 
-async def list_leases(ctx: Context, path: str, name: str, before: int, limit: int) -> list[Lease]:
-    """A page of a budget's leases, newest first. Raises NotFound."""
+async def list_leases(
+    ctx: Context, path: str, name: str, before: int, limit: int, state: LeaseState | None = None
+) -> list[Lease]:
+    """A page of a budget's leases, newest first, of one state or all. Raises NotFound."""
     budget = await load(ctx, BUDGET, path, name)
-    return await store.list_leases(ctx, budget.uid, before, limit)
+    return await store.list_leases(ctx, budget.uid, before, limit, state)
 
 
 async def release_lost(

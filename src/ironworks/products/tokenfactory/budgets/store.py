@@ -14,6 +14,7 @@ from ironworks.products.tokenfactory.budgets.model import (
     Charge,
     Crossing,
     Lease,
+    LeaseState,
     Standing,
     Terms,
     parse_amount,
@@ -92,11 +93,12 @@ async def find_standing(ctx: Context, budget: UUID, start: datetime) -> Standing
     return Standing(spent, unreserved, leased, tuple(_lease(each) for each in frozen))
 
 
-async def list_leases(ctx: Context, budget: UUID, before: int, limit: int) -> list[Lease]:
+async def list_leases(ctx: Context, budget: UUID, before: int, limit: int, state: LeaseState | None) -> list[Lease]:
     """A page of a budget's leases with ids below `before`, newest first."""
     rows = await ctx.db.fetch(
-        f"select {_LEASE} where budget = $1 and id < $2 order by id desc limit $3", budget, before, limit
-    )
+        f"select {_LEASE} where budget = $1 and id < $2 and ($4::text is null or state = $4) order by id desc limit $3",
+        budget, before, limit, state,
+    )  # fmt: skip
     return [_lease(row) for row in rows]
 
 
