@@ -108,6 +108,36 @@ def test_a_budget_is_set_and_shown(run: Run) -> None:
     assert "spec.amount" in run("budgets", "set", f"{SCOPE}/odd", "--amount", "much", code=2)
 
 
+def test_leases_are_listed_and_declared_lost(run: Run, api: ServedApi) -> None:
+    run("budgets", "set", f"{SCOPE}/leased", "--amount", "250")
+    made = "select uid, timestamptz '2026-01-01Z', scope from tokenfactory_budgets.budget where name = 'leased'"
+    columns = "budget, period_start, scope, holder, host, epoch, granted_nano, used_nano, state, expires_at, closed_at"
+    rows = (("one", "gw-7", 2_500_000_000, "frozen"), ("two", "gw-8", 10**9, "frozen"), ("three", "gw-8", 0, "closed"))
+    statements = (
+        f"insert into tokenfactory_budgets.lease ({columns}) select b.*, '{holder}', '{host}', 1, {granted}, 0,"
+        f" '{state}', now(), case '{state}' when 'closed' then now() end from ({made}) b"
+        for holder, host, granted, state in rows
+    )
+    period = f"insert into tokenfactory_budgets.budget_period (budget, period_start, scope) {made}"
+    asyncio.run(_execute(api.place.admin, period, *statements))
+    name = f"{SCOPE}/leased"
+    heads, *lines = run("budgets", "leases", name).splitlines()
+    assert heads.split() == ["HOLDER", "HOST", "STATE", "GRANTED", "USED", "PERIOD", "EXPIRES", "CLOSED"]
+    assert [line.split()[:4] for line in lines] == [
+        ["three", "gw-8", "closed", "0"], ["two", "gw-8", "frozen", "1"], ["one", "gw-7", "frozen", "2.5"],
+    ]  # fmt: skip
+    assert len(run("budgets", "leases", "leased", "-s", SCOPE, "--limit", "1").splitlines()) == 2
+    listed = json.loads(run("budgets", "leases", name, "--state", "frozen", "-o", "json"))["items"]
+    assert [lease["holder"] for lease in listed] == ["two", "one"]
+    for which in ((), ("--all", "--host", "gw-7")):
+        assert "say which" in run("budgets", "release-lost", name, *which, code=2)
+    assert run("budgets", "release-lost", name, "--host", "gw-7").splitlines()[1].split() == ["one", "gw-7", "2.5"]
+    run("budgets", "release-lost", name, "--host", "gw-7", code=3)
+    freed = json.loads(run("budgets", "release-lost", name, "--all", "-o", "json"))["released"]
+    assert freed == [{"holder": "two", "host": "gw-8", "amount": "1"}]
+    run("budgets", "leases", f"{SCOPE}/nothing", code=3)
+
+
 def test_routes_are_listed_with_their_targets(run: Run, api: ServedApi) -> None:
     upstream = {"name": "main", "url": "https://api.example.com/v1", "model_mapping": {"gpt-4o": "gpt-4o"}}
     targets = [{"external": "openai", "model": "gpt-4o", "weight": weight} for weight in (3, 1, 0)]
@@ -124,6 +154,31 @@ def test_routes_are_listed_with_their_targets(run: Run, api: ServedApi) -> None:
     assert "openai: gpt-4o x3, openai: gpt-4o, openai: gpt-4o (reserve)" in row
     [route] = json.loads(run("routes", "list", "-s", SCOPE, "-o", "json"))["items"]
     assert route["spec"]["model"] == "gpt-4o"
+
+
+def test_a_route_is_set_and_shown(run: Run, api: ServedApi) -> None:
+    upstream = {"name": "main", "url": "https://api.example.com/v1", "model_mapping": {"small": "small-1"}}
+    with Client(Profile(api.url, api.place.operator_token)) as client:
+        meta = {"scope": SCOPE, "name": "provider"}
+        client.apply({"kind": "ExternalEndpoint", "metadata": meta, "spec": {"upstreams": [upstream]}})
+    target = "external=provider,model=small"
+    words = ("routes", "set", f"{SCOPE}/tiny", "--target", f"{target},weight=9,timeout_seconds=2.5")
+    assert run(*words, "--target", f"{target},served_as=x", "--model", "a/b").startswith(
+        f"route/{SCOPE}/tiny created\n"
+    )
+    spec: dict[str, Any] = json.loads(run("routes", "show", f"{SCOPE}/tiny", "-o", "json"))["spec"]
+    assert (spec["model"], spec["strategy"], spec["tries"], spec["cache"]) == ("a/b", "weighted", 3, None)
+    assert [(each["weight"], each["timeout_seconds"], each["served_as"]) for each in spec["targets"]] == [
+        (9, 2.5, None), (1, None, "x"),
+    ]  # fmt: skip
+    run(*words, "--strategy", "ordered_fallback", "--tries", "1", "--cache-seconds", "60")
+    shown = run("routes", "show", "tiny", "-s", SCOPE)
+    assert "ordered_fallback" in shown
+    assert '"ttl_seconds":60' in shown
+    for wrong in ("external", "host=x", "weight=1,weight=2", "weight=many"):
+        assert repr(wrong.rpartition(",")[2]) in run("routes", "set", "x", "--target", wrong, code=2)
+    assert "spec.targets" in run("routes", "set", f"{SCOPE}/x", "--target", "weight=1", code=2)
+    run("routes", "set", f"{SCOPE}/x", code=2)
 
 
 def test_an_external_endpoint_is_checked_by_a_worker(run: Run, api: ServedApi, monkeypatch: pytest.MonkeyPatch) -> None:

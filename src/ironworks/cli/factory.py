@@ -1,8 +1,9 @@
-"""What the gateway is told: limits, budgets, routes. Short ways to what `apply` and `get` do with files."""
+"""What the gateway is told: limits and routes. Short ways to what `apply` and `get` do with files."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import click
 
@@ -18,19 +19,28 @@ from ironworks.cli.output import (
 from ironworks.cli.resources import scope_option
 from ironworks.cli.session import fails_clearly, find_kind, open_client, split_name
 
+STRATEGIES: Final = (
+    "weighted", "least_loaded", "prefix_affine", "lowest_latency", "lowest_cost", "ordered_fallback"
+)  # fmt: skip
+_TARGET: Final[dict[str, Callable[[str], Any]]] = {
+    "endpoint": str, "external": str, "model": str, "weight": int, "served_as": str, "price_as": str,
+    "timeout_seconds": float, "max_concurrency": int, "max_queue": int,
+}  # fmt: skip
+"""The fields of a route's target, and how each is read."""
 name_argument = click.argument("name", metavar="SCOPE/NAME")
 written_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
 )
 
 
-def _list(ctx: click.Context, word: str, scope: str | None, output: str) -> None:
+def list_kind(ctx: click.Context, word: str, scope: str | None, output: str) -> None:
+    """The resources of a kind, those of a scope and below or all."""
     client = open_client(ctx)
     kind = find_kind(client, word)
     show_resources(list(client.list(kind, scope)), kind, output)
 
 
-def _show(ctx: click.Context, word: str, name: str, scope: str | None, output: str) -> None:
+def show_one(ctx: click.Context, word: str, name: str, scope: str | None, output: str) -> None:
     """One resource: what is set of its spec, and its status."""
     client = open_client(ctx)
     kind = find_kind(client, word)
@@ -45,7 +55,7 @@ def _show(ctx: click.Context, word: str, name: str, scope: str | None, output: s
     show_table(["FIELD", "VALUE"], rows)
 
 
-def _set(ctx: click.Context, word: str, name: str, scope: str | None, spec: dict[str, Any], output: str) -> None:
+def set_one(ctx: click.Context, word: str, name: str, scope: str | None, spec: dict[str, Any], output: str) -> None:
     """Make the resource what `spec` says; what it leaves out gets its default."""
     client = open_client(ctx)
     kind = find_kind(client, word)
@@ -75,7 +85,7 @@ def limits() -> None:
 @fails_clearly
 def list_limits(ctx: click.Context, scope: str | None, output: str) -> None:
     """List limits, those of a scope and below or all."""
-    _list(ctx, "limits", scope, output)
+    list_kind(ctx, "limits", scope, output)
 
 
 @limits.command("show")
@@ -86,7 +96,7 @@ def list_limits(ctx: click.Context, scope: str | None, output: str) -> None:
 @fails_clearly
 def show_limit(ctx: click.Context, name: str, scope: str | None, output: str) -> None:
     """Show what one limit says."""
-    _show(ctx, "limits", name, scope, output)
+    show_one(ctx, "limits", name, scope, output)
 
 
 @limits.command("set")
@@ -126,66 +136,7 @@ def set_limit(
         "requests_per_minute": rpm, "tokens_per_minute": tpm, "burst": burst, "token_burst": token_burst,
         "concurrency": concurrency, "allowed_models": list(models) if models or no_models else None,
     }  # fmt: skip
-    _set(ctx, "limits", name, scope, spec, output)
-
-
-# --- budgets ---------------------------------------------------------------------------------------------------------
-
-
-@click.group()
-def budgets() -> None:
-    """How much may be spent in a day, week, month or in all."""
-
-
-@budgets.command("list")
-@scope_option
-@output_option
-@click.pass_context
-@fails_clearly
-def list_budgets(ctx: click.Context, scope: str | None, output: str) -> None:
-    """List budgets and what is spent of them."""
-    _list(ctx, "budgets", scope, output)
-
-
-@budgets.command("show")
-@name_argument
-@scope_option
-@written_option
-@click.pass_context
-@fails_clearly
-def show_budget(ctx: click.Context, name: str, scope: str | None, output: str) -> None:
-    """Show one budget: what it says, what is spent and reserved."""
-    _show(ctx, "budgets", name, scope, output)
-
-
-@budgets.command("set")
-@name_argument
-@scope_option
-@click.option("--amount", required=True, metavar="DECIMAL", help="What may be spent in a period, for instance 250.")
-@click.option("--period", type=click.Choice(["day", "week", "month", "total"]), default="month", show_default=True)
-@click.option("--soft", is_flag=True, help="Only tell of thresholds; refuse nothing.")
-@click.option("--fail-open", is_flag=True, help="Serve without promise while the database cannot be asked.")
-@click.option("--threshold", "thresholds", multiple=True, type=int, help="A percent to be told of; repeat for more.")
-@click.option("--key", metavar="NAME", help="Only what this key spends, by its name or path/name.")
-@click.option("--route", metavar="NAME", help="Only calls of this Route, by its name or path/name.")
-@click.option("--endpoint", metavar="NAME", help="Only calls of this endpoint by its own name.")
-@written_option
-@click.pass_context
-@fails_clearly
-def set_budget(
-    ctx: click.Context, name: str, scope: str | None, amount: str, period: str, soft: bool, fail_open: bool,
-    thresholds: tuple[int, ...], key: str | None, route: str | None, endpoint: str | None, output: str,
-) -> None:  # fmt: skip
-    """Make a budget, or change it to exactly this.
-
-    For instance: ironworks budgets set acme.shop/eu --amount 250 --period month
-    """
-    spec = {
-        "amount": amount, "period": period, "mode": "soft" if soft else "hard",
-        "on_failure": "open" if fail_open else "closed", "thresholds": list(thresholds) or None,
-        "key": key, "route": route, "endpoint": endpoint,
-    }  # fmt: skip
-    _set(ctx, "budgets", name, scope, spec, output)
+    set_one(ctx, "limits", name, scope, spec, output)
 
 
 # --- routes ----------------------------------------------------------------------------------------------------------
@@ -221,6 +172,64 @@ def list_routes(ctx: click.Context, scope: str | None, inherited: bool, output: 
     show_table(["SCOPE", "MODEL", "STRATEGY", "TARGETS", "PHASE"], rows)
 
 
+@routes.command("show")
+@name_argument
+@scope_option
+@written_option
+@click.pass_context
+@fails_clearly
+def show_route(ctx: click.Context, name: str, scope: str | None, output: str) -> None:
+    """Show one route: its targets, how one is chosen, and how each stands."""
+    show_one(ctx, "routes", name, scope, output)
+
+
+def _read_target(text: str) -> dict[str, Any]:
+    """`external=openai,model=gpt-4o,weight=3` as the API takes it. Raises click.BadParameter."""
+    target: dict[str, Any] = {}
+    for pair in text.split(","):
+        field, equals, value = pair.partition("=")
+        read = _TARGET.get(field)
+        if read is None or not equals or field in target:
+            raise click.BadParameter(f"{pair!r}: write each once as name=value, of {', '.join(_TARGET)}")
+        try:
+            target[field] = read(value)
+        except ValueError:
+            raise click.BadParameter(f"{pair!r}: {field} is a number") from None
+    return target
+
+
+@routes.command("set")
+@name_argument
+@scope_option
+@click.option("--model", metavar="NAME", help="What callers write as `model` (default: the route's own name).")
+@click.option(
+    "--target", "targets", multiple=True, required=True, metavar="NAME=VALUE,…",
+    callback=lambda ctx, param, given: [_read_target(text) for text in given],
+    help="endpoint=NAME, or external=NAME,model=NAME; also weight, served_as, price_as, timeout_seconds,"
+    " max_concurrency, max_queue. Repeat for more.",
+)  # fmt: skip
+@click.option("--strategy", type=click.Choice(STRATEGIES), help="How a target is chosen (default: weighted).")
+@click.option("--tries", type=click.IntRange(1, 10), help="Upstreams asked at most until one answers (default: 3).")
+@click.option(
+    "--cache-seconds", type=click.FloatRange(0, min_open=True), help="Give one answer to equal requests so long."
+)
+@written_option
+@click.pass_context
+@fails_clearly
+def set_route(
+    ctx: click.Context, name: str, scope: str | None, model: str | None, targets: list[dict[str, Any]],
+    strategy: str | None, tries: int | None, cache_seconds: float | None, output: str,
+) -> None:  # fmt: skip
+    """Make a route, or change it to exactly this.
+
+    For instance: ironworks routes set acme.shop/gpt --model gpt-4o --target external=openai,model=gpt-4o,weight=9
+    --target endpoint=chat
+    """
+    cache = {"ttl_seconds": cache_seconds} if cache_seconds is not None else None
+    spec = {"model": model, "targets": targets, "strategy": strategy, "tries": tries, "cache": cache}
+    set_one(ctx, "routes", name, scope, spec, output)
+
+
 @routes.command("check")
 @click.argument("name", metavar="EXTERNAL-ENDPOINT")
 @scope_option
@@ -251,4 +260,4 @@ def _target(target: dict[str, Any]) -> str:
     return name + (" (reserve)" if weight == 0 else f" x{weight}" if weight > 1 else "")
 
 
-COMMANDS = (limits, budgets, routes)
+COMMANDS = (limits, routes)

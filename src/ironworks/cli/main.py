@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ironworks.cli import (
+    budgets,
     credit,
     dev,
     factory,
@@ -83,6 +84,7 @@ for module in (
     resources,
     platforms,
     factory,
+    budgets,
     models,
     usage,
     top,
