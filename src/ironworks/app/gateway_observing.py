@@ -19,6 +19,7 @@ def observing_settings(settings: Settings) -> gateway.ObservingSettings:
         access_log=settings.access_log,
         otlp=settings.otlp_endpoint,
         otlp_headers=settings.otlp_headers,
+        otlp_encoding=settings.otlp_encoding,
         sample=settings.otlp_sample,
     )
 

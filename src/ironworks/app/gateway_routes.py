@@ -82,7 +82,10 @@ def target_of(endpoint: endpoints.Target) -> routing.Target:
         model=endpoint.model,
         served_as=endpoint.model,
         created_at=int(endpoint.created_at.timestamp()),
-        replicas=tuple(routing.Replica(f"{host}:{port}", endpoint.bearer) for host, port in endpoint.replicas),
+        replicas=tuple(
+            routing.Replica(f"{host}:{port}", endpoint.bearer, check=routing.OWN_CHECK)
+            for host, port in endpoint.replicas
+        ),
         task=endpoint.task,
         wakes=endpoint.wakes,
     )

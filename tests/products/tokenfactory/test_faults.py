@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import openai
 import pytest
 
 from ironworks.products.tokenfactory.gateway.model import UsageRecord
-from tests.products.tokenfactory.upstream import Upstream, run_upstream
+from tests.products.tokenfactory.upstream import BEHAVIOURS, Received, Upstream, run_upstream, whole
 from tests.products.tokenfactory.world import World, chat, listener, post, run_world, target, targets_for
 
 
@@ -122,6 +123,26 @@ async def test_the_models_own_refusal_is_passed_on(world: World) -> None:
     async with world.openai() as client:
         with pytest.raises(openai.BadRequestError, match="the context has 8192 tokens"):
             await client.chat.completions.create(**chat("too-long"))
+
+
+async def test_what_an_upstream_says_holds_no_credential_and_no_name_of_its_own(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proxies repeat the key that they were shown, and servers the path of their model; cut off or not."""
+
+    async def tells(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
+        shown = received.headers["authorization"].removeprefix("Bearer ")
+        words = f"model '/models/secret.gguf' (not /models/secret.gguf2) and key {shown}: {'x' * 980} {shown}"
+        whole(writer, json.dumps({"error": {"message": words}}).encode(), "400 Bad Request")
+
+    monkeypatch.setitem(BEHAVIOURS, "/models/secret.gguf", tells)
+    chatty = target("public", upstream.address, served_as="/models/secret.gguf")
+    async with run_world(tmp_path / "spool", [chatty]) as world, world.http() as http:
+        answer = await http.post("/v1/chat/completions", json=chat("public"))
+    message = answer.json()["error"]["message"]
+    assert message.startswith("model 'public' (not /models/secret.gguf2) and key ***: xxx")
+    assert len(message) == 1000
+    assert "replica" not in message
 
 
 async def test_an_answer_without_a_length(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,13 +12,22 @@ from typing import Any
 import pytest
 
 from ironworks.products.tokenfactory.gateway import ObservingSettings
+from ironworks.products.tokenfactory.gateway.otlp import encode_spans
 from ironworks.products.tokenfactory.gateway.spans import MOST_WAITING, read_context
-from tests.products.tokenfactory.collector import Collector, run_collector
+from tests.products.tokenfactory.collector import Collector, read_message, run_collector
 from tests.products.tokenfactory.upstream import Upstream
 from tests.products.tokenfactory.world import World, chat, run_world, target, targets_for
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CHAT = "/v1/chat/completions"
+WRITTEN = (
+    "0afd010a220a0a0a047a65726f120218000a140a056d696e7573120b18ffffffffffffffffff0112d6010a130a1169726f6e"
+    "776f726b732e6761746577617912680a104bf92f3577b34da6a3ce929d0e0e4736120800f067aa0ba902b71a03613d312208"
+    "01020304050607082a0c63686174206772c3b6c39f653003390c651bdc300eea184170651bdc300eea184a080a016e120318"
+    "ac024a0b0a05656d70747912020a007a02180212550a104bf92f3577b34da6a3ce929d0e0e4736120800f067aa0ba902b72a"
+    "0c63686174206772c3b6c39f653003390c651bdc300eea184170651bdc300eea184a080a016e120318ac024a0b0a05656d70"
+    "747912020a00"
+)
 
 
 @asynccontextmanager
@@ -36,8 +46,9 @@ def passed_on(upstream: Upstream) -> tuple[str, str, str]:
     return trace, span, flags
 
 
-async def test_the_callers_trace_goes_on_under_our_span(upstream: Upstream, tmp_path: Path) -> None:
-    async with traced(upstream, tmp_path) as (world, collector), world.http() as http:
+@pytest.mark.parametrize("encoding", ["http/json", "http/protobuf"])
+async def test_the_callers_trace_goes_on_under_our_span(upstream: Upstream, tmp_path: Path, encoding: str) -> None:
+    async with traced(upstream, tmp_path, otlp_encoding=encoding) as (world, collector), world.http() as http:
         headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1,other@x=a b"}
         await http.post(CHAT, json=chat(), headers=headers)
         server, client = await collector.expect(2)
@@ -48,8 +59,10 @@ async def test_the_callers_trace_goes_on_under_our_span(upstream: Upstream, tmp_
     assert server.start <= client.start <= client.end <= server.end
 
 
-async def test_what_spans_say(upstream: Upstream, tmp_path: Path) -> None:
-    async with traced(upstream, tmp_path, otlp_headers={"x-key": "abc"}) as (world, collector), world.http() as http:
+@pytest.mark.parametrize("encoding", ["http/json", "http/protobuf"])
+async def test_what_spans_say(upstream: Upstream, tmp_path: Path, encoding: str) -> None:
+    settings = {"otlp_headers": {"x-key": "abc"}, "otlp_encoding": encoding}
+    async with traced(upstream, tmp_path, **settings) as (world, collector), world.http() as http:
         answer = await http.post(CHAT, json=chat())
         server, client = await collector.expect(2)
     assert collector.headers[0]["x-key"] == "abc"
@@ -75,6 +88,38 @@ async def test_a_failure_is_an_error_in_both(upstream: Upstream, tmp_path: Path)
         await http.post(CHAT, json=chat("bad-gateway"))
         spans = await collector.expect(2)
     assert all(span.failed and span.attributes["error.type"] == "upstream_error" for span in spans)
+
+
+def test_the_same_spans_in_both_encodings() -> None:
+    """Bytes as opentelemetry-proto's own library writes them, so that reader and writer here are not wrong alike."""
+    span = {
+        "traceId": TRACE, "spanId": PARENT, "kind": 3, "name": "chat größe", "traceState": "a=1",
+        "startTimeUnixNano": "1795263004474565900", "endTimeUnixNano": "1795263004474566000",
+        "parentSpanId": "0102030405060708", "status": {"code": 2},
+        "attributes": [{"key": "n", "value": {"intValue": "300"}}, {"key": "empty", "value": {"stringValue": ""}}],
+    }  # fmt: skip
+    bare = {name: value for name, value in span.items() if name not in ("status", "traceState", "parentSpanId")}
+    resource = [{"key": "zero", "value": {"intValue": "0"}}, {"key": "minus", "value": {"intValue": "-1"}}]
+    encoded = encode_spans("http/protobuf", resource, [span, bare])
+    assert encoded.hex() == WRITTEN
+    assert read_message(encoded) == json.loads(encode_spans("http/json", resource, [span, bare]))
+
+
+async def test_a_collector_cannot_send_us_elsewhere(upstream: Upstream, tmp_path: Path) -> None:
+    """With the credential that is for it alone."""
+    async with run_collector() as other, traced(upstream, tmp_path, otlp_headers={"x-key": "abc"}) as (world, moved):
+        moved.status, moved.elsewhere = 307, f"{other.url}/v1/traces"
+        async with world.http() as http:
+            await http.post(CHAT, json=chat())
+        async with asyncio.timeout(10):
+            while not moved.headers:
+                await asyncio.sleep(0.05)
+        core = world.gateway._core
+        assert core is not None
+        async with asyncio.timeout(5):
+            while not core.observers.spans.lost:
+                await asyncio.sleep(0.02)
+    assert not other.headers
 
 
 async def test_each_try_has_a_span(upstream: Upstream, tmp_path: Path) -> None:

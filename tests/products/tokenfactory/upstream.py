@@ -35,7 +35,8 @@ class Received:
 class Upstream:
     """The running server. `left` counts callers that went away in the middle of an answer.
 
-    With `tokenizes` it offers its tokenizer as llama.cpp does: a token for each word.
+    With `tokenizes` it offers its tokenizer as llama.cpp does: a token for each word. `looks` are the (path, headers)
+    of those who only look whether it is there; `seen` answers them.
     """
 
     port: int = 0
@@ -44,6 +45,8 @@ class Upstream:
     left: int = 0
     tokenizes: bool = False
     release: asyncio.Event = field(default_factory=asyncio.Event)
+    looks: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    seen: Seen = field(default_factory=lambda: lists_models)
 
     @property
     def address(self) -> str:
@@ -51,6 +54,7 @@ class Upstream:
 
 
 Behaviour = Callable[[Upstream, Received, asyncio.StreamWriter], Awaitable[None]]
+Seen = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -88,8 +92,9 @@ async def _connection(upstream: Upstream, reader: asyncio.StreamReader, writer: 
         line, *rest = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (item.partition(":") for item in rest if item)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        if line.startswith("GET "):  # somebody looks whether it is there
-            whole(writer, json.dumps({"object": "list", "data": [{"id": "plain", "object": "model"}]}).encode())
+        if line.startswith("GET "):
+            upstream.looks.append((line.split()[1], headers))
+            await upstream.seen(writer)
             continue
         received = Received(line.split()[1], headers, json.loads(body), reader)
         if received.path in ("/apply-template", "/tokenize"):
@@ -114,8 +119,12 @@ def whole(writer: asyncio.StreamWriter, body: bytes, status: str = "200 OK", kin
     writer.write(f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
 
 
-def begin(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+async def lists_models(writer: asyncio.StreamWriter) -> None:
+    whole(writer, json.dumps({"object": "list", "data": [{"id": "plain", "object": "model"}]}).encode())
+
+
+def begin(writer: asyncio.StreamWriter, kind: str = "text/event-stream") -> None:
+    writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
 
 
 def send(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -21,7 +21,8 @@ Besides the usual files, from the socket inward:
 - what is known: `sources.py`, `feeds.py`, `snapshot.py` keys, routes, limits, budgets and prices in memory,
   `keeping.py` on disk for the next start;
 - what is owed: `segments.py`, `sync.py`, `spool.py`, `shipping.py` from a record to its charge;
-- what is told: `observing.py` to whom, `metrics.py` over `cells.py`, `access.py`, `spans.py`, `health.py`;
+- what is told: `observing.py` to whom, `metrics.py` over `cells.py`, `access.py`, `spans.py` and how they are written,
+  `otlp.py`, `health.py`;
 - `core.py` what all connections share, `program.py` the process.
 
 Composition, once per process under `uvloop.run`:

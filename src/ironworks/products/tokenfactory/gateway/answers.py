@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -14,6 +15,8 @@ BYTES_PER_TOKEN = 4
 TOKENS_OF_AN_IMAGE = 1_000
 """A common model's count for a large one; its bytes say nothing about it."""
 _MOST = 2**31 - 1
+_LONGEST = 1000
+"""Characters of an upstream's words that are passed on."""
 _NO_DETAILS: dict[str, int] = {}
 _ABOUT_THE_REQUEST = frozenset({400, 409, 413, 415, 422})
 """Statuses that are the caller's business; an upstream's others are between it and us."""
@@ -38,10 +41,11 @@ def is_answer(answer: Mapping[str, Any] | None) -> bool:
     )
 
 
-def refusal_of(status: int, answer: Mapping[str, Any] | None) -> Refusal:
+def refusal_of(status: int, answer: Mapping[str, Any] | None, conceal: Callable[[str], str]) -> Refusal:
     """An upstream's error status in the caller's terms. Its words are passed on only if about the request."""
     if status in _ABOUT_THE_REQUEST:
-        return Refusal(status, "invalid_request", _message(answer) or "the model server refused the request")
+        said = conceal(_message(answer) or "the model server refused the request")
+        return Refusal(status, "invalid_request", said[:_LONGEST])
     if status == 501:
         return Refusal(400, "unsupported_operation", "this model does not offer this operation", param="model")
     if status in (429, 529):  # the latter is how Anthropic says that it is overloaded
@@ -55,7 +59,16 @@ def refusal_of(status: int, answer: Mapping[str, Any] | None) -> Refusal:
 def _message(answer: Mapping[str, Any] | None) -> str | None:
     error = answer.get("error") if answer else None
     message = error.get("message") if isinstance(error, dict) else error
-    return message[:1000] if isinstance(message, str) and message else None
+    return message if isinstance(message, str) and message else None
+
+
+def conceal(text: str, secret: str | None, inner: str, outer: str) -> str:
+    """An upstream's words without the credential that we showed it, and under the model's public name."""
+    if secret:
+        text = text.replace(secret, "***")
+    if inner != outer:
+        text = re.sub(rf"(?<![\w./-]){re.escape(inner)}(?![\w/-]|\.\w)", lambda _: outer, text)
+    return text
 
 
 def read_usage(usage: object) -> Usage | None:

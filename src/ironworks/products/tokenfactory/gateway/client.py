@@ -19,14 +19,12 @@ from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.ending import NEVER
 from ironworks.products.tokenfactory.gateway.exchange import Exchange
 from ironworks.products.tokenfactory.gateway.heads import KnownRequest, Request, learn_request, without_upgrade
-from ironworks.products.tokenfactory.gateway.model import Refusal, malformed
+from ironworks.products.tokenfactory.gateway.model import Refusal, body_too_large, broken, head_too_large, malformed
 from ironworks.shared import telemetry
 
 log = telemetry.logger(__name__)
 
 MAX_HEADERS = 100
-EARLY_CHECK = 64 * 1024
-"""A body larger than this, or of a size that is not told, is not read before its key is known to be good."""
 LINGER = 2.0
 """How long what still comes is read and dropped after a refusal, so that the refusal is not lost to a reset."""
 ON_ITS_WAY = 1.0
@@ -115,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
             # the read that began the head may hold earlier requests too: count from the next one
             self._unparsed = 0 if self._unparsed < 0 else self._unparsed + len(data)
             if self._unparsed > self._core.settings.max_head:
-                self._reject(_head_too_large())
+                self._reject(head_too_large())
 
     def pause_writing(self) -> None:
         self._paused_writing = True
@@ -175,7 +173,7 @@ class ClientConnection(asyncio.Protocol):
         headers[name] = value
         self._head_size += len(name) + len(value) + 4  # a repeated header counts anew with all that came before
         if len(headers) > MAX_HEADERS or self._head_size > self._core.settings.max_head:
-            request.refusal = request.refusal or _head_too_large()
+            request.refusal = request.refusal or head_too_large()
 
     def on_headers_complete(self) -> None:
         request = self._incoming
@@ -187,31 +185,19 @@ class ClientConnection(asyncio.Protocol):
         if version not in ("1.1", "1.0"):
             request.refusal = Refusal(505, "http_version_not_supported", "speak HTTP/1.1")
         elif self._head_size > self._core.settings.max_head:
-            request.refusal = _head_too_large()
+            request.refusal = head_too_large()
         elif b"host" not in request.headers and not request.http10:
             request.refusal = request.refusal or malformed("the Host header is missing")
-        self._check_before_body(request)
-
-    def _check_before_body(self, request: Request) -> None:
-        """Refuse what need not be read: too large a body, or a large one under a key that is no good."""
-        headers = request.headers
-        length = int(headers.get(b"content-length", b"0"))
-        expects = headers.get(b"expect")
-        large = length > EARLY_CHECK or b"transfer-encoding" in headers
-        if request.refusal is None:
-            try:
-                operations.check_head(self._core, request, early=large or expects is not None)
-                if length > self._core.settings.max_body:
-                    raise _body_too_large(self._core.settings.max_body)
-            except Refusal as refusal:
-                request.refusal = refusal
-        if request.refusal is None and expects is not None and expects.lower() != b"100-continue":
-            request.refusal = Refusal(417, "expectation_failed", "expect nothing but 100-continue")
-        if request.refusal is not None:
-            self._reject(request.refusal)
-        elif (length or b"transfer-encoding" in headers) and not self._busy:
+        try:
+            if request.refusal is not None:
+                raise request.refusal
+            has_body = operations.check_head(self._core, request)
+        except Refusal as refusal:
+            self._reject(refusal)
+            return
+        if has_body and not self._busy:
             self.deadline = self._core.now() + self._core.settings.body_timeout
-            if expects is not None:
+            if b"expect" in request.headers:
                 self._transport.write(wire.CONTINUE)
 
     def on_body(self, data: bytes) -> None:
@@ -225,7 +211,7 @@ class ClientConnection(asyncio.Protocol):
                 request.body = bytearray(request.body)
             request.body += data
         if len(request.body) > self._core.settings.max_body:
-            self._reject(_body_too_large(self._core.settings.max_body))
+            self._reject(body_too_large(self._core.settings.max_body))
 
     def on_message_complete(self) -> None:
         request = self._incoming
@@ -262,9 +248,7 @@ class ClientConnection(asyncio.Protocol):
             operations.note_refusal(self._core, self, request, refusal)
         except Exception:
             log.exception("a request broke the gateway", request_id=request.id)
-            self.refuse(
-                request, Refusal(500, "internal_error", "this is our fault; it has been logged", kind="server_error")
-            )
+            self.refuse(request, broken())
 
     def go_on(self, request: Request, serve: Callable[[], Exchange]) -> None:
         """What a request had to wait for, before it could be admitted, is there."""
@@ -381,13 +365,13 @@ class ClientConnection(asyncio.Protocol):
         body = operations.show_refusal(request, refusal)
         self.respond(request, refusal.status, body, extra=wire.refusal_lines(refusal))
 
-    def begin_stream(self, request: Request, extra: bytes = b"") -> None:
-        """The head of an event stream; chunked, or ended by closing for HTTP/1.0. `extra` are further header lines."""
+    def begin_stream(self, request: Request, extra: bytes = b"", content_type: bytes = wire.EVENTS) -> None:
+        """The head of what comes by and by; chunked, or ended by closing for HTTP/1.0. `extra` are header lines."""
         self._chunked = not request.http10
         if request.http10:
             request.keep_alive = False
         self._streaming = request
-        head = self._head(request, 200, b"text/event-stream; charset=utf-8")
+        head = self._head(request, 200, content_type)
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         if not self._closed:
             self._transport.write(b"%b%bcache-control: no-cache\r\n%b\r\n" % (head, extra, framing))
@@ -398,9 +382,9 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(wire.chunk(data) if self._chunked else data)
 
     def end_stream(self, data: bytes) -> None:
-        """The last event and the terminator."""
+        """The last event, if there is one, and the terminator."""
         if not self._closed:
-            self._transport.write(wire.chunk(data) + wire.LAST_CHUNK if self._chunked else data)
+            self._transport.write(wire.last_chunks(data) if self._chunked else data)
             self._next(self._streaming is not None and self._streaming.keep_alive)
 
     def break_stream(self, refusal: Refusal) -> None:
@@ -412,11 +396,3 @@ class ClientConnection(asyncio.Protocol):
             self._busy = False
             self._waiting.clear()
             self._transport.close()
-
-
-def _head_too_large() -> Refusal:
-    return Refusal(431, "headers_too_large", "the request's headers are too large")
-
-
-def _body_too_large(limit: int) -> Refusal:
-    return Refusal(413, "body_too_large", f"the body may have at most {limit} bytes")

@@ -141,6 +141,10 @@ class Core:
         self.health.tell_host()
         self.observers.tick()
 
+    def count_ejection(self) -> None:
+        """An upstream was set aside."""
+        self.metrics.count("ironworks_gateway_ejections")
+
     def notice(self, kind: str, uid: UUID | None) -> None:
         """Something changed; see Mirror.notice."""
         self.mirror.notice(kind, uid)

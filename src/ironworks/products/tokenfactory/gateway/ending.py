@@ -190,9 +190,20 @@ class Ending(ABC):
         if self._reader is not None:
             usage = self._reader.usage or (self._counted() if self._reader.tokens else NOTHING)
         if self._streaming:
-            self._close(refusal.status, usage, lambda: self._client.break_stream(refusal))
+            self._close(refusal.status, usage, lambda: self._break_stream(refusal))
         else:
             self._close(refusal.status, usage, lambda: self._client.refuse(self.request, refusal))
+
+    @property
+    def _bare(self) -> bool:
+        """Whether the answer may go out as it comes without being events, so that no word of ours fits into it."""
+        return self.api.passes is not None and not self.call.stream
+
+    def _break_stream(self, refusal: Refusal) -> None:
+        if self._bare:
+            self._client.abort()
+        else:
+            self._client.break_stream(refusal)
 
     def _start_stream(self, lines: bytes) -> None:
         self._streaming = True
@@ -231,7 +242,7 @@ class Ending(ABC):
             aside = self.pick.state.ejected_until
             self.pick.state.failed(self._core.now(), unreachable=unreachable)
             if self.pick.state.ejected_until != aside:
-                self._core.metrics.count("ironworks_gateway_ejections")
+                self._core.count_ejection()
             self._leave_replica()
 
     def _close(self, status: int, usage: Usage, tell: Callable[[], None], made: str | None = None) -> None:
@@ -293,7 +304,7 @@ class Ending(ABC):
             "spool_unavailable", "usage cannot be recorded now, so the answer is withheld", 5
         )
         if self._streaming:
-            self._client.break_stream(refusal)
+            self._break_stream(refusal)
         else:
             self._client.refuse(self.request, refusal)
 

@@ -14,7 +14,14 @@ from ironworks.products.tokenfactory.gateway.admission import find_again
 from ironworks.products.tokenfactory.gateway.cache import Kept, cache_key
 from ironworks.products.tokenfactory.gateway.dialects import Answer, affinity_of
 from ironworks.products.tokenfactory.gateway.ending import CLIENT_LEFT, NEVER
-from ironworks.products.tokenfactory.gateway.model import NOTHING, Refusal, Usage, unavailable, upstream_failed
+from ironworks.products.tokenfactory.gateway.model import (
+    NOTHING,
+    Refusal,
+    Usage,
+    broken,
+    unavailable,
+    upstream_failed,
+)
 from ironworks.products.tokenfactory.gateway.paying import refused_by_budget
 from ironworks.products.tokenfactory.gateway.receiving import Receiving
 from ironworks.products.tokenfactory.gateway.spool import SpoolFull
@@ -353,11 +360,6 @@ class Exchange(Receiving):
             return
         self._state_failed(unreachable=False)
         self._fail(upstream_failed("the model server took too long", 504))
-
-
-def broken() -> Refusal:
-    """500: nothing that the caller could mend."""
-    return Refusal(500, "internal_error", "this is our fault; it has been logged", kind="server_error")
 
 
 def not_ready() -> Refusal:

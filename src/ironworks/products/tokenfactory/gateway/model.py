@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from ironworks.products.tokenfactory.gateway.otlp import Encoding
 from ironworks.products.tokenfactory.routing import AddressPolicy
 
 
@@ -17,7 +18,8 @@ class ObservingSettings:
     Args:
         counts: the directory in which the processes of this host count together; None: each for itself.
         access_log: `off`, `-` for standard output, or a file's path.
-        otlp: base URL of an OpenTelemetry collector (OTLP over HTTP); None exports no spans. otlp_headers: for it.
+        otlp: base URL of an OpenTelemetry collector (OTLP over HTTP), to which `/v1/traces` is added; None exports no
+            spans. otlp_headers: for it, an authorization for instance. otlp_encoding: what it takes.
         sample: of the traces that begin here, the share that is exported.
     """
 
@@ -25,6 +27,7 @@ class ObservingSettings:
     access_log: str = "off"
     otlp: str | None = None
     otlp_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    otlp_encoding: Encoding = "http/json"
     sample: float = 0.1
 
 
@@ -273,3 +276,18 @@ def upstream_failed(message: str, status: int = 502) -> Refusal:
 def unavailable(code: str, message: str, retry_after: int = 1) -> Refusal:
     """503: not now."""
     return Refusal(503, code, message, kind="server_error", retry_after=retry_after)
+
+
+def head_too_large() -> Refusal:
+    """431: request line and headers are more than is read."""
+    return Refusal(431, "headers_too_large", "the request's headers are too large")
+
+
+def body_too_large(limit: int) -> Refusal:
+    """413, where `limit` bytes may come."""
+    return Refusal(413, "body_too_large", f"the body may have at most {limit} bytes")
+
+
+def broken() -> Refusal:
+    """500: nothing that the caller could mend."""
+    return Refusal(500, "internal_error", "this is our fault; it has been logged", kind="server_error")

@@ -67,7 +67,7 @@ class Observers:
     def __init__(self, settings: ObservingSettings, metrics: Metrics, keep: KeepTraces | None) -> None:
         self.metrics = metrics
         self.access = AccessLog(settings.access_log)
-        self.spans = Spans(settings.otlp, settings.otlp_headers, settings.sample)
+        self.spans = Spans(settings)
         self.captures = Captures(keep)
         self.others: list[Observer] = []
         self._told = {"access_log": 0, "spans": 0, "traces": 0}

@@ -17,7 +17,7 @@ from ironworks.products.tokenfactory.gateway.admission import admit, authenticat
 from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.dialects import APIS, Api, show_model, show_models
 from ironworks.products.tokenfactory.gateway.exchange import Exchange
-from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, malformed
+from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, body_too_large, malformed
 from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
 from ironworks.products.tokenfactory.gateway.sources import KeyView
 from ironworks.products.tokenfactory.routing import Route
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
     from ironworks.products.tokenfactory.gateway.heads import Request
 
+EARLY_CHECK = 64 * 1024
+"""A body larger than this, or of a size that is not told, is not read before its key is known to be good."""
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 _PASSED_ON = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
 """Headers of which a proxy sends one at least."""
@@ -44,15 +46,26 @@ class Operation:
     public: bool = False
 
 
-def check_head(core: Core, request: Request, *, early: bool) -> None:
-    """Before the body: the caller's own id, and with `early` that path and key are good. Raises Refusal."""
-    given = request.headers.get(b"x-request-id") or request.headers.get(b"x-client-request-id")
+def check_head(core: Core, request: Request) -> bool:
+    """What can be told before the body is read; whether there is one.
+
+    Raises Refusal: for a bad id of the caller's own, too large a body, and a large one to a bad path or with a bad key.
+    """
+    headers = request.headers
+    given = headers.get(b"x-request-id") or headers.get(b"x-client-request-id")
     if given is not None:
         if not _CLIENT_ID.fullmatch(given):
             raise malformed("x-request-id must be 1 to 128 of letters, digits and . _ : / + = @ -", "x-request-id")
         request.client_id = given.decode()
-    if early and not _find(request).public:
-        authenticate(core.mirror.read(), request.headers)
+    expects = headers.get(b"expect")
+    length, chunked = int(headers.get(b"content-length", b"0")), b"transfer-encoding" in headers
+    if (length > EARLY_CHECK or chunked or expects is not None) and not _find(request).public:
+        authenticate(core.mirror.read(), headers)
+    if length > core.settings.max_body:
+        raise body_too_large(core.settings.max_body)
+    if expects is not None and expects.lower() != b"100-continue":
+        raise Refusal(417, "expectation_failed", "expect nothing but 100-continue")
+    return length > 0 or chunked
 
 
 def handle(core: Core, client: ClientConnection, request: Request) -> Exchange | None:

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from uuid import UUID
 
 from ironworks.products.tokenfactory.budgets import Lender
-from ironworks.products.tokenfactory.gateway.checks import check_forever
+from ironworks.products.tokenfactory.gateway.checks import Looks
 from ironworks.products.tokenfactory.gateway.client import ClientConnection
 from ironworks.products.tokenfactory.gateway.core import Core
 from ironworks.products.tokenfactory.gateway.dialing import upstream_tls
@@ -135,7 +135,7 @@ class Gateway:
                 core.payments.run(),
                 core.trace_feed.run(lambda: core.mirror.is_fed),
                 core.observers.run(),
-                check_forever(core.balancer, core.settings, upstream_tls()),
+                Looks(core.balancer, core.settings, upstream_tls(), core.count_ejection).run(),
                 _tick(core, tls),
             )
         ]

@@ -7,11 +7,11 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 
-from ironworks.products.tokenfactory.gateway.answers import parse_answer, refusal_of
+from ironworks.products.tokenfactory.gateway.answers import conceal, parse_answer, refusal_of
 from ironworks.products.tokenfactory.gateway.cache import Kept
 from ironworks.products.tokenfactory.gateway.counting import generated_text
 from ironworks.products.tokenfactory.gateway.dialects import Answer, Reader
-from ironworks.products.tokenfactory.gateway.ending import NEVER, Ending
+from ironworks.products.tokenfactory.gateway.ending import NEVER, Ending, show_cost
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, upstream_failed
 from ironworks.products.tokenfactory.gateway.paying import SPLIT
 
@@ -122,10 +122,27 @@ class Receiving(Ending):
         self.deadline = self._core.now() + self._core.settings.stream_timeout
 
     def _collect(self, pieces: list[bytes]) -> None:
+        if self._bare and self._status == 200 and self._passes(self._content_type):
+            self._pass_on(pieces)
+            return
         self._answer += pieces
         self._answer_size += sum(map(len, pieces))
         if self._answer_size > self._core.settings.max_response:
             self._fail(upstream_failed("the model server's answer is too large"))
+
+    def _passes(self, content_type: bytes) -> bool:
+        return self.api.passes is not None and self.api.passes.fullmatch(content_type) is not None
+
+    def _pass_on(self, pieces: list[bytes]) -> None:
+        """An answer that goes out as it comes begins; what it costs is known by now."""
+        assert self.pick is not None
+        self._reader = self._adapter.reader(self.call)
+        self.first_byte_at = time.perf_counter()
+        cost = self.bill.cost(self.pick.leg, self._adapter.guess(self.call, b""))
+        lines = b"x-ironworks-cost: %b\r\n" % show_cost(cost) if cost >= 0 else b""
+        self._streaming = True
+        self._client.begin_stream(self.request, self._about() + lines, self._content_type)
+        self.on_data(pieces)
 
     def pause(self) -> None:
         """The caller reads slower than the replica writes."""
@@ -156,7 +173,7 @@ class Receiving(Ending):
             self._end_told(last)
 
     def _end_told(self, last: bytes) -> None:
-        self._client.end_stream(self._closing_comment() + last)
+        self._client.end_stream(last if self._bare else self._closing_comment() + last)
 
     def _finish_body(self) -> None:
         body = b"".join(self._answer)
@@ -170,7 +187,7 @@ class Receiving(Ending):
                 self._tried = (*self._tried, self.pick.state)
                 self._leave_replica()
             if self._status not in _ELSEWHERE or not self._try_elsewhere():
-                self._fail(self._told_later(refusal_of(self._status, parse_answer(body))))
+                self._fail(self._told_later(refusal_of(self._status, parse_answer(body), self._conceal)))
             return
         try:
             answer = self._adapter.answer(self.call, self._content_type, body)
@@ -183,6 +200,11 @@ class Receiving(Ending):
             self._keep(answer.content_type, answer.body)
         usage = answer.usage or self._adapter.guess(self.call, body)
         self._close(200, usage, lambda: self._respond(answer), generated_text(body) if usage.counted else None)
+
+    def _conceal(self, text: str) -> str:
+        if self.pick is None:
+            return text
+        return conceal(text, self.pick.state.replica.bearer, self.pick.leg.served_as, self.call.model)
 
     def _told_later(self, refusal: Refusal) -> Refusal:
         """With the upstream's own word for when to come again, where it gave one."""

@@ -2,8 +2,8 @@
 
 A caller's W3C context (`traceparent`, `tracestate`; www.w3.org/TR/trace-context) is checked, and passed on with our
 span's id in it; a malformed one begins a new trace. Whether a trace is recorded is decided where it begins: a caller's
-flag is honoured. Recorded spans go out as OTLP over HTTP, in JSON, in batches, from a thread; where they cannot go they
-are dropped and counted. Spans hold models, tokens and times, never a prompt.
+flag is honoured. Recorded spans go out as OTLP over HTTP (`otlp.py`), in batches, from a thread; where they cannot go
+they are dropped and counted. Spans hold models, tokens and times, never a prompt.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import orjson
-
 from ironworks.products.tokenfactory.gateway.metrics import operation_name, provider_of
-from ironworks.products.tokenfactory.gateway.model import Refusal, Usage
+from ironworks.products.tokenfactory.gateway.model import ObservingSettings, Refusal, Usage
+from ironworks.products.tokenfactory.gateway.otlp import CONTENT_TYPES, encode_spans
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
@@ -115,23 +114,22 @@ def _read_state(given: bytes) -> bytes:
 
 
 class Spans:
-    """Begins contexts and exports what is recorded.
-
-    Args:
-        endpoint: the collector's base URL, to which `/v1/traces` is added; None records nothing.
-        headers: sent along, for instance an authorization. ratio: of the traces that begin here, how many are recorded.
+    """Begins contexts and exports what is recorded, as `settings.otlp` and its siblings say.
 
     Attributes:
         on: whether there is a collector. lost: spans that it never got. failing: why it got none just now, or empty.
     """
 
-    def __init__(self, endpoint: str | None, headers: Mapping[str, str], ratio: float) -> None:
-        self.on = endpoint is not None
+    def __init__(self, settings: ObservingSettings) -> None:
+        self.on = settings.otlp is not None
         self.lost = 0
         self.failing = ""
-        self._url = f"{endpoint.rstrip('/')}/v1/traces" if endpoint else ""
-        self._headers = {"content-type": "application/json", "user-agent": "ironworks-gateway", **headers}
-        self._ratio = ratio
+        self._url = f"{settings.otlp.rstrip('/')}/v1/traces" if settings.otlp else ""
+        self._encoding = settings.otlp_encoding
+        named = {"content-type": CONTENT_TYPES[self._encoding], "user-agent": "ironworks-gateway"}
+        self._headers = {**named, **settings.otlp_headers}
+        self._open = urllib.request.build_opener(_Unmoved).open
+        self._ratio = settings.sample
         self._waiting: list[dict[str, Any]] = []
         chance = random.Random(os.urandom(32))  # noqa: S311 - ids are to be unique, not secret
         self._bits, self._random = chance.getrandbits, chance.random
@@ -198,7 +196,7 @@ class Spans:
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             try:
-                await asyncio.to_thread(self._post, self._encode(batch))
+                await asyncio.to_thread(self._post, batch)
             except (OSError, http.client.HTTPException) as problem:
                 self._keep(batch, problem)
                 return False
@@ -215,15 +213,19 @@ class Spans:
         self.lost += max(0, len(batch) - room)
         self._waiting[:0] = batch[:room]
 
-    def _encode(self, batch: list[dict[str, Any]]) -> bytes:
-        scope = {"scope": {"name": "ironworks.gateway"}, "spans": batch}
-        return orjson.dumps({"resourceSpans": [{"resource": {"attributes": self._resource}, "scopeSpans": [scope]}]})
-
-    def _post(self, body: bytes) -> None:
+    def _post(self, batch: list[dict[str, Any]]) -> None:
         """Raises OSError. The URL is the operator's own setting, http or https."""
+        body = encode_spans(self._encoding, self._resource, batch)
         request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310
-        with contextlib.closing(urllib.request.urlopen(request, timeout=TIMEOUT)) as answer:  # noqa: S310
+        with contextlib.closing(self._open(request, timeout=TIMEOUT)) as answer:
             answer.read()
+
+
+class _Unmoved(urllib.request.HTTPRedirectHandler):
+    """A redirect would take the collector's credential elsewhere, and the spans nowhere: it is an error."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 def _about(exchange: Ending, usage: Usage) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.heads import Request
 
 JSON = b"application/json"
+EVENTS = b"text/event-stream; charset=utf-8"
 LAST_CHUNK = b"0\r\n\r\n"
 ANTHROPIC_VERSION = "2023-06-01"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -69,17 +70,24 @@ def date_header() -> bytes:
 
 def request_head(replica: Replica, path: str, stream: bool, content_type: bytes) -> bytes:
     """A request to an upstream up to the value of `x-request-id`; `path` begins with `/v1`."""
-    lines = [f"POST {replica.prefix}{path.removeprefix('/v1')} HTTP/1.1", f"host: {host_header(replica)}"]
+    lines = _upstream_lines("POST", replica, replica.prefix + path.removeprefix("/v1"))
+    lines += ["accept-encoding: identity", f"accept: {'text/event-stream' if stream else 'application/json'}"]
+    return "\r\n".join(lines).encode() + b"\r\ncontent-type: " + content_type + b"\r\nx-request-id: "
+
+
+def look_head(replica: Replica, path: str) -> bytes:
+    """A whole request that asks an upstream how it is; `path` begins at its host."""
+    lines = _upstream_lines("GET", replica, path)
+    return "\r\n".join((*lines, "accept: */*", "connection: close", "", "")).encode()
+
+
+def _upstream_lines(method: str, replica: Replica, path: str) -> list[str]:
+    lines = [f"{method} {path} HTTP/1.1", f"host: {host_header(replica)}", "user-agent: ironworks-gateway"]
     if replica.bearer and replica.auth == "bearer":
         lines.append(f"authorization: Bearer {replica.bearer}")
     elif replica.bearer:
         lines += [f"x-api-key: {replica.bearer}", f"anthropic-version: {ANTHROPIC_VERSION}"]
-    lines += [
-        "accept-encoding: identity",
-        "user-agent: ironworks-gateway",
-        f"accept: {'text/event-stream' if stream else 'application/json'}",
-    ]
-    return "\r\n".join(lines).encode() + b"\r\ncontent-type: " + content_type + b"\r\nx-request-id: "
+    return lines
 
 
 def host_header(replica: Replica) -> str:
@@ -90,6 +98,11 @@ def host_header(replica: Replica) -> str:
 def chunk(data: bytes) -> bytes:
     """`data` framed as one chunk of a chunked body; `data` is not empty."""
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunks(data: bytes) -> bytes:
+    """`data`, which may be empty, and the end of a chunked body."""
+    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else LAST_CHUNK
 
 
 def error_body(refusal: Refusal) -> bytes:

@@ -28,7 +28,9 @@ from ironworks.products.tokenfactory.routing.model import (
 from ironworks.products.tokenfactory.routing.queueing import Gates, Place, QueueFull
 from ironworks.products.tokenfactory.routing.service import list_declared
 from ironworks.products.tokenfactory.routing.table import (
+    OWN_CHECK,
     CachePolicy,
+    HealthCheck,
     Leg,
     Replica,
     Route,
@@ -40,6 +42,7 @@ from ironworks.products.tokenfactory.routing.table import (
 
 __all__ = [
     "EXTERNAL_ENDPOINT",
+    "OWN_CHECK",
     "ROUTE",
     "AddressPolicy",
     "Balancer",
@@ -48,6 +51,7 @@ __all__ = [
     "Dialect",
     "EndpointHealth",
     "Gates",
+    "HealthCheck",
     "HttpProber",
     "Leg",
     "Pick",

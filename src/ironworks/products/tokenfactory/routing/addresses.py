@@ -68,11 +68,16 @@ def parse_base(url: str) -> Base:
         raise ValueError("must have no query and no fragment")
     if port == 0:
         raise ValueError("names port 0; use 1 to 65535")
-    path = parts.path.rstrip("/")
-    if not _PATH.fullmatch(path) or any(piece in (".", "..") for piece in path.split("/")):
-        raise ValueError("has a path that is none; write for instance /v1")
+    path = parse_path(parts.path.rstrip("/"))
     tls = parts.scheme == "https"
     return Base(_host_of(parts.hostname), port or (443 if tls else 80), tls, path)
+
+
+def parse_path(path: str) -> str:
+    """`path`, which leads nowhere but down: `/v1`, or nothing. Raises ValueError."""
+    if not _PATH.fullmatch(path) or any(piece in (".", "..") for piece in path.split("/")):
+        raise ValueError("has a path that is none; write for instance /v1")
+    return path
 
 
 def _host_of(host: str | None) -> str:

@@ -14,11 +14,20 @@ from ironworks.products.tokenfactory.routing.model import (
     ExternalEndpoint,
     RouteTarget,
     Upstream,
+    UpstreamCheck,
     credential_pointer,
     public_name,
     split_reference,
 )
-from ironworks.products.tokenfactory.routing.table import CachePolicy, Leg, Replica, Route, Target, route_to
+from ironworks.products.tokenfactory.routing.table import (
+    CachePolicy,
+    HealthCheck,
+    Leg,
+    Replica,
+    Route,
+    Target,
+    route_to,
+)
 
 Place: TypeAlias = tuple[str, str]
 """(path, name) of a resource."""
@@ -94,6 +103,17 @@ def _replica(upstream: Upstream, credential: str | None, policy: AddressPolicy) 
         prefix=base.prefix,
         auth="bearer" if upstream.auth.type == "bearer" else "x-api-key",
         guarded=not policy.allows_everything,
+        check=_check(upstream.check, base.prefix) if upstream.check is not None else None,
+    )
+
+
+def _check(declared: UpstreamCheck, prefix: str) -> HealthCheck:
+    return HealthCheck(
+        prefix + declared.path or "/",
+        declared.interval_seconds,
+        declared.timeout_seconds,
+        tuple(sorted(set(declared.expected_status))),
+        declared.failures,
     )
 
 

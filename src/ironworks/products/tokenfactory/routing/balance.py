@@ -67,6 +67,8 @@ class Balancer:
         self._states: dict[Identity, ReplicaState] = {}
         self._plans: dict[Route, _Plan] = {}
         self._credits: dict[tuple[UUID, str], list[int]] = {}
+        self.looked_at: dict[Replica, list[ReplicaState]] = {}
+        """What is looked at between requests, with all that it is to routes: a provider's address has many models."""
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, guards nothing
         self.cost = cost
         self.full = full
@@ -75,6 +77,7 @@ class Balancer:
         """Know exactly the upstreams of `routes` from now on; those known before keep their state."""
         before, turns = self._states, self._credits
         self._states, self._plans, self._credits = {}, {}, {}
+        looked_at: dict[Replica, list[ReplicaState]] = {}
         for route in routes:
             key = (route.uid, route.name)
             if key in turns:
@@ -84,7 +87,12 @@ class Balancer:
                     identity = _identity(leg, replica)
                     state = before.get(identity) or self._states.get(identity) or ReplicaState(replica)
                     state.replica = replica
+                    if replica.check is None:
+                        state.ill = False
+                    elif identity not in self._states:
+                        looked_at.setdefault(replica, []).append(state)
                     self._states[identity] = state
+        self.looked_at = looked_at
 
     def pick(
         self, route: Route, now: float, tried: Collection[ReplicaState] = (), affinity: bytes = b""

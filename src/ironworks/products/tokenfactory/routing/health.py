@@ -1,8 +1,9 @@
 """What one gateway process knows of an upstream: its load from here, its recent failures, how fast it begins to answer.
 
-Health is passive: it is read from the requests that pass. One that refuses connections is set aside at once, one that
-breaks exchanges at the third in a row; the time aside doubles while it goes on failing. Who comes back gets its share
-of requests little by little, for a replica that has just started is slow, and one that still fails should fail few.
+Health is read from the requests that pass: one that refuses connections is set aside at once, one that breaks exchanges
+at the third in a row; the time aside doubles while it goes on failing. Where it is looked at between requests too
+(`HealthCheck`), looks that find it ill set it aside as well, until one finds it well. Who comes back gets its share of
+requests little by little, for a replica that has just started is slow, and one that still fails should fail few.
 """
 
 from __future__ import annotations
@@ -28,14 +29,16 @@ class ReplicaState:
     Attributes:
         in_flight: requests that it has from here. latency: moving average of the time to the first byte, 0 if unknown.
         ejected_until: set aside after failures. cooled_until: left alone because it asked for it. ramp_until: gets less
-            than its share. unreachable: it was set aside for refusing a connection.
+            than its share. unreachable: it was set aside for refusing a connection. ill: a look set it aside.
     """
 
     __slots__ = (
+        "_ill_looks",
         "cooled_until",
         "ejected_until",
         "ejections",
         "failures",
+        "ill",
         "in_flight",
         "latency",
         "ramp_until",
@@ -53,12 +56,15 @@ class ReplicaState:
         self.ramp_until = 0.0
         self.latency = 0.0
         self.unreachable = False
+        self.ill = False
+        self._ill_looks = 0
 
     def succeeded(self) -> None:
-        """It answered: all is forgiven."""
+        """It answered: all is forgiven, but what a look found; the next look will tell."""
         if self.failures or self.ejections:
             self.failures = self.ejections = 0
-            self.ejected_until = 0.0
+            if not self.ill:
+                self.ejected_until = 0.0
 
     def failed(self, now: float, *, unreachable: bool) -> None:
         """It refused the connection (set aside at once) or broke an exchange (set aside at the third in a row).
@@ -68,16 +74,37 @@ class ReplicaState:
         self.failures += 1
         if unreachable or self.failures >= FAILURES_BEFORE_EJECTION:
             self.unreachable = unreachable
-            self.ejected_until = now + min(LONGEST_EJECTION, FIRST_EJECTION * 2**self.ejections)
+            aside = now + min(LONGEST_EJECTION, FIRST_EJECTION * 2**self.ejections)
+            self.ejected_until = max(self.ejected_until, aside)
             self.ramp_until = self.ejected_until + SLOW_START
             self.ejections = min(self.ejections + 1, 10)
             self.failures = 0
 
     def recovered(self, now: float) -> None:
-        """A check found it well before its time aside was over; requests follow little by little."""
-        if self.ejected_until > now:
+        """A look found it well before its time aside was over; requests follow little by little.
+
+        Where exchanges broke, its time aside goes on: that it is well when asked says nothing of those.
+        """
+        self._ill_looks = 0
+        if (self.unreachable or self.ill) and self.ejected_until > now:
             self.ejected_until = now
             self.ramp_until = now + SLOW_START
+        self.unreachable = self.ill = False
+
+    def looked_ill(self, now: float, again: float, failures: int, *, unreachable: bool) -> bool:
+        """A look found it ill, the next one is due in `again` seconds; whether that set it aside just now.
+
+        Refusing a connection sets it aside at once, anything else at the `failures`-th look in a row.
+        """
+        self._ill_looks += 1
+        if not unreachable and self._ill_looks < failures:
+            return False
+        fresh = self.ejected_until <= now
+        self.ill = True
+        self.unreachable = unreachable
+        self.ejected_until = max(self.ejected_until, now + again + LONGEST_EJECTION)
+        self.ramp_until = self.ejected_until + SLOW_START
+        return fresh
 
     def cool(self, now: float, seconds: float) -> None:
         """It asked to be left alone for so long (Retry-After); that is no failure. At most a minute is granted."""

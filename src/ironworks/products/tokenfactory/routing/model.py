@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from ironworks.products.tokenfactory.routing.addresses import MAX_URL, parse_base
+from ironworks.products.tokenfactory.routing.addresses import MAX_URL, parse_base, parse_path
 from ironworks.shared.context import Context
 from ironworks.shared.kind import EVERYWHERE, Key, Kind, Ref, Resource, Secret, Spec, Status
 
@@ -44,6 +44,27 @@ class UpstreamAuth(_Part):
     )
 
 
+class UpstreamCheck(_Part):
+    """A look at an upstream from time to time, by each gateway process, that sets it aside and brings it back."""
+
+    path: str = Field(
+        "/models",
+        max_length=512,
+        description="Below `url`; asked for with GET and the credential: it must cost nothing.",
+    )
+    interval_seconds: float = Field(30.0, ge=1, le=3600)
+    timeout_seconds: float = Field(5.0, gt=0, le=60, description="For an answer to begin.")
+    expected_status: list[Annotated[int, Field(ge=100, le=599)]] = Field(
+        default_factory=lambda: [200], min_length=1, max_length=16, description="What it answers when it is well."
+    )
+    failures: int = Field(3, ge=1, le=100, description="So many looks in a row that find it ill set it aside.")
+
+    @field_validator("path")
+    @classmethod
+    def _stays_below(cls, path: str) -> str:
+        return parse_path(path)
+
+
 class Upstream(_Part):
     name: Annotated[str, Key()] = Field(
         pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="Tells the upstreams of one resource apart."
@@ -66,6 +87,7 @@ class Upstream(_Part):
     max_output_tokens: int = Field(
         4096, ge=1, le=10_000_000, description="What a budget holds for an answer whose caller sets no limit."
     )
+    check: UpstreamCheck | None = Field(None, description="Look at it between requests too; off if null.")
 
     @field_validator("url")
     @classmethod

@@ -12,6 +12,29 @@ from ironworks.shared.path import covers
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How each gateway process looks from time to time whether an upstream is well.
+
+    Args:
+        path: at its host, from `/` on; asked for with GET and the upstream's own credential.
+        interval: seconds between two looks. timeout: seconds for an answer to begin.
+        statuses: what one that is well answers.
+        failures: so many looks in a row that find it ill set it aside.
+    """
+
+    path: str
+    interval: float = 30.0
+    timeout: float = 5.0
+    statuses: tuple[int, ...] = (200,)
+    failures: int = 3
+
+
+OWN_CHECK = HealthCheck("/health", interval=5.0, timeout=10.0, statuses=(200, 404, 405, 501))
+"""Of our own replicas: where engines tell of themselves. One without such a path is there, and that is all it says. A
+busy one may take its time; if it is too slow, whoever runs it starts it anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
     """One address that serves a target: a process of ours, or a provider's.
 
@@ -22,6 +45,7 @@ class Replica:
         prefix: what stands there where callers write `/v1`, for instance `/openai/v1`.
         auth: the header that carries the credential.
         guarded: connect only where the name resolves to public addresses, looked at anew for each connection.
+        check: how it is looked at between requests; None for not at all.
     """
 
     address: str
@@ -30,6 +54,7 @@ class Replica:
     prefix: str = "/v1"
     auth: Literal["bearer", "x-api-key"] = "bearer"
     guarded: bool = False
+    check: HealthCheck | None = field(default=None, hash=False)  # every request asks for the hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ back."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -62,7 +63,7 @@ class Adapter(Protocol):
         """
 
     def reader(self, call: Call) -> Reader:
-        """For an answer that is an event stream."""
+        """For an answer that is an event stream, or is passed on as it comes (`Api.passes`)."""
 
     def answer(self, call: Call, content_type: bytes, body: bytes) -> Answer:
         """A whole 200 answer in the caller's terms, under the model's public name.
@@ -85,6 +86,8 @@ class Api:
         error_body, error_event: a Refusal as an answer's body, and as a stream's last event.
         free: it is answered with no model's work; nothing is reserved for it.
         otherwise: the answer where the upstream knows no such path; may raise Refusal.
+        passes: content types of whole answers that are passed on as they come, by the adapter's reader: what is metered
+            came with the request, and nothing in them need be read.
     """
 
     path: str
@@ -97,6 +100,7 @@ class Api:
     error_event: Callable[[Refusal, str], bytes] = field(repr=False)
     free: bool = False
     otherwise: Callable[[Call], Answer] | None = field(default=None, repr=False)
+    passes: re.Pattern[bytes] | None = field(default=None, repr=False)
 
 
 def not_offered(call: Call) -> Answer:

@@ -1,14 +1,14 @@
-"""OpenAI's `/v1/audio/speech`: a text in, sound out, whole or as events. Metered by the text's characters."""
+"""OpenAI's `/v1/audio/speech`: a text in, sound out, as it comes or as events. Metered by the text's characters."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
 from ironworks.products.tokenfactory.gateway import wire
-from ironworks.products.tokenfactory.gateway.dialects.base import Answer, Api, not_offered
+from ironworks.products.tokenfactory.gateway.dialects.base import Answer, Api, Reader, not_offered
 from ironworks.products.tokenfactory.gateway.dialects.passing import PassingReader
 from ironworks.products.tokenfactory.gateway.dialects.reading import (
     read_json,
@@ -17,7 +17,7 @@ from ironworks.products.tokenfactory.gateway.dialects.reading import (
     read_text,
     read_user,
 )
-from ironworks.products.tokenfactory.gateway.model import Call, Usage, malformed, upstream_failed
+from ironworks.products.tokenfactory.gateway.model import Call, Refusal, Usage, malformed, upstream_failed
 
 SPEECH = "/v1/audio/speech"
 CHARACTERS = "speech_characters"
@@ -47,6 +47,29 @@ def read_speech(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
     )
 
 
+class SoundReader:
+    """See `base.Reader`. All of it is shown; what it costs is owed once it has ended."""
+
+    __slots__ = ("_owed", "done", "fault", "tokens", "usage")
+
+    def __init__(self, owed: Usage) -> None:
+        self.tokens = 0
+        self.usage: Usage | None = None
+        self.done = False
+        self.fault: Refusal | None = None
+        self._owed = owed
+
+    def feed(self, pieces: Sequence[bytes]) -> bytes:
+        return b"".join(pieces)
+
+    def finish(self) -> bytes:
+        self.usage = self._owed
+        return b""
+
+    def last(self) -> bytes:
+        return b""
+
+
 class SpeechAdapter:
     """OpenAI to OpenAI."""
 
@@ -55,9 +78,9 @@ class SpeechAdapter:
     def request(self, call: Call, served_as: str, max_output: int | None) -> tuple[bytes, bytes]:
         return orjson.dumps({**(call.payload or {}), "model": served_as}), wire.JSON
 
-    def reader(self, call: Call) -> PassingReader:
+    def reader(self, call: Call) -> Reader:
         usage = self.guess(call, b"")
-        return PassingReader("speech.audio.done", lambda _: usage)
+        return PassingReader("speech.audio.done", lambda _: usage) if call.stream else SoundReader(usage)
 
     def answer(self, call: Call, content_type: bytes, body: bytes) -> Answer:
         if not body or not _SOUND.fullmatch(content_type):
@@ -78,4 +101,5 @@ SPEECH_API = Api(
     lambda refusal, _: wire.error_body(refusal),
     lambda refusal, _: wire.error_event(refusal),
     otherwise=not_offered,
+    passes=_SOUND,
 )
