@@ -13,7 +13,7 @@ ifneq ($(shell cat .venv/.checkout 2>/dev/null),$(CURDIR))
 moved := anew
 endif
 
-.PHONY: up down status test test-all lint format lock contracts compiled bench bench-gateway bench-money clean anew
+.PHONY: up down status test test-all lint format lock contracts compiled console sdk-publish bench bench-gateway bench-money clean anew
 
 up: .venv/.run ## start everything in the background and run the main job
 	@$(bin)/python -m ironworks.app up
@@ -52,6 +52,12 @@ format: .venv/.dev ## put the code into shape
 contracts: .venv/.dev ## regenerate what contracts/ publishes
 	@$(bin)/python -m ironworks.app dev contracts
 
+console: .venv/.run ## build the console into web/dist, if anything that it is made of has changed
+	@$(bin)/python web/build/console.py build
+
+sdk-publish: .venv/.run ## pack @ironworks/sdk and @ironworks/ui and publish them; DRY_RUN=1 only says what would go
+	@$(bin)/python web/build/console.py publish $(if $(DRY_RUN),--dry-run)
+
 compiled: .venv/.dev ## make native code of the gateway's hot modules (needs a C compiler; two minutes)
 	@$(bin)/python -m ironworks.app compile
 
@@ -71,8 +77,10 @@ lock: .venv/.dev ## pin dependencies anew after a change of pyproject.toml
 	$(compile) --extra server --extra local --group build pyproject.toml -o requirements/run.txt
 	$(compile) --extra server --extra local --extra compile --group build --group dev pyproject.toml \
 		-o requirements/dev.txt
+	$(compile) --group node -o requirements/node.txt
 
 clean: ## remove the environment and every cache; state stays, `ironworks down --purge` removes it
+	rm -rf web/node_modules web/dist web/.stamp
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,0 +1,64 @@
+/**
+ * The import rules of the console, and TypeScript's own.
+ *
+ * sdk and ui know nothing above them; a feature knows sdk and ui alone, never another feature nor the shell; the shell
+ * knows features only by the virtual module that the build makes.
+ */
+import js from "@eslint/js";
+import hooks from "eslint-plugin-react-hooks";
+import ts from "typescript-eslint";
+
+const only = (message, patterns) => ({
+  "no-restricted-imports": ["error", { patterns: [{ group: patterns, message }] }],
+});
+
+export default ts.config(
+  { ignores: ["dist/", "dist.next/", "**/generated/", "node_modules/", "**/.stage/"] },
+  js.configs.recommended,
+  ...ts.configs.strict,
+  { files: ["**/*.mjs"], languageOptions: { globals: { process: "readonly", URL: "readonly", console: "readonly" } } },
+  {
+    files: ["**/*.{ts,tsx}"],
+    plugins: { "react-hooks": hooks },
+    rules: {
+      "react-hooks/rules-of-hooks": "error",
+      "react-hooks/exhaustive-deps": "error",
+      "no-eval": "error",
+      "no-console": "error",
+      "@typescript-eslint/no-invalid-void-type": "off",
+      "@typescript-eslint/consistent-type-imports": "error",
+    },
+  },
+  {
+    files: ["src/shared/ui/**"],
+    rules: only("ui is below everything: it imports no package of the console", ["@ironworks/*"]),
+  },
+  {
+    files: ["src/shared/sdk/**"],
+    rules: only("the sdk is below everything: it imports no package of the console", ["@ironworks/*"]),
+  },
+  {
+    files: ["src/shell/**"],
+    rules: only("the shell knows features only by virtual:ironworks-features", [
+      "@ironworks/*",
+      "!@ironworks/sdk",
+      "!@ironworks/ui",
+      "!@ironworks/ui/*",
+      "!@ironworks/shell/*",
+      "**/platform/**",
+      "**/products/**",
+    ]),
+  },
+  {
+    files: ["src/platform/**", "src/products/**"],
+    rules: only("a feature imports react, @ironworks/sdk and @ironworks/ui, and nothing else of the console", [
+      "@ironworks/*",
+      "!@ironworks/sdk",
+      "!@ironworks/ui",
+      "!@ironworks/ui/*",
+      "@tanstack/*",
+      "@radix-ui/*",
+      "../../../**",
+    ]),
+  },
+);

@@ -1,0 +1,28 @@
+import { catalogue } from "@ironworks/ui";
+
+export const t = catalogue("overview", {
+  title: "Overview",
+  installation: "Installation",
+  costToday: "Cost today",
+  requestsToday: "Requests today",
+  tokensToday: "Tokens today",
+  latency: "Typical answer",
+  latencyNote: "99 of 100 within {slow}",
+  failed: "{count|failed|failed}",
+  noFailures: "none failed",
+  perHour: "Requests per hour",
+  perModel: "By model",
+  requests: "{count|request|requests}",
+  running: "What runs",
+  wrong: "What needs attention",
+  allWell: "Everything that is declared here is as it should be.",
+  nothingRuns: "Nothing is declared here yet",
+  nothingRunsHint: "Deploy a model and it answers at this installation's address within minutes, metered from its first token.",
+  noTraffic: "No requests yet today",
+  noTrafficHint: "Calls through the gateway show here as they come.",
+  deploy: "Deploy a model",
+  noUsageRight: "You may not see usage at this scope.",
+  chart: "Requests per hour since midnight",
+  ofWhich: "{ready} of {all}",
+  seeAll: "All {plural}",
+});

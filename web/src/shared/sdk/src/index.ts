@@ -1,0 +1,25 @@
+/** What a feature of the console builds on. */
+export { defineFeature } from "./contract.ts";
+export type { FeatureDefinition, FeatureManifest, FeatureRoute, Host, NavigationEntry, Page, Provider, RuntimeFeature } from "./contract.ts";
+export { ApiError, tell } from "./errors.ts";
+export type { FieldProblem } from "./errors.ts";
+export { accessToken, refresh, sessionEnded, setUp, signIn, signOut, useSession } from "./session.ts";
+export { api, authorized, request, unwrap } from "./api.ts";
+export type { components, paths } from "./generated/api.ts";
+export { readEvents } from "./sse.ts";
+export {
+  BootstrapProvider, bootstrapQuery, fetchBootstrap, holds, holdsWithin, useBootstrap, useCan, useKind, useKindDetail,
+} from "./bootstrap.ts";
+export type { Bootstrap, Caller, ConsoleInfo, FeatureView, ScopeNode } from "./bootstrap.ts";
+export {
+  Link, PlaceProvider, addressOf, kindAddress, pageAddress, resourceAddress, useGo, usePathname, usePlace, useQueryString,
+  useQueryWord, useTableQuery,
+} from "./routing.tsx";
+export type { PagePlace } from "./routing.tsx";
+export * from "./resource.ts";
+export { applyResource, createResource, deleteResource, patchResource, useRemember, useResource, useResources } from "./resources.ts";
+export type { Document } from "./resources.ts";
+export { onChange, useLiveStatus, watch } from "./live.ts";
+export type { Change, LiveState } from "./live.ts";
+export { beginReporting, reportError, reportVital } from "./report.ts";
+export { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";

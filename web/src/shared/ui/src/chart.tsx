@@ -1,0 +1,102 @@
+/**
+ * Series over time, drawn on a canvas by uPlot; the table of the same figures that a screen reader gets is beside it.
+ * A module of its own, loaded by the pages that draw.
+ */
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+
+import { usePreferences } from "./prefs.ts";
+
+export interface Series {
+  label: string;
+  values: (number | null)[];
+}
+
+interface ChartProps {
+  label: string;
+  /** Unix seconds, ascending. */
+  times: number[];
+  series: Series[];
+  format: (value: number) => string;
+  height?: number;
+  kind?: "line" | "bars";
+  onRange?: (from: number, to: number) => void;
+}
+
+/** Midnights as dates, everything else as times of a 24-hour day. */
+const hours = (_plot: uPlot, splits: number[]): string[] =>
+  splits.map((at) => {
+    const moment = new Date(at * 1000);
+    const midnight = moment.getHours() === 0 && moment.getMinutes() === 0;
+    return midnight
+      ? moment.toLocaleDateString("en", { day: "numeric", month: "short" })
+      : moment.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  });
+
+const token = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function options(props: ChartProps, width: number): uPlot.Options {
+  const axis = { stroke: token("--faint"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter Variable" };
+  const bars = props.kind === "bars" ? (uPlot.paths.bars?.({ size: [0.7, 40], radius: 0.1 }) ?? null) : null;
+  return {
+    width,
+    height: props.height ?? 200,
+    cursor: { points: { size: 7 }, drag: { x: props.onRange !== undefined, y: false, setScale: false } },
+    legend: { show: true, live: props.series.length > 1 || !bars, markers: { width: 0 } },
+    scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+    axes: [{ ...axis, values: hours }, { ...axis, size: 64, values: (_plot, values) => values.map((value) => props.format(value)) }],
+    series: [
+      { value: (_plot: uPlot, at: number | null) => (at === null ? "" : new Date(at * 1000).toLocaleString("en", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" })) },
+      ...props.series.map((one, index) => {
+        const stroke = token(`--series-${(index % 6) + 1}`);
+        return {
+          label: one.label,
+          stroke,
+          width: bars ? 0 : 1.75,
+          fill: `${stroke}${bars ? "cc" : "1c"}`,
+          points: { show: one.values.filter((value) => value !== null).length < 3 },
+          value: (_plot: uPlot, value: number | null) => (value === null ? "–" : props.format(value)),
+          ...(bars && { paths: bars }),
+        };
+      }),
+    ],
+    hooks: {
+      setSelect: [
+        (plot) => {
+          if (plot.select.width < 4) return;
+          props.onRange?.(plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x"));
+        },
+      ],
+    },
+  };
+}
+
+export default function Chart(props: ChartProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const { theme } = usePreferences();
+  const latest = useRef(props);
+  useEffect(() => {
+    latest.current = props;
+  });
+  const shape = `${theme}|${props.kind}|${props.height}|${props.series.map((one) => one.label).join("|")}`;
+  const plot = useRef<uPlot | null>(null);
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const { times, series } = latest.current;
+    const data = [times, ...series.map((one) => one.values)] as uPlot.AlignedData;
+    const made = new uPlot(options(latest.current, element.clientWidth || 300), data, element);
+    plot.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: latest.current.height ?? 200 }));
+    observer.observe(element);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [shape]);
+  useEffect(() => {
+    plot.current?.setData([props.times, ...props.series.map((one) => one.values)] as uPlot.AlignedData);
+  }, [props.times, props.series]);
+  return <div ref={box} role="img" aria-label={props.label} className="w-full overflow-hidden" />;
+}

@@ -1,0 +1,142 @@
+import * as Popover from "@radix-ui/react-popover";
+import { useId, useMemo, useState } from "react";
+import type { KeyboardEvent, ReactNode } from "react";
+
+import { cx } from "./classes.ts";
+import { Icon } from "./icons.tsx";
+import { rank } from "./search.ts";
+import { t } from "./words.ts";
+
+export interface Option {
+  value: string;
+  label: string;
+  hint?: string;
+  /** How far it is indented, in a tree. */
+  depth?: number;
+}
+
+interface ComboboxProps {
+  label: string;
+  value: string | null;
+  options: readonly Option[];
+  onChange: (value: string) => void;
+  placeholder?: string;
+  id?: string;
+  disabled?: boolean;
+  children?: ReactNode;
+  className?: string;
+}
+
+/** One of many, found by typing. Up, down and Enter choose; what was typed needs not be in one piece. */
+export function Combobox({ label, value, options, onChange, placeholder, id, disabled, children, className }: ComboboxProps) {
+  const [open, setOpen] = useState(false);
+  const chosen = options.find((option) => option.value === value);
+  return (
+    <Popover.Root open={open} onOpenChange={setOpen}>
+      <Popover.Trigger asChild>
+        <button
+          id={id}
+          type="button"
+          disabled={disabled}
+          aria-label={chosen ? `${label}: ${chosen.label}` : label}
+          className={cx(
+            "flex h-8 w-full min-w-0 items-center justify-between gap-2 rounded-md border border-line bg-canvas px-2.5",
+            "text-left text-sm hover:border-edge disabled:opacity-60",
+            className,
+          )}
+        >
+          {children ?? (
+            <span className={cx("clip-line", !chosen && "text-faint")}>{chosen?.label ?? placeholder ?? label}</span>
+          )}
+          <Icon name="updown" size={13} className="text-faint" />
+        </button>
+      </Popover.Trigger>
+      <Popover.Portal>
+        <Popover.Content
+          align="start"
+          sideOffset={4}
+          collisionPadding={8}
+          aria-label={label}
+          className="z-40 w-(--radix-popover-trigger-width) min-w-64 animate-appear rounded-lg border border-line bg-panel shadow-pop"
+        >
+          <Choices
+            label={label}
+            value={value}
+            options={options}
+            onChoose={(next) => {
+              setOpen(false);
+              onChange(next);
+            }}
+          />
+        </Popover.Content>
+      </Popover.Portal>
+    </Popover.Root>
+  );
+}
+
+interface ChoicesProps {
+  label: string;
+  value: string | null;
+  options: readonly Option[];
+  onChoose: (value: string) => void;
+}
+
+function Choices({ label, value, options, onChoose }: ChoicesProps) {
+  const id = useId();
+  const [typed, setTyped] = useState("");
+  const found = useMemo(() => rank(typed, options, (option) => `${option.label} ${option.hint ?? ""}`), [typed, options]);
+  const [at, setAt] = useState(() => Math.max(0, options.findIndex((option) => option.value === value)));
+  const active = Math.min(at, found.length - 1);
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === "ArrowDown") setAt(Math.min(active + 1, found.length - 1));
+    else if (event.key === "ArrowUp") setAt(Math.max(active - 1, 0));
+    else if (event.key === "Enter" && found[active]) onChoose(found[active].value);
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <>
+      <div className="flex items-center gap-2 border-b border-line px-2.5">
+        <Icon name="search" size={13} className="text-faint" />
+        <input
+          autoFocus
+          role="combobox"
+          aria-expanded
+          aria-controls={`${id}-list`}
+          aria-activedescendant={found[active] ? `${id}-${active}` : undefined}
+          aria-label={label}
+          value={typed}
+          onChange={(event) => {
+            setTyped(event.target.value);
+            setAt(0);
+          }}
+          onKeyDown={onKeyDown}
+          className="h-9 w-full bg-transparent text-sm outline-none"
+        />
+      </div>
+      <ul id={`${id}-list`} role="listbox" aria-label={label} className="thin-scroll max-h-72 overflow-y-auto p-1">
+        {found.map((option, index) => (
+          <li
+            key={option.value}
+            id={`${id}-${index}`}
+            role="option"
+            aria-selected={option.value === value}
+            ref={index === active ? scrollIntoView : undefined}
+            onMouseMove={() => setAt(index)}
+            onClick={() => onChoose(option.value)}
+            style={typed ? undefined : { paddingLeft: `${8 + (option.depth ?? 0) * 14}px` }}
+            className={cx("flex items-center gap-2 rounded-md px-2 py-1 text-sm", index === active && "bg-hover")}
+          >
+            <span className="clip-line">{option.label}</span>
+            {option.hint && <span className="clip-line ml-auto text-xs text-faint">{option.hint}</span>}
+            {option.value === value && <Icon name="check" size={13} className="ml-auto text-accent" />}
+          </li>
+        ))}
+      </ul>
+      {found.length === 0 && <p className="px-3 py-3 text-xs text-faint">{t("noOption")}</p>}
+    </>
+  );
+}
+
+const scrollIntoView = (element: HTMLElement | null) => element?.scrollIntoView({ block: "nearest" });

@@ -1,0 +1,68 @@
+import * as Radix from "@radix-ui/react-dropdown-menu";
+import type { ReactElement, ReactNode } from "react";
+
+import { cx } from "./classes.ts";
+import { Icon } from "./icons.tsx";
+import type { IconName } from "./icons.tsx";
+import { Keys } from "./tooltip.tsx";
+
+export interface MenuItem {
+  label: string;
+  icon?: IconName;
+  keys?: string;
+  danger?: boolean;
+  disabled?: boolean;
+  checked?: boolean;
+  onSelect: () => void;
+}
+
+interface MenuProps {
+  label: string;
+  trigger: ReactElement;
+  header?: ReactNode;
+  /** Groups, parted by a line. */
+  groups: readonly (readonly MenuItem[])[];
+  align?: "start" | "end";
+}
+
+/** Not modal: a modal one would inject styles to stop the page from scrolling. */
+export function Menu({ label, trigger, header, groups, align = "end" }: MenuProps) {
+  const shown = groups.filter((group) => group.length > 0);
+  return (
+    <Radix.Root modal={false}>
+      <Radix.Trigger asChild>{trigger}</Radix.Trigger>
+      <Radix.Portal>
+        <Radix.Content
+          align={align}
+          sideOffset={4}
+          collisionPadding={8}
+          aria-label={label}
+          className="z-40 min-w-48 animate-appear rounded-lg border border-line bg-panel p-1 shadow-pop"
+        >
+          {header && <div className="border-b border-line px-2 pt-1 pb-2 text-xs text-muted">{header}</div>}
+          {shown.map((group, index) => (
+            <Radix.Group key={group[0]?.label} className={cx("py-0.5", index > 0 && "mt-0.5 border-t border-line")}>
+              {group.map((item) => (
+                <Radix.Item
+                  key={item.label}
+                  disabled={item.disabled ?? false}
+                  onSelect={item.onSelect}
+                  className={cx(
+                    "flex h-7 cursor-default items-center gap-2 rounded-md px-2 text-sm outline-none",
+                    "data-disabled:opacity-50 data-highlighted:bg-hover",
+                    item.danger && "text-bad",
+                  )}
+                >
+                  {item.icon && <Icon name={item.icon} size={14} className={item.danger ? "" : "text-faint"} />}
+                  {item.label}
+                  {item.checked && <Icon name="check" size={13} className="ml-auto text-accent" />}
+                  {item.keys && <Keys text={item.keys} className="ml-auto pl-4" />}
+                </Radix.Item>
+              ))}
+            </Radix.Group>
+          ))}
+        </Radix.Content>
+      </Radix.Portal>
+    </Radix.Root>
+  );
+}

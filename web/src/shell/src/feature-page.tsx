@@ -1,0 +1,85 @@
+/** One page of a feature: matched by its manifest, gated, loaded, and kept apart from everything else. */
+import { holdsWithin, PlaceProvider, reportError, useBootstrap } from "@ironworks/sdk";
+import type { FeatureDefinition, FeatureManifest } from "@ironworks/sdk";
+import { Empty, ErrorBoundary, Failure, Loading } from "@ironworks/ui";
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo } from "react";
+import type { ComponentType, ReactNode } from "react";
+
+import { NotFound } from "./not-found.tsx";
+import { isEnabled, knownFeatures, loadFeature, matchRoute, mayUse } from "./registry.ts";
+import type { KnownFeature, Match } from "./registry.ts";
+import { usePageAddress } from "./place.ts";
+import { t } from "./words.ts";
+
+export function FeaturePage() {
+  const { scope, feature: id, path } = usePageAddress();
+  const bootstrap = useBootstrap();
+  const feature = knownFeatures(bootstrap).get(id);
+  const match = feature ? matchRoute(feature.manifest, path) : null;
+  if (!feature || !match) return <NotFound />;
+  if (!isEnabled(bootstrap, feature.manifest)) {
+    return (
+      <Empty icon="plug" title={t("featureOff", { feature: feature.manifest.display_name })}>
+        {t("featureOffHint")}
+      </Empty>
+    );
+  }
+  const { permission } = match.route;
+  if (!mayUse(bootstrap, feature.manifest, scope) || (permission && !holdsWithin(bootstrap, permission, scope))) return <NotFound />;
+  return <OpenPage key={id} feature={feature} match={match} scope={scope} />;
+}
+
+function OpenPage({ feature, match, scope }: { feature: KnownFeature; match: Match; scope: string }) {
+  const { manifest } = feature;
+  const { title, page } = match.route;
+  const code = useQuery({
+    queryKey: ["feature", manifest.id, page],
+    queryFn: () => loadPage(feature, page),
+    staleTime: Infinity,
+    gcTime: Infinity,
+    retry: false,
+  });
+  useEffect(() => {
+    document.title = `${Object.values(match.params).at(-1) ?? title} · ${scope === "-" ? t("product") : scope} · Ironworks`;
+  }, [title, match, scope]);
+  const definition = code.data?.definition;
+  useEffect(() => {
+    void definition?.onActivate?.();
+    return () => void definition?.onDeactivate?.();
+  }, [definition]);
+  useEffect(() => {
+    if (code.error) reportError(code.error, { feature: manifest.id });
+  }, [code.error, manifest.id]);
+  const paramText = JSON.stringify(match.params);
+  const place = useMemo(() => ({ scope, feature: manifest.id, params: JSON.parse(paramText) as Record<string, string> }), [scope, manifest.id, paramText]);
+
+  if (code.error) return <Failure error={code.error} onRetry={() => void code.refetch()} />;
+  if (!code.data) return <Loading />;
+  const { Component } = code.data;
+  return (
+    <ErrorBoundary resetKey={`${scope} ${page} ${paramText}`} onError={(error, component) => reportError(error, { feature: manifest.id, component })}>
+      <PlaceProvider value={place}>
+        <Providers definition={code.data.definition} manifest={manifest}>
+          <Component key={`${scope} ${page} ${paramText}`} />
+        </Providers>
+      </PlaceProvider>
+    </ErrorBoundary>
+  );
+}
+
+async function loadPage(feature: KnownFeature, page: string): Promise<{ definition: FeatureDefinition; Component: ComponentType }> {
+  const definition = await loadFeature(feature);
+  const open = definition.pages[page];
+  if (!open) throw new Error(t("featureFailed", { feature: feature.manifest.display_name, problem: t("noPage", { page }) }));
+  const { default: Component } = await open();
+  return { definition, Component };
+}
+
+/** The feature's own providers, outermost first. */
+function Providers({ definition, manifest, children }: { definition: FeatureDefinition; manifest: FeatureManifest; children: ReactNode }) {
+  return (manifest.providers ?? []).reduceRight<ReactNode>((inner, name) => {
+    const Provider = definition.providers?.[name];
+    return Provider ? <Provider>{inner}</Provider> : inner;
+  }, children);
+}
