@@ -393,12 +393,12 @@ class InvoiceRules(Story):
 
 
 async def close_in_order(db: Any) -> None:
-    """What the schedule does, one close after the other: a dead process has no other tasks that go on."""
+    """What the schedules do, one transaction after the other: a dead process has no other tasks that go on."""
     await open_due_closes(db)
-    async with db.transaction(ACTOR) as ctx:
-        found = await closes.list_unfinished(ctx, 100)
-    for close_id in found:
-        moved = True
-        while moved:
-            async with db.transaction(ACTOR) as ctx:
-                moved = await closing.advance_close(ctx, close_id)
+    while True:
+        async with db.transaction(ACTOR) as ctx:
+            found = await closes.list_unfinished(ctx, (), 100)
+        if not found:
+            return
+        async with db.transaction(ACTOR) as ctx:
+            await closing.advance_closes(ctx, found)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from ironworks.platform import billing, invoices, ledger
-from ironworks.platform.invoices import closes, closing, service
-from ironworks.platform.invoices.controller import open_due_closes, tell_overdue
-from ironworks.shared.db import DatabaseUnavailable
+from ironworks.platform.invoices import closing, service
+from ironworks.platform.invoices.controller import tell_overdue
 from ironworks.shared.errors import Invalid
 from tests.support.invoicing import (
     APRIL,
@@ -196,60 +194,6 @@ async def test_a_correction_is_a_line_of_its_own(world: LowerWorld) -> None:
     found = await list_all(world)
     kinds = {line.kind: line.amount_nano for i in found for line in await lines_of(world, i.id)}
     assert kinds == {invoices.LineKind.USAGE: 30 * CENT, invoices.LineKind.CORRECTION: -30 * CENT}
-    await check_invoices(world)
-
-
-class _Dying:
-    """A connection whose backend is killed after so many statements."""
-
-    def __init__(self, db: object, steps: int) -> None:
-        self._db, self._left = db, steps
-
-    def __getattr__(self, name: str) -> object:
-        method = getattr(self._db, name)
-        if name not in ("fetch", "execute", "fetchrow", "fetchval"):
-            return method
-
-        async def counted(*args: object) -> object:
-            answer = await method(*args)
-            self._left -= 1
-            if self._left == 0:
-                await self._db.execute("select pg_terminate_backend(pg_backend_pid())")  # type: ignore[attr-defined]
-            return answer
-
-        return counted
-
-
-async def advance(world: LowerWorld, dies_after: int) -> bool:
-    """One step of the only open close, on a connection that dies; whether it lived."""
-    async with world.system("worker") as ctx:
-        (close_id,) = await closes.list_unfinished(ctx, 2)
-    try:
-        async with world.system("worker") as ctx:
-            await closing.advance_close(replace(ctx, db=_Dying(ctx.db, dies_after)), close_id)  # type: ignore[arg-type]
-    except DatabaseUnavailable:
-        return False
-    return True
-
-
-async def test_a_crash_after_any_statement_of_any_step_leaves_nothing_half_done(world: LowerWorld) -> None:
-    """Each step is killed after its first statement, then after its second, until it lives."""
-    async with world.system("worker") as ctx:
-        await invoices.set_details(ctx, "acme", invoices.BillingDetails(taxes=(invoices.Tax(name="VAT", rate="0.19"),)))
-        await ledger.grant_credit(ctx, "acme", "USD", 5 * CENT, ledger.CreditSource.PROMOTION, "welcome")
-    await charge(world, big("a", 3), big("b", scope="acme.shop.us"))
-    await open_due_closes(await world.database("worker"))
-    deaths = 0
-    for _ in range(3):
-        before = await everything(world)
-        for statement in range(1, 60):
-            if await advance(world, statement):
-                break
-            deaths += 1
-            assert await everything(world) == before
-    assert deaths > 20
-    invoice = await only(world)
-    assert (invoice.number, invoice.total_nano, invoice.credit_nano) == ("ACME-000001", 48 * CENT, 5 * CENT)
     await check_invoices(world)
 
 

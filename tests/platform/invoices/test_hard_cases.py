@@ -15,6 +15,7 @@ from ironworks.platform.invoices import closes, closing, service
 from ironworks.platform.invoices.controller import open_due_closes, tell_overdue
 from ironworks.platform.policy.declarations import DECLARATIONS as POLICY
 from ironworks.platform.subscriptions.declarations import DECLARATIONS as SUBSCRIPTIONS
+from ironworks.shared.context import Context
 from tests.support.books import check_purposes
 from tests.support.invoicing import (
     APRIL,
@@ -89,19 +90,16 @@ async def test_a_day_is_adjusted_by_one_close_alone(world: LowerWorld) -> None:
     await use_dollars(world, "early", 100, occurred_at=NOON)
     await use_dollars(world, "later", 200, occurred_at=NOON + timedelta(days=20))
     async with world.system("worker") as ctx:
-        by_hand = await closes.open_close(ctx, "acme", date(2026, 3, 1), date(2026, 3, 10))
-        assert by_hand is not None
-        await finish(ctx, by_hand)
+        await finish(ctx, pricing.Period("acme", date(2026, 3, 1), date(2026, 3, 10), "USD"))
     async with world.system("worker") as ctx:
-        whole = await closes.open_close(ctx, "acme", date(2026, 3, 1), date(2026, 4, 1))
-        assert whole is not None
-        await finish(ctx, whole)
+        await finish(ctx, pricing.Period("acme", date(2026, 3, 1), date(2026, 4, 1), "USD"))
     assert [i.total_nano for i in await list_all(world)] == [90 * DOLLAR, 180 * DOLLAR]
     await check_invoices(world)
 
 
-async def finish(ctx: object, close_id: object) -> None:
-    while await closing.advance_close(ctx, close_id):  # type: ignore[arg-type]
+async def finish(ctx: Context, period: pricing.Period) -> None:
+    opened = await closes.open_closes(ctx, [(period, None)])
+    while await closing.advance_closes(ctx, opened):
         pass
 
 
@@ -134,9 +132,9 @@ async def test_a_draft_is_not_voided_while_its_close_still_collects(
     await use_dollars(world, "b", scope="acme.shop.us")
     await open_due_closes(await world.database("worker"))
     async with world.system("worker") as ctx:
-        (close_id,) = await closes.list_unfinished(ctx, 2)
-        await closing.advance_close(ctx, close_id)
-        await closing.advance_close(ctx, close_id)
+        opened = await closes.list_unfinished(ctx, (), 2)
+        await closing.advance_closes(ctx, opened)
+        await closing.advance_closes(ctx, opened)
     draft = await only(world)
     async with world.system("worker") as ctx:
         with pytest.raises(invoices.WrongState, match="still being closed"):

@@ -73,13 +73,12 @@ class Subscribers:
 
     async def close_all(self) -> list[tuple[subscriptions.DuePeriod, list[subscriptions.Charge]]]:
         """Close every period that is over, as invoices does."""
-        closed = []
+        closed: list[tuple[subscriptions.DuePeriod, list[subscriptions.Charge]]] = []
         while True:
             async with self.lower.system("worker") as ctx:
                 due = await subscriptions.due_periods(ctx, self.at, 10)
-                for period in due:
-                    closed.append((period, list(await subscriptions.period_charges(ctx, period))))
-                    await subscriptions.advance(ctx, period)
+                closed += zip(due, await subscriptions.period_charges(ctx, due), strict=True)
+                await subscriptions.advance(ctx, due)
             if not due:
                 return closed
 

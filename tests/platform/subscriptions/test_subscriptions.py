@@ -125,14 +125,14 @@ async def test_a_change_during_a_close_counts_in_the_next_one(world: Subscribers
     world.on(date(2026, 5, 1))
     async with world.lower.system("worker") as ctx:
         (period,) = await subscriptions.due_periods(ctx, world.at, 10)
-        settled = await subscriptions.period_charges(ctx, period)
+        (settled,) = await subscriptions.period_charges(ctx, [period])
     await world.use({CALLS: 1})
     await world.change("growth")
     async with world.lower.system("worker") as ctx:
         assert await subscriptions.due_periods(ctx, world.at, 10) == [period]
-        assert await subscriptions.period_charges(ctx, period) == settled
-        await subscriptions.advance(ctx, period)
-        await subscriptions.advance(ctx, period)
+        assert await subscriptions.period_charges(ctx, [period]) == [settled]
+        await subscriptions.advance(ctx, [period])
+        await subscriptions.advance(ctx, [period])
         assert await subscriptions.due_periods(ctx, world.at, 10) == []
     assert amounts(list(settled)) == [STARTER]
     world.on(date(2026, 6, 1))
@@ -153,11 +153,11 @@ async def test_a_period_is_not_closed_before_its_charges_are_settled(world: Subs
     async with world.lower.system("worker") as ctx:
         (period,) = await subscriptions.due_periods(ctx, world.at, 10)
         with pytest.raises(ValueError, match="is not settled"):
-            await subscriptions.advance(ctx, period)
+            await subscriptions.advance(ctx, [period])
     unknown = subscriptions.DuePeriod(uuid4(), "acme", "USD", date(2026, 4, 1), date(2026, 5, 1))
     async with world.lower.system("worker") as ctx:
-        assert await subscriptions.period_charges(ctx, unknown) == []
-        await subscriptions.advance(ctx, unknown)
+        assert await subscriptions.period_charges(ctx, [unknown]) == [[]]
+        await subscriptions.advance(ctx, [unknown])
 
 
 async def test_two_changes_at_once_are_one(world: Subscribers) -> None:
@@ -177,8 +177,8 @@ async def test_two_closes_at_once_settle_the_same(world: Subscribers) -> None:
     async def close() -> list[subscriptions.Charge]:
         async with world.lower.system("worker") as ctx:
             period = subscriptions.DuePeriod(made.id, "acme", "USD", date(2026, 4, 1), date(2026, 4, 1))
-            charges = list(await subscriptions.period_charges(ctx, period))
-            await subscriptions.advance(ctx, period)
+            (charges,) = await subscriptions.period_charges(ctx, [period])
+            await subscriptions.advance(ctx, [period])
             return charges
 
     async with world.lower.acting(world.payer) as ctx:

@@ -1,8 +1,9 @@
 """Invoices: what a customer is asked to pay for a period, and what becomes of it.
 
 Owns: closes, which claim transfers; invoices, their lines, numbers and documents; taxes; what was recorded as paid,
-refunded, credited or written off. `closing.py` takes a period to its invoice, `closes.py` holds its statements,
-`settling.py` what happens to an invoice afterwards, `documents.py` and `paper.py` what people and programs get of it.
+refunded, credited or written off. `closing.py` takes periods to their drafts, `finalizing.py` drafts to invoices,
+`closes.py` holds their statements, `settling.py` what happens to an invoice afterwards, `documents.py` and `paper.py`
+what people and programs get of it, `shapes.py` what is said over HTTP.
 Never: rates usage (pricing did), keeps balances (the ledger does), or calls a payment provider (payments do).
 Invariants: a transfer is on one invoice; what an invoice's lines come to is what it claimed, tenant by tenant, and is
 moved to what the account owes with the same sum; only the total is rounded, once, and the residue is posted; an
@@ -10,7 +11,7 @@ account's numbers have no gap; a finalized invoice never changes, it is paid, cr
 charged after a period was closed comes on the next invoice.
 """
 
-from ironworks.platform.invoices.closing import charge, finalize_invoice
+from ironworks.platform.invoices.closing import charge
 from ironworks.platform.invoices.events import (
     CreditNoteIssued,
     InvoiceFinalized,
@@ -20,6 +21,7 @@ from ironworks.platform.invoices.events import (
     InvoiceUncollectible,
     InvoiceVoided,
 )
+from ironworks.platform.invoices.finalizing import finalize_invoice
 from ironworks.platform.invoices.model import (
     BillingDetails,
     Invoice,

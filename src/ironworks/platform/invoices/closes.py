@@ -18,42 +18,55 @@ SLACK: Final = timedelta(days=2)
 """A transfer may be posted so much before its day begins: usage may be a day ahead, and the database's clock behind."""
 
 
-async def open_close(
-    ctx: Context, account: str, start: date, end: date, subscription: tuple[UUID, str] | None = None
-) -> UUID | None:
-    """Begin a close; None where there is one of that period. `subscription` is its (id, currency)."""
-    since = await _unclaimed_since(ctx, account)
-    found: UUID | None = await ctx.db.fetchval(
+async def open_closes(ctx: Context, wanted: Sequence[tuple[pricing.Period, UUID | None]]) -> list[UUID]:
+    """Begin closes of these periods, each with its subscription's id; returns those that there were none of before."""
+    since = await _unclaimed_since(ctx, {period.account for period, _ in wanted})
+    rows = await ctx.db.fetch(
         """
         insert into platform_invoices.close
           (scope, subscription_id, currency, period_start, period_end, state, since, cursor_at, opened_at)
-        values ($1::text::ltree, $2, $3, $4, $5, 'charging', $6, $6, $7) on conflict do nothing returning id
+        select account::ltree, subscription, currency, first, last, 'charging', since, since, $7
+        from unnest($1::text[], $2::uuid[], $3::text[], $4::date[], $5::date[], $6::timestamptz[])
+          as c (account, subscription, currency, first, last, since)
+        order by account on conflict do nothing returning id
         """,
-        account, *(subscription or (None, pricing.CURRENCY)), start, end, since, ctx.now(),
-    )  # fmt: skip
-    return found
+        [period.account for period, _ in wanted],
+        [subscription_id for _, subscription_id in wanted],
+        [period.currency for period, _ in wanted],
+        [period.start for period, _ in wanted],
+        [period.end for period, _ in wanted],
+        [since[period.account] for period, _ in wanted],
+        ctx.now(),
+    )
+    return [row["id"] for row in rows]
 
 
-async def _unclaimed_since(ctx: Context, account: str) -> datetime:
-    """Nothing that was posted earlier is unclaimed: a close takes all of the days before its end that was posted until
-    then, and a voided invoice sets free what its own close could find.
+async def _unclaimed_since(ctx: Context, accounts: Collection[str]) -> dict[str, datetime]:
+    """Nothing of these accounts that was posted earlier is unclaimed: a close takes all of the days before its end that
+    was posted until then, and a voided invoice sets free what its own close could find.
     """
-    row = await ctx.db.fetchrow(
+    rows = await ctx.db.fetch(
         """
-        select (select max(period_end) from platform_invoices.close where path = $1 and state = 'done') as last_end,
+        select a.path,
+               (select max(period_end) from platform_invoices.close c where c.path = a.path and c.state = 'done')
+                 as last_end,
                (select min(c.since) from platform_invoices.invoice i join platform_invoices.close c on c.id = i.close_id
-                where i.path = $1 and i.state = 'void' and exists (
+                where i.path = a.path and i.state = 'void' and exists (
                   select from platform_invoices.released_claim r
                   left join platform_invoices.claim k on k.transfer_id = r.transfer_id
                   where r.invoice_id = i.id and k.transfer_id is null)) as voided_since
+        from unnest($1::text[]) as a (path)
         """,
-        account,
+        list(accounts),
     )
-    assert row is not None
-    if row["last_end"] is None:
+    return {row["path"]: _earlier(row["last_end"], row["voided_since"]) for row in rows}
+
+
+def _earlier(last_end: date | None, voided_since: datetime | None) -> datetime:
+    if last_end is None:
         return BEGINNING
-    last = datetime.combine(row["last_end"], datetime.min.time(), BEGINNING.tzinfo) - SLACK
-    return min(last, row["voided_since"] or last)
+    last = datetime.combine(last_end, datetime.min.time(), BEGINNING.tzinfo) - SLACK
+    return min(last, voided_since or last)
 
 
 async def last_close(ctx: Context, account: str) -> tuple[date, bool] | None:
@@ -76,11 +89,18 @@ async def last_closes(ctx: Context, accounts: Collection[str]) -> dict[str, tupl
     return {row["path"]: (row["last_end"], row["done"]) for row in rows}
 
 
-async def list_unfinished(ctx: Context, limit: int) -> list[UUID]:
-    """Closes that are not done, oldest first."""
+async def list_unfinished(ctx: Context, without: Collection[UUID], limit: int) -> list[UUID]:
+    """Closes that are not done and may be tried, the oldest first: of each account one, and none of `without`."""
     rows = await ctx.db.fetch(
-        "select id from platform_invoices.close where state <> 'done' order by opened_at, id limit $1", limit
-    )
+        """
+        select id from (
+          select distinct on (path) id, opened_at, retry_at from platform_invoices.close
+          where state <> 'done' order by path, opened_at, id) c
+        where (retry_at is null or retry_at <= $1) and id <> all($2::uuid[])
+        order by opened_at, id limit $3
+        """,
+        ctx.now(), list(without), limit,
+    )  # fmt: skip
     return [row["id"] for row in rows]
 
 
@@ -94,61 +114,95 @@ async def list_closes(ctx: Context, path: str, before: tuple[datetime, UUID] | N
     return [_close(row) for row in rows]
 
 
-async def lock_close(ctx: Context, close_id: UUID) -> Close | None:
-    """The close, held until the transaction ends; None where it is done, or another worker holds it."""
-    row = await ctx.db.fetchrow(
-        "select * from platform_invoices.close where id = $1 and state <> 'done' for no key update skip locked",
-        close_id,
+async def lock_closes(ctx: Context, close_ids: Collection[UUID]) -> list[Close]:
+    """Those of these closes that are not done and that no other worker holds, held until the transaction ends."""
+    rows = await ctx.db.fetch(
+        "select * from platform_invoices.close where id = any($1::uuid[]) and state <> 'done'"
+        " order by path, id for no key update skip locked",
+        list(close_ids),
     )
-    return _close(row) if row else None
+    return [_close(row) for row in rows]
 
 
 async def lock_account(ctx: Context, account: str) -> None:
     """One decision about which days of an account a close takes at a time, until the transaction ends."""
-    await ctx.db.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"invoices.close:{account}")
+    await _lock_accounts(ctx, [account])
 
 
-async def lock_adjusted(ctx: Context, close: Close) -> date:
-    """The day up to which closes that overlap with this one have posted what terms ask; none does until it has."""
-    await lock_account(ctx, close.account)
-    found: date | None = await ctx.db.fetchval(
-        "select max(period_end) from platform_invoices.close"
-        " where path = $1 and id <> $2 and state <> 'charging' and period_start < $3",
-        close.account, close.id, close.end,
-    )  # fmt: skip
-    return found or date.min
-
-
-async def move_close(
-    ctx: Context, close: Close, state: CloseState, cursor: tuple[str, datetime, UUID] | None = None
-) -> None:
-    """Say what a close does next, and from where."""
+async def _lock_accounts(ctx: Context, accounts: Collection[str]) -> None:
     await ctx.db.execute(
-        "update platform_invoices.close set state = $2, cursor_path = $3, cursor_at = $4, cursor_id = $5,"
-        " done_at = case when $2 = 'done' then $6::timestamptz end where id = $1",
-        close.id, state, *(cursor or close.cursor), ctx.now(),
-    )  # fmt: skip
-
-
-async def find_draft(ctx: Context, close: Close, currency: str) -> UUID:
-    """The close's invoice in a currency, begun where there is none."""
-    await ctx.db.execute(
-        "insert into platform_invoices.invoice (close_id, scope, currency, period_start, period_end, created_at)"
-        " values ($1, $2::text::ltree, $3, $4, $5, $6) on conflict (close_id, currency) do nothing",
-        close.id, close.account, currency, close.start, close.end, ctx.now(),
-    )  # fmt: skip
-    found: UUID = await ctx.db.fetchval(
-        "select id from platform_invoices.invoice where close_id = $1 and currency = $2", close.id, currency
+        "select pg_advisory_xact_lock(hashtextextended('invoices.close:' || account, 0))"
+        " from (select account from unnest($1::text[]) as a (account) order by account) a",
+        list(accounts),
     )
-    return found
 
 
-async def list_drafts(ctx: Context, close_id: UUID) -> list[UUID]:
-    """The drafts of a close, by currency."""
+async def lock_adjusted(ctx: Context, charging: Sequence[Close]) -> dict[UUID, date]:
+    """Close → the day up to which closes that overlap with it have posted what terms ask; none does until it has."""
+    await _lock_accounts(ctx, [close.account for close in charging])
     rows = await ctx.db.fetch(
-        "select id from platform_invoices.invoice where close_id = $1 and state = 'draft' order by currency", close_id
+        """
+        select w.id, max(c.period_end) as adjusted
+        from unnest($1::uuid[], $2::text[], $3::date[]) as w (id, account, last)
+        join platform_invoices.close c
+          on c.path = w.account and c.id <> w.id and c.state <> 'charging' and c.period_start < w.last
+        group by w.id
+        """,
+        [close.id for close in charging],
+        [close.account for close in charging],
+        [close.end for close in charging],
     )
-    return [row["id"] for row in rows]
+    return {row["id"]: row["adjusted"] for row in rows}
+
+
+async def move_closes(ctx: Context, moved: Sequence[Close]) -> None:
+    """Say what closes do next, and from where."""
+    await ctx.db.execute(
+        """
+        update platform_invoices.close c
+        set state = m.state, cursor_path = m.path, cursor_at = m.at, cursor_id = m.transfer, attempts = 0,
+            retry_at = null, problem = '', done_at = case when m.state = 'done' then $6::timestamptz end
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::uuid[])
+          as m (id, state, path, at, transfer)
+        where c.id = m.id
+        """,
+        [close.id for close in moved],
+        [close.state for close in moved],
+        [close.cursor[0] for close in moved],
+        [close.cursor[1] for close in moved],
+        [close.cursor[2] for close in moved],
+        ctx.now(),
+    )
+
+
+async def delay_close(ctx: Context, close_id: UUID, problem: str) -> None:
+    """Say why a close failed, and try it again later: after 10 seconds, then twice as many each time, up to an hour."""
+    await ctx.db.execute(
+        "update platform_invoices.close set problem = $2, attempts = attempts + 1,"
+        " retry_at = $3::timestamptz + least(10 * 2 ^ least(attempts, 12), 3600) * interval '1 second' where id = $1",
+        close_id, problem, ctx.now(),
+    )  # fmt: skip
+
+
+async def find_drafts(ctx: Context, wanted: Collection[tuple[Close, str]]) -> dict[tuple[str, str], UUID]:
+    """(account, currency) → the invoice of its close in that currency, begun where there is none."""
+    ordered = sorted(wanted, key=lambda each: (each[0].account, each[1]))
+    columns = [close.id for close, _ in ordered], [currency for _, currency in ordered]
+    await ctx.db.execute(
+        """
+        insert into platform_invoices.invoice (close_id, scope, currency, period_start, period_end, created_at)
+        select w.id, c.scope, w.currency, c.period_start, c.period_end, $3
+        from unnest($1::uuid[], $2::text[]) as w (id, currency) join platform_invoices.close c on c.id = w.id
+        order by c.path, w.currency on conflict (close_id, currency) do nothing
+        """,
+        *columns, ctx.now(),
+    )  # fmt: skip
+    rows = await ctx.db.fetch(
+        "select i.path, i.currency, i.id from unnest($1::uuid[], $2::text[]) as w (id, currency)"
+        " join platform_invoices.invoice i on i.close_id = w.id and i.currency = w.currency",
+        *columns,
+    )
+    return {(row["path"], row["currency"]): row["id"] for row in rows}
 
 
 async def is_collected(ctx: Context, invoice_id: UUID) -> bool:
@@ -161,10 +215,8 @@ async def is_collected(ctx: Context, invoice_id: UUID) -> bool:
     return found
 
 
-async def claim(
-    ctx: Context, drafts: Mapping[str, UUID], postings: Sequence[tuple[ledger.Posting, LineKind]]
-) -> set[UUID]:
-    """Claim transfers, each for the draft in its currency; returns those that no invoice had.
+async def claim(ctx: Context, wanted: Sequence[tuple[ledger.Posting, LineKind, UUID]]) -> set[UUID]:
+    """Claim transfers, each for an invoice; returns those that no invoice had.
 
     In the order of their ids, so that two closes wait for each other but never deadlock.
     """
@@ -177,17 +229,17 @@ async def claim(
             as c (transfer, invoice, scope, kind, nano) order by transfer) c
         on conflict do nothing returning transfer_id
         """,
-        [p.transfer_id for p, _ in postings],
-        [drafts[p.currency] for p, _ in postings],
-        [p.scope for p, _ in postings],
-        [kind for _, kind in postings],
-        [p.amount_nano for p, _ in postings],
+        [p.transfer_id for p, _, _ in wanted],
+        [invoice for _, _, invoice in wanted],
+        [p.scope for p, _, _ in wanted],
+        [kind for _, kind, _ in wanted],
+        [p.amount_nano for p, _, _ in wanted],
     )
     return {row["transfer_id"] for row in rows}
 
 
-async def add_usage(ctx: Context, drafts: Mapping[str, UUID], groups: Sequence[pricing.LineGroup]) -> None:
-    """Let the lines of usage grow by these groups."""
+async def add_usage(ctx: Context, groups: Sequence[tuple[pricing.LineGroup, UUID]]) -> None:
+    """Let the lines of usage grow by these groups, each on its invoice."""
     await ctx.db.execute(
         """
         insert into platform_invoices.line as l
@@ -201,21 +253,19 @@ async def add_usage(ctx: Context, drafts: Mapping[str, UUID], groups: Sequence[p
         on conflict (invoice_id, path, kind, meter, model, unit_price, reference)
           do update set quantity = l.quantity + excluded.quantity, amount_nano = l.amount_nano + excluded.amount_nano
         """,
-        [drafts[g.currency] for g in groups],
-        [g.scope for g in groups],
-        [g.meter for g in groups],
-        [g.model for g in groups],
-        [g.unit_price for g in groups],
-        [g.quantity for g in groups],
-        [g.amount_nano for g in groups],
-        [g.currency for g in groups],
+        [invoice for _, invoice in groups],
+        [g.scope for g, _ in groups],
+        [g.meter for g, _ in groups],
+        [g.model for g, _ in groups],
+        [g.unit_price for g, _ in groups],
+        [g.quantity for g, _ in groups],
+        [g.amount_nano for g, _ in groups],
+        [g.currency for g, _ in groups],
     )
 
 
-async def add_charged(
-    ctx: Context, drafts: Mapping[str, UUID], postings: Sequence[tuple[ledger.Posting, LineKind]]
-) -> None:
-    """Put a line for each of these transfers; the words are the charge's, where there is one."""
+async def add_charged(ctx: Context, claimed: Sequence[tuple[ledger.Posting, LineKind, UUID]]) -> None:
+    """Put a line for each of these transfers on its invoice; the words are the charge's, where there is one."""
     await ctx.db.execute(
         """
         insert into platform_invoices.line
@@ -227,13 +277,13 @@ async def add_charged(
           as p (transfer, invoice, scope, kind, otherwise, nano, currency)
         left join platform_invoices.charge c on c.transfer_id = p.transfer
         """,
-        [p.transfer_id for p, _ in postings],
-        [drafts[p.currency] for p, _ in postings],
-        [p.scope for p, _ in postings],
-        [kind for _, kind in postings],
-        [_OTHERWISE[kind] for _, kind in postings],
-        [p.amount_nano for p, _ in postings],
-        [p.currency for p, _ in postings],
+        [p.transfer_id for p, _, _ in claimed],
+        [invoice for _, _, invoice in claimed],
+        [p.scope for p, _, _ in claimed],
+        [kind for _, kind, _ in claimed],
+        [_OTHERWISE[kind] for _, kind, _ in claimed],
+        [p.amount_nano for p, _, _ in claimed],
+        [p.currency for p, _, _ in claimed],
     )
 
 
@@ -245,20 +295,20 @@ _OTHERWISE: Final = {
 }
 
 
-async def save_charges(ctx: Context, account: str, charges: Mapping[UUID, NewCharge]) -> set[UUID]:
+async def save_charges(ctx: Context, charges: Mapping[UUID, NewCharge]) -> set[UUID]:
     """Keep charges under the ids of the transfers that they will be; returns those whose reference is new."""
     rows = await ctx.db.fetch(
         """
         insert into platform_invoices.charge
           (transfer_id, account, reference, scope, kind, description, quantity, unit, meter, model, currency,
            amount_nano)
-        select id, $1, reference, scope::ltree, kind, description, quantity, unit, meter, model, currency, nano
-        from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::text[], $9::text[],
-                    $10::text[], $11::text[], $12::bigint[])
+        select id, split_part(scope, '.', 1), reference, scope::ltree, kind, description, quantity, unit, meter, model,
+               currency, nano
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[], $8::text[],
+                    $9::text[], $10::text[], $11::bigint[])
           as c (id, reference, scope, kind, description, quantity, unit, meter, model, currency, nano)
-        on conflict (account, reference) do nothing returning transfer_id
+        order by 2, 3 on conflict (account, reference) do nothing returning transfer_id
         """,
-        account,
         list(charges),
         [c.reference for c in charges.values()],
         [c.scope for c in charges.values()],
@@ -274,24 +324,29 @@ async def save_charges(ctx: Context, account: str, charges: Mapping[UUID, NewCha
     return {row["transfer_id"] for row in rows}
 
 
-async def sum_scopes(ctx: Context, invoice_id: UUID) -> list[tuple[str, int, int]]:
-    """(path, sum of what was claimed, sum of the lines) of each tenant on an invoice."""
+async def sum_scopes(ctx: Context, invoice_ids: Collection[UUID]) -> dict[UUID, list[tuple[str, int, int]]]:
+    """Invoice → (path, sum of what was claimed, sum of the lines) of each tenant on it."""
     rows = await ctx.db.fetch(
         """
-        select path, coalesce(sum(claimed), 0)::bigint as claimed, coalesce(sum(lines), 0)::bigint as lines from (
-          select path, amount_nano as claimed, 0 as lines from platform_invoices.claim where invoice_id = $1
+        select invoice_id, path, coalesce(sum(claimed), 0)::bigint as claimed, coalesce(sum(lines), 0)::bigint as lines
+        from (
+          select invoice_id, path, amount_nano as claimed, 0 as lines from platform_invoices.claim
+          where invoice_id = any($1::uuid[])
           union all
-          select path, 0, amount_nano from platform_invoices.line where invoice_id = $1) both_sides
-        group by path order by path
+          select invoice_id, path, 0, amount_nano from platform_invoices.line where invoice_id = any($1::uuid[])) sides
+        group by 1, 2 order by 1, 2
         """,
-        invoice_id,
+        list(invoice_ids),
     )
-    return [(row["path"], row["claimed"], row["lines"]) for row in rows]
+    found: dict[UUID, list[tuple[str, int, int]]] = {}
+    for row in rows:
+        found.setdefault(row["invoice_id"], []).append((row["path"], row["claimed"], row["lines"]))
+    return found
 
 
 def _close(row: asyncpg.Record) -> Close:
     return Close(
         row["id"], row["path"], row["period_start"], row["period_end"], CloseState(row["state"]),
         row["subscription_id"], row["currency"], row["since"], (row["cursor_path"], row["cursor_at"], row["cursor_id"]),
-        row["opened_at"],
+        row["opened_at"], row["problem"],
     )  # fmt: skip

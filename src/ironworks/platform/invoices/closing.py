@@ -1,40 +1,29 @@
-"""The close of a period: charge what it adds, claim what was used, finalize.
+"""The close of periods: charge what they add, claim what was used, finalize.
 
 A close is a row that says what comes next; each step is one transaction, so that whatever dies in between goes on where
-it was, and nothing happens twice.
+it was, and nothing happens twice. Closes are taken a hundred at a time, each statement for all of them: what is written
+here of one is done of many, and of each account at most one at a time. Locks are taken in one order everywhere: closes,
+subscriptions, claims, invoices, numbers, credit, and of each by account or id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from ironworks.platform import ledger, pricing, subscriptions
-from ironworks.platform.invoices import closes, settling, store
-from ironworks.platform.invoices.events import InvoiceFinalized
-from ironworks.platform.invoices.model import (
-    BooksDiffer,
-    Close,
-    CloseState,
-    Invoice,
-    InvoiceState,
-    LineKind,
-    NewCharge,
-    Totals,
-    WrongState,
-    coin_of,
-    month_of,
-    number_of,
-    total_up,
-)
+from ironworks.platform.invoices import closes, store
+from ironworks.platform.invoices.finalizing import finalize_drafts
+from ironworks.platform.invoices.model import Close, CloseState, LineKind, NewCharge, month_of
 from ironworks.shared.context import Context
 from ironworks.shared.path import OPERATOR
 
-PAGE: Final = 2000
-"""Transfers that one step claims: it keeps the transaction short."""
+PAGE: Final = 10_000
+"""Transfers that one step claims, of all its closes together: it keeps the transaction short."""
 CLOSE_DELAY: Final = timedelta(hours=1)
 """A period is closed so long after its end: usage is still on its way."""
 _LINE_OF: Final = {
@@ -73,92 +62,115 @@ async def open_months(ctx: Context, accounts: Sequence[str]) -> int:
     today = settled_day(ctx.now())
     last = await closes.last_closes(ctx, accounts)
     subscribed = await subscriptions.list_subscribed(ctx, accounts)
-    opened = 0
+    due = []
     for account in accounts:
         end, done = last.get(account, (None, True))
-        period = next_month(end, today) if done else None
-        if period and account not in subscribed and await closes.open_close(ctx, account, *period):
-            opened += 1
-    return opened
+        days = next_month(end, today) if done else None
+        if days and account not in subscribed:
+            due.append((pricing.Period(account, *days, pricing.CURRENCY), None))
+    return len(await closes.open_closes(ctx, due)) if due else 0
 
 
 async def open_subscribed(ctx: Context, limit: int) -> None:
     """Open the closes of subscriptions whose periods are over, each when those before it are done."""
     due = await subscriptions.due_periods(ctx, ctx.now() - CLOSE_DELAY, limit)
     last = await closes.last_closes(ctx, [period.account for period in due])
-    for period in due:
-        if last.get(period.account, (None, True))[1]:
-            subscription = (period.subscription_id, period.currency)
-            await closes.open_close(ctx, period.account, period.start, period.end, subscription)
+    ready = [
+        (pricing.Period(p.account, p.start, p.end, p.currency), p.subscription_id)
+        for p in due
+        if last.get(p.account, (None, True))[1]
+    ]
+    if ready:
+        await closes.open_closes(ctx, ready)
 
 
-async def advance_close(ctx: Context, close_id: UUID) -> bool:
-    """Take a close one step further; False when there is nothing to do: it is done, or another worker holds it."""
-    close = await closes.lock_close(ctx, close_id)
-    if close is None:
-        return False
-    if close.state is CloseState.CHARGING:
-        await _charge(ctx, close)
-    elif close.state is CloseState.COLLECTING:
-        await _collect(ctx, close)
-    else:
-        await _finish(ctx, close)
-    return True
+async def advance_closes(ctx: Context, close_ids: Collection[UUID]) -> dict[UUID, CloseState]:
+    """Take closes one step further, each of an account of its own; returns what each does next.
+
+    One that is absent is done, or another worker holds it.
+    """
+    locked = await closes.lock_closes(ctx, close_ids)
+    if not locked:
+        return {}
+    steps = {CloseState.CHARGING: _charge, CloseState.COLLECTING: _collect, CloseState.FINALIZING: _finish}
+    moved = [after for state, step in steps.items() for after in await step(ctx, _of(locked, state))]
+    await closes.move_closes(ctx, moved)
+    return {close.id: close.state for close in moved}
 
 
-async def _charge(ctx: Context, close: Close) -> None:
-    """Post what the period adds to its usage, or takes from it."""
-    charges = [*await _plan_charges(ctx, close), *await _adjustments(ctx, close)]
-    await charge(ctx, close.account, close.end - timedelta(days=1), charges)
-    await closes.move_close(ctx, close, CloseState.COLLECTING)
+def _of(locked: Iterable[Close], state: CloseState) -> list[Close]:
+    return [close for close in locked if close.state is state]
 
 
-def _period(close: Close) -> subscriptions.DuePeriod | None:
-    """What the subscription calls this close, where it is one's."""
-    if close.subscription_id is None:
-        return None
-    return subscriptions.DuePeriod(close.subscription_id, close.account, close.currency, close.start, close.end)
+# --- what a period adds to its usage, or takes from it ---------------------------------------------------------------
 
 
-async def _plan_charges(ctx: Context, close: Close) -> list[NewCharge]:
-    period = _period(close)
-    if period is None:
-        return []
-    included = subscriptions.ChargeKind.INCLUDED
+async def _charge(ctx: Context, charging: Sequence[Close]) -> list[Close]:
+    """Post what the periods add to their usage, or take from it."""
+    if charging:
+        charges = [*await _plan_charges(ctx, charging), *await _adjustments(ctx, charging)]
+        await _post_charges(ctx, charges)
+    return [replace(close, state=CloseState.COLLECTING) for close in charging]
+
+
+def _periods(found: Iterable[Close]) -> list[subscriptions.DuePeriod]:
+    """What subscriptions call those of these closes that are theirs."""
     return [
-        NewCharge(
-            c.scope,
-            LineKind.ADJUSTMENT if c.kind is included else LineKind.FEE,
-            c.reference,
-            c.description,
-            c.amount_nano,
-            period.currency,
-            Decimal(c.quantity),
-            c.unit,
-        )
-        for c in await subscriptions.period_charges(ctx, period)
+        subscriptions.DuePeriod(c.subscription_id, c.account, c.currency, c.start, c.end)
+        for c in found
+        if c.subscription_id is not None
     ]
 
 
-async def _adjustments(ctx: Context, close: Close) -> list[NewCharge]:
-    """What terms add or take off, on the days that no earlier close did: one by hand may lie in a subscription's."""
-    start = max(close.start, await closes.lock_adjusted(ctx, close))
-    own = await pricing.find_currency(ctx, close.account, datetime.combine(start, time.min, UTC))
-    currencies = {b.currency for b in await ledger.get_balances(ctx, close.account)} | {own}
-    found = []
-    for currency in sorted(currencies):
-        steps = await pricing.list_adjustments(ctx, close.account, start, close.end, currency)
-        for position, step in enumerate(steps):
-            if step.amount_nano:
-                found.append(_adjusting(step, currency, f"terms:{step.terms_id}:{close.id}:{position}"))
-    return found
+async def _plan_charges(ctx: Context, charging: Sequence[Close]) -> list[tuple[date, NewCharge]]:
+    periods = _periods(charging)
+    found = await subscriptions.period_charges(ctx, periods) if periods else []
+    return [
+        (_last_day(period.end), _plan_charge(charge, period.currency))
+        for period, charges in zip(periods, found, strict=True)
+        for charge in charges
+    ]
 
 
-def _adjusting(step: pricing.Adjustment, currency: str, reference: str) -> NewCharge:
+def _plan_charge(charge: subscriptions.Charge, currency: str) -> NewCharge:
+    included = charge.kind is subscriptions.ChargeKind.INCLUDED
+    return NewCharge(
+        charge.scope,
+        LineKind.ADJUSTMENT if included else LineKind.FEE,
+        charge.reference,
+        charge.description,
+        charge.amount_nano,
+        currency,
+        Decimal(charge.quantity),
+        charge.unit,
+    )
+
+
+async def _adjustments(ctx: Context, charging: Sequence[Close]) -> list[tuple[date, NewCharge]]:
+    """What terms add or take off, in every currency that the account used something in, and in its own: on the days
+    that no earlier close adjusted, since one by hand may lie in a subscription's period."""
+    adjusted = await closes.lock_adjusted(ctx, charging)
+    start_of = {close.account: max(close.start, adjusted.get(close.id, date.min)) for close in charging}
+    close_of = {close.account: close for close in charging}
+    own = await pricing.find_currencies(ctx, {a: datetime.combine(day, time(), UTC) for a, day in start_of.items()})
+    currencies = await ledger.list_currencies(ctx, close_of) | set(own.items())
+    periods = [
+        pricing.Period(account, start_of[account], close_of[account].end, currency)
+        for account, currency in sorted(currencies)
+    ]
+    return [
+        (_last_day(period.end), _adjusting(step, period.currency, close_of[period.account].id, position))
+        for period, steps in zip(periods, await pricing.adjust_periods(ctx, periods), strict=True)
+        for position, step in enumerate(steps)
+        if step.amount_nano
+    ]
+
+
+def _adjusting(step: pricing.Adjustment, currency: str, close_id: UUID, position: int) -> NewCharge:
     return NewCharge(
         step.scope,
         LineKind.ADJUSTMENT,
-        reference,
+        f"terms:{step.terms_id}:{close_id}:{position}",
         step.description,
         step.amount_nano,
         currency,
@@ -167,15 +179,23 @@ def _adjusting(step: pricing.Adjustment, currency: str, reference: str) -> NewCh
     )
 
 
-async def charge(ctx: Context, account: str, day: date, charges: Sequence[NewCharge]) -> int:
-    """Post fees and adjustments of an account, each once by its reference; returns how many were new.
+def _last_day(end: date) -> date:
+    return end - timedelta(days=1)
+
+
+async def charge(ctx: Context, day: date, charges: Sequence[NewCharge]) -> int:
+    """Post fees and adjustments, each once per account by its reference; returns how many were new.
 
     They wait for the next close of a period that holds `day`.
     """
-    made = {transfer.id: (transfer, each) for each in charges if (transfer := _transfer(each, day))}
+    return await _post_charges(ctx, [(day, each) for each in charges])
+
+
+async def _post_charges(ctx: Context, charges: Sequence[tuple[date, NewCharge]]) -> int:
+    made = {transfer.id: (transfer, each) for day, each in charges if (transfer := _transfer(each, day))}
     if not made:
         return 0
-    new = await closes.save_charges(ctx, account, {id_: each for id_, (_, each) in made.items()})
+    new = await closes.save_charges(ctx, {id_: each for id_, (_, each) in made.items()})
     await ledger.post_transfers(ctx, [transfer for id_, (transfer, _) in made.items() if id_ in new])
     return len(new)
 
@@ -197,110 +217,58 @@ def _transfer(charge: NewCharge, day: date) -> ledger.NewTransfer | None:
     )
 
 
-async def _collect(ctx: Context, close: Close) -> None:
-    """Claim one page of transfers, and let the drafts' lines grow by them."""
-    found = await ledger.list_postings(ctx, close.account, close.since, close.end, close.cursor, PAGE)
-    if found:
-        await _claim(ctx, close, [(p, _LINE_OF.get(p.kind, LineKind.CORRECTION)) for p in found])
-    last = (found[-1].scope, found[-1].posted_at, found[-1].transfer_id) if found else close.cursor
-    await closes.move_close(ctx, close, CloseState.COLLECTING if len(found) == PAGE else CloseState.FINALIZING, last)
+# --- what was used ---------------------------------------------------------------------------------------------------
 
 
-async def _claim(ctx: Context, close: Close, postings: Sequence[tuple[ledger.Posting, LineKind]]) -> None:
-    taken = await store.find_claims(ctx, [p.transfer_id for p, _ in postings])
-    free = [(p, kind) for p, kind in postings if p.transfer_id not in taken]
+async def _collect(ctx: Context, collecting: Sequence[Close]) -> list[Close]:
+    """Claim one page of transfers of each close, and let the drafts' lines grow by them."""
+    if not collecting:
+        return []
+    page = max(PAGE // len(collecting), 1)
+    queries = [ledger.PostingQuery(c.account, c.since, c.end, c.cursor) for c in collecting]
+    found = await ledger.list_postings(ctx, queries, page)
+    await _claim(ctx, {c.account: c for c in collecting}, [posting for postings in found for posting in postings])
+    return [_past(close, postings, page) for close, postings in zip(collecting, found, strict=True)]
+
+
+def _past(close: Close, postings: Sequence[ledger.Posting], page: int) -> Close:
+    """The close behind what was found: it collects on while pages are full."""
+    state = CloseState.COLLECTING if len(postings) == page else CloseState.FINALIZING
+    if not postings:
+        return replace(close, state=state)
+    last = postings[-1]
+    return replace(close, state=state, cursor=(last.scope, last.posted_at, last.transfer_id))
+
+
+async def _claim(ctx: Context, close_of: dict[str, Close], postings: Sequence[ledger.Posting]) -> None:
+    taken = await store.find_claims(ctx, [posting.transfer_id for posting in postings]) if postings else {}
+    free = [posting for posting in postings if posting.transfer_id not in taken]
     if not free:
         return
-    drafts = {c: await closes.find_draft(ctx, close, c) for c in sorted({p.currency for p, _ in free})}
-    claimed = await closes.claim(ctx, drafts, free)
-    ours = [(p, kind) for p, kind in free if p.transfer_id in claimed]
-    used = [p.transfer_id for p, kind in ours if kind is LineKind.USAGE]
+    drafts = await closes.find_drafts(ctx, {(close_of[_account(p.scope)], p.currency) for p in free})
+    wanted = [(p, _LINE_OF.get(p.kind, LineKind.CORRECTION), drafts[_account(p.scope), p.currency]) for p in free]
+    claimed = await closes.claim(ctx, wanted)
+    ours = [each for each in wanted if each[0].transfer_id in claimed]
+    used = [posting.transfer_id for posting, kind, _ in ours if kind is LineKind.USAGE]
     if used:
-        await closes.add_usage(ctx, drafts, await pricing.group_transfer_lines(ctx, used))
-    if others := [(p, kind) for p, kind in ours if kind is not LineKind.USAGE]:
-        await closes.add_charged(ctx, drafts, others)
+        groups = await pricing.group_transfer_lines(ctx, used)
+        await closes.add_usage(ctx, [(group, drafts[_account(group.scope), group.currency]) for group in groups])
+    if others := [each for each in ours if each[1] is not LineKind.USAGE]:
+        await closes.add_charged(ctx, others)
 
 
-async def _finish(ctx: Context, close: Close) -> None:
-    """Finalize the drafts, unless a person is to look at them first; the close is done."""
-    details = await store.get_details(ctx, close.account)
-    if not details.review:
-        for invoice_id in await closes.list_drafts(ctx, close.id):
-            await finalize_invoice(ctx, invoice_id)
-    if period := _period(close):
-        await subscriptions.advance(ctx, period)
-    await closes.move_close(ctx, close, CloseState.DONE)
+def _account(scope: str) -> str:
+    return scope.partition(".")[0]
 
 
-async def finalize_invoice(ctx: Context, invoice_id: UUID) -> Invoice:
-    """Give a draft its number, taxes and total; the customer owes it from now on, less what prepaid credit pays.
-
-    Finalizing again changes nothing. Raises NotFound, WrongState (void, or its close still collects), and BooksDiffer
-    where its lines are not what it claimed.
-    """
-    invoice = await settling.lock_invoice(ctx, invoice_id)
-    if invoice.state not in (InvoiceState.DRAFT, InvoiceState.VOID):
-        return invoice
-    if invoice.state is InvoiceState.VOID or not await closes.is_collected(ctx, invoice.id):
-        raise WrongState(
-            f"this invoice cannot be finalized: it is {invoice.state}, or its period is still being closed"
-        )
-    scopes = await _checked(ctx, invoice)
-    payer = await store.get_details(ctx, invoice.account)
-    totals = total_up(sum(scopes.values()), invoice.currency, payer.taxes)
-    number = number_of(invoice.account, await store.next_number(ctx, invoice.account, "invoice"))
-    await _post(ctx, invoice, scopes, totals)
-    credit = await ledger.use_credit(
-        ctx, invoice.account, invoice.currency, max(totals.total_nano, 0), str(invoice.id), coin_of(invoice.currency)
-    )
-    due_at = datetime.combine(ctx.now().astimezone(UTC).date() + timedelta(days=payer.due_days), time.max, UTC)
-    issuer = await store.get_details(ctx, OPERATOR)
-    final = await store.save_final(
-        ctx, invoice.id, number, totals, issuer, payer, credit, due_at.replace(microsecond=0)
-    )
-    await settling.credit_negative_total(ctx, final)
-    await _tell(ctx, final)
-    return await settling.settle(ctx, final)
+# --- the end ---------------------------------------------------------------------------------------------------------
 
 
-async def _checked(ctx: Context, invoice: Invoice) -> dict[str, int]:
-    """What each tenant's lines come to, which is what was claimed of it."""
-    sums = await closes.sum_scopes(ctx, invoice.id)
-    wrong = [path for path, claimed, lines in sums if claimed != lines]
-    if wrong:
-        raise BooksDiffer(f"the lines of invoice {invoice.id} do not come to what it claimed, at {', '.join(wrong)}")
-    return {path: claimed for path, claimed, _ in sums}
-
-
-async def _post(ctx: Context, invoice: Invoice, scopes: dict[str, int], totals: Totals) -> None:
-    """Move what was used from `receivable` of each tenant to what the account owes, with rounding and taxes."""
-    due, kinds, purposes = settling.due_of(invoice), ledger.TransferKind, ledger.Purpose
-    moves = [
-        (kinds.INVOICE, ledger.AccountName(path, purposes.RECEIVABLE, invoice.currency), nano)
-        for path, nano in scopes.items()
-    ]
-    moves.append((kinds.ROUNDING, settling.operators(purposes.ROUNDING, invoice), totals.rounding_nano))
-    moves += [(kinds.TAX, settling.operators(purposes.TAX, invoice), tax.amount_nano) for tax in totals.taxes]
-    transfers = [
-        settling.transfer_between(ctx, due, other, nano, kind, invoice.id) for kind, other, nano in moves if nano
-    ]
-    await ledger.post_transfers(ctx, transfers)
-    await store.save_posting(ctx, invoice, [(t.id, t.kind) for t in transfers], reversible=True)
-
-
-async def _tell(ctx: Context, invoice: Invoice) -> None:
-    assert invoice.number is not None
-    assert invoice.due_at is not None
-    event = InvoiceFinalized(
-        invoice_id=invoice.id,
-        account=invoice.account,
-        number=invoice.number,
-        currency=invoice.currency,
-        total_nano=invoice.total_nano,
-        due_nano=max(invoice.open_nano, 0),
-        due_at=invoice.due_at,
-    )
-    await ctx.emit(event, invoice.account)
-    await ctx.audit(
-        "invoices.invoice.finalize", "invoice", str(invoice.id), invoice.account, after=event.model_dump(mode="json")
-    )
+async def _finish(ctx: Context, finishing: Sequence[Close]) -> list[Close]:
+    """Finalize the drafts, unless a person is to look at them first; the closes are done."""
+    if finishing:
+        details = await store.list_details(ctx, {close.account for close in finishing})
+        await finalize_drafts(ctx, [c.id for c in finishing if not details[c.account].review], details)
+        if periods := _periods(finishing):
+            await subscriptions.advance(ctx, periods)
+    return [replace(close, state=CloseState.DONE) for close in finishing]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
 from ironworks.platform import ledger
 from ironworks.platform.invoices import closes, closing, store
 from ironworks.platform.invoices.events import InvoiceOverdue
+from ironworks.platform.invoices.model import CloseState
 from ironworks.shared import telemetry
 from ironworks.shared.context import system_actor
 from ironworks.shared.db import Database
@@ -19,8 +21,11 @@ log = telemetry.logger(__name__)
 ACTOR: Final = system_actor("invoices")
 _ACCOUNTS: Final = 1000
 _AT_ONCE: Final = 4
-_BATCH: Final = 500
+_BATCH: Final = 100
+"""Closes that share transactions; a failure costs as many of them as it takes to halve this to one."""
+_LISTED: Final = 2000
 _DUE: Final = 10_000
+_OVERDUE: Final = 500
 
 
 @schedules(every=10)
@@ -40,35 +45,51 @@ async def open_due_closes(db: Database) -> None:
 
 @schedules(every=1)
 async def run_closes(db: Database) -> None:
-    """Take open closes to their ends, a few at once; one that fails keeps no other from its own."""
+    """Take open closes to their ends, many in one transaction and a few of those at once.
+
+    Where one fails, its batch is halved until it stands alone: no other waits for it.
+    """
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(close_id: UUID) -> bool:
+    async def run(batch: Sequence[UUID]) -> set[UUID]:
         async with gate:
-            return await _run(db, close_id)
+            return await _run(db, batch)
 
+    left: set[UUID] = set()
     while True:
         async with db.transaction(ACTOR) as ctx:
-            open_ones = await closes.list_unfinished(ctx, _BATCH)
-        moved = await asyncio.gather(*(one(close_id) for close_id in open_ones))
-        if len(open_ones) < _BATCH or not any(moved):
+            found = await closes.list_unfinished(ctx, left, _LISTED)
+        if not found:
             return
+        batches = [found[n : n + _BATCH] for n in range(0, len(found), _BATCH)]
+        left = left.union(*await asyncio.gather(*(run(batch) for batch in batches)))
 
 
-async def _run(db: Database, close_id: UUID) -> bool:
-    """Whether it came to its end, or anywhere."""
-    moved = False
-    try:
-        while True:
+async def _run(db: Database, close_ids: Sequence[UUID]) -> set[UUID]:
+    """Take closes to their ends; returns those that failed, or that another worker holds."""
+    left, going = set[UUID](), list(close_ids)
+    while going:
+        try:
             async with db.transaction(ACTOR) as ctx:
-                if not await closing.advance_close(ctx, close_id):
-                    return moved
-            moved = True
-    except Unavailable:
-        raise
-    except Exception:
-        log.exception("a close failed, and is tried again", close=str(close_id))
-        return False
+                moved = await closing.advance_closes(ctx, going)
+        except Unavailable:
+            raise
+        except Exception as problem:
+            return left | await _isolate(db, going, problem)
+        left.update(set(going) - moved.keys())
+        going = [close_id for close_id in going if moved.get(close_id, CloseState.DONE) is not CloseState.DONE]
+    return left
+
+
+async def _isolate(db: Database, close_ids: Sequence[UUID], problem: Exception) -> set[UUID]:
+    """Take each half of closes that failed together, which left no trace; one that fails alone waits, and says why."""
+    if len(close_ids) > 1:
+        half = len(close_ids) // 2
+        return await _run(db, close_ids[:half]) | await _run(db, close_ids[half:])
+    log.exception("a close failed, and is tried again", close=str(close_ids[0]))
+    async with db.transaction(ACTOR) as ctx:
+        await closes.delay_close(ctx, close_ids[0], f"{type(problem).__name__}: {problem}"[:1000])
+    return set(close_ids)
 
 
 @schedules(every=60)
@@ -76,7 +97,7 @@ async def tell_overdue(db: Database) -> None:
     """Say of each invoice once that it was not paid in time."""
     while True:
         async with db.transaction(ACTOR) as ctx:
-            found = await store.take_overdue(ctx, _BATCH)
+            found = await store.take_overdue(ctx, _OVERDUE)
             for invoice in found:
                 assert invoice.due_at is not None
                 event = InvoiceOverdue(
@@ -88,5 +109,5 @@ async def tell_overdue(db: Database) -> None:
                     due_at=invoice.due_at,
                 )
                 await ctx.emit(event, invoice.account)
-        if len(found) < _BATCH:
+        if len(found) < _OVERDUE:
             return

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ironworks.platform.invoices.model import (
     BillingDetails,
+    CreditNote,
     Document,
     Invoice,
     InvoiceState,
@@ -30,7 +31,8 @@ _STATES: Final = {
     InvoiceState.VOID: "Void",
     InvoiceState.UNCOLLECTIBLE: "Written off",
 }
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
+                   "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
 """What a spreadsheet would take a cell for that begins with it."""
 
 
@@ -54,10 +56,16 @@ def show_day(day: date) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
+def shown(text: str) -> str:
+    """`text` on one line, without what no paper shows: control characters, and those that turn the order of others."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def party(details: BillingDetails, otherwise: str) -> list[str]:
     """The lines of an address."""
     number = [f"Tax number {details.tax_number}"] if details.tax_number else []
-    return [details.name or otherwise, *details.address, *([details.email] if details.email else []), *number]
+    lines = [details.name or otherwise, *details.address, *([details.email] if details.email else []), *number]
+    return [shown(line) for line in lines]
 
 
 def facts(invoice: Invoice) -> list[tuple[str, str]]:
@@ -73,7 +81,7 @@ def facts(invoice: Invoice) -> list[tuple[str, str]]:
 def words_of(line: Line) -> str:
     """What a line is for."""
     text = line.description[:1].upper() + line.description[1:]
-    return f"{text} · {line.model}" if line.model not in ("", "*") else text
+    return shown(f"{text} · {line.model}" if line.model not in ("", "*") else text)
 
 
 def quantity_of(line: Line) -> str:
@@ -100,7 +108,7 @@ def totals(document: Document) -> list[tuple[str, str]]:
         found.append(("Rounding to whole coins", show_exact(invoice.rounding_nano, invoice.currency)))
     found.append(("Net", show_money(invoice.net_nano, invoice.currency)))
     found += [
-        (f"{tax.name} {(tax.rate * 100).normalize():f} %", show_money(tax.amount_nano, invoice.currency))
+        (f"{shown(tax.name)} {_percent(tax.rate)}", show_money(tax.amount_nano, invoice.currency))
         for tax in invoice.taxes
     ]
     found.append(("Total", show_money(invoice.total_nano, invoice.currency)))
@@ -115,6 +123,38 @@ def totals(document: Document) -> list[tuple[str, str]]:
     return found
 
 
+def history(document: Document) -> list[tuple[str, str, str]]:
+    """What came in, went back, and was taken off: (day, words, amount), oldest first."""
+    currency = document.invoice.currency
+    found = [
+        (p.recorded_at, f"{'Payment' if p.amount_nano > 0 else 'Refund'}, {p.method}: {p.reference}", -p.amount_nano)
+        for p in document.payments
+    ]
+    found += [(n.issued_at, f"Credit note {n.number}: {n.reason}", -n.amount_nano) for n in document.notes]
+    return [(show_day(at.date()), shown(words), show_money(nano, currency)) for at, words, nano in sorted(found)]
+
+
+def note_facts(invoice: Invoice, note: CreditNote) -> list[tuple[str, str]]:
+    """What stands beside the addresses of a credit note."""
+    of = f"{invoice.number}, {show_day(invoice.finalized_at.date())}" if invoice.finalized_at else str(invoice.number)
+    return [("Date", show_day(note.issued_at.date())), ("Invoice", of), ("Currency", invoice.currency)]
+
+
+def note_totals(invoice: Invoice, note: CreditNote) -> list[tuple[str, str]]:
+    """Of a credit note what is net, what is tax, where it went; the last one is the whole of it."""
+    names = ", ".join(f"{shown(tax.name)} {_percent(tax.rate)}" for tax in invoice.taxes)
+    found = [("Net", show_money(note.amount_nano - note.tax_nano, invoice.currency))]
+    if invoice.taxes:
+        found.append((names, show_money(note.tax_nano, invoice.currency)))
+    if note.to_credit_nano:
+        found.append(("Of this to prepaid credit", show_money(note.to_credit_nano, invoice.currency)))
+    return [*found, ("Credited", f"{show_money(note.amount_nano, invoice.currency)} {invoice.currency}")]
+
+
+def _percent(rate: Decimal) -> str:
+    return f"{(rate * 100).normalize():f} %"
+
+
 def section_sum(lines: Iterable[Line], currency: str) -> str:
     return show_exact(sum(line.amount_nano for line in lines), currency)
 
@@ -127,19 +167,42 @@ def to_html(document: Document) -> str:
         f"<td>{section_sum(lines, invoice.currency)}</td></tr>{''.join(_row(line, invoice) for line in lines)}</tbody>"
         for path, lines in document.sections.items()
     )
-    sums = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in totals(document))
-    about = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in facts(invoice))
-    note = f"<p class=note>{escape(invoice.issuer.note)}</p>" if invoice.issuer.note else ""
-    return (
-        f'<!doctype html><html lang=en><head><meta charset="utf-8"><title>{escape(title_of(invoice))}</title>'
-        f"<style>{_STYLE}</style></head><body><header><h1>{escape(title_of(invoice))}</h1>"
-        f"<p class=state>{state_of(invoice)}</p></header>"
-        f"<div class=parties>{_address('From', party(invoice.issuer, 'Ironworks'))}"
-        f"{_address('To', party(invoice.payer, invoice.account))}<table>{about}</table></div>"
+    since = "".join(
+        f"<tr><td>{day}</td><td>{escape(words)}</td><td class=n>{amount}</td></tr>"
+        for day, words, amount in history(document)
+    )
+    since = f"<h2>Payments and credit notes</h2><table class=lines>{since}</table>" if since else ""
+    return _page(
+        title_of(invoice), state_of(invoice), facts(invoice), invoice,
         "<table class=lines><thead><tr><th>Tenant</th><th>What</th><th class=n>Quantity</th>"
         f"<th class=n>Unit price</th><th class=n>Amount</th></tr></thead>{sections}</table>"
-        f"<table class=totals>{sums}</table>{note}</body></html>"
+        f"{_totals(totals(document))}{since}",
+    )  # fmt: skip
+
+
+def note_to_html(invoice: Invoice, note: CreditNote) -> str:
+    """A credit note as a page of its own."""
+    body = f"<p>{escape(shown(note.reason))}</p>{_totals(note_totals(invoice, note))}"
+    return _page(f"Credit note {note.number}", "", note_facts(invoice, note), invoice, body)
+
+
+def _page(title: str, state: str, about: Sequence[tuple[str, str]], invoice: Invoice, body: str) -> str:
+    note = f"<p class=note>{escape(invoice.issuer.note)}</p>" if invoice.issuer.note else ""
+    return (
+        f'<!doctype html><html lang=en><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><header><h1>{escape(title)}</h1><p class=state>{state}</p></header>"
+        f"<div class=parties>{_address('From', party(invoice.issuer, 'Ironworks'))}"
+        f"{_address('To', party(invoice.payer, invoice.account))}<table>{_pairs(about)}</table></div>"
+        f"{body}{note}</body></html>"
     )
+
+
+def _totals(rows: Sequence[tuple[str, str]]) -> str:
+    return f"<table class=totals>{_pairs(rows)}</table>"
+
+
+def _pairs(rows: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in rows)
 
 
 def _address(title: str, lines: Sequence[str]) -> str:
@@ -231,6 +294,27 @@ def to_json(document: Document) -> dict[str, Any]:
         "paid_nano": invoice.paid_nano,
         "noted_nano": invoice.noted_nano,
         "due_nano": invoice.due_nano,
+        "payments": [
+            {
+                "recorded_at": p.recorded_at.isoformat(),
+                "method": p.method,
+                "reference": p.reference,
+                "amount_nano": p.amount_nano,
+                "to_credit_nano": p.to_credit_nano,
+            }
+            for p in document.payments
+        ],
+        "credit_notes": [
+            {
+                "number": n.number,
+                "issued_at": n.issued_at.isoformat(),
+                "reason": n.reason,
+                "amount_nano": n.amount_nano,
+                "tax_nano": n.tax_nano,
+                "to_credit_nano": n.to_credit_nano,
+            }
+            for n in document.notes
+        ],
     }
 
 

@@ -129,6 +129,7 @@ class Close:
         currency: that of the subscription; invoices are made in every currency that something was charged in.
         cursor: (path, posted at, transfer id) of the last transfer that was looked at.
         since: nothing unclaimed was posted before.
+        problem: why it failed the last time; it is tried again.
     """
 
     id: UUID
@@ -141,6 +142,7 @@ class Close:
     since: datetime
     cursor: tuple[str, datetime, UUID]
     opened_at: datetime
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,18 @@ class Invoice:
     def due_nano(self) -> int:
         """What the customer is asked for now."""
         return self.open_nano if self.state is InvoiceState.FINALIZED else 0
+
+
+@dataclass(frozen=True, slots=True)
+class FinalInvoice:
+    """What a draft gets when it is finalized."""
+
+    invoice_id: UUID
+    number: str
+    totals: Totals
+    payer: BillingDetails
+    credit_nano: int
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Of another script the PDF shows boxes; the HTML shows it. The same invoice gives
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -23,16 +24,20 @@ from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTempl
 
 from ironworks.platform.invoices.documents import (
     facts,
+    history,
+    note_facts,
+    note_totals,
     party,
     price_of,
     quantity_of,
     section_sum,
+    shown,
     state_of,
     title_of,
     totals,
     words_of,
 )
-from ironworks.platform.invoices.model import Document, Line, show_exact
+from ironworks.platform.invoices.model import CreditNote, Document, Invoice, Line, show_exact
 
 _PLAIN: Final = "FiraSans"
 _BOLD: Final = "FiraSans-SemiBold"
@@ -44,6 +49,8 @@ _MARGIN: Final = 20 * mm
 _FRAME: Final = 6
 """What ReportLab puts between a page's margin and its content, in points."""
 _WIDTH: Final = A4[0] - 2 * _MARGIN
+MAX_LINES: Final = 2000
+"""Nobody reads more on paper, and ReportLab takes about a second for a thousand: beyond that, sums of platforms."""
 _COLUMNS: Final = [0.22 * _WIDTH, 0.34 * _WIDTH, 0.14 * _WIDTH, 0.14 * _WIDTH, 0.16 * _WIDTH]
 
 
@@ -66,14 +73,31 @@ def _style(size: float = 8.5, *, bold: bool = False, right: bool = False, color:
 
 
 def _text(words: str, **style: Any) -> Paragraph:
+    _register_fonts()
     return Paragraph(escape(words).replace("\n", "<br/>"), _style(**style))
 
 
 def to_pdf(document: Document) -> bytes:
-    """The bytes of the PDF. Takes about a second for a thousand lines."""
-    _register_fonts()
+    """The bytes of the PDF. Takes about a second for a thousand lines; of more than MAX_LINES it shows the sums."""
+    invoice = document.invoice
+    return _build(
+        title_of(invoice),
+        invoice,
+        [*_head(title_of(invoice), state_of(invoice), facts(invoice), invoice), _lines(document), Spacer(0, 6 * mm)],
+        [*_sums(totals(document)), *_history(document)],
+    )
+
+
+def note_to_pdf(invoice: Invoice, note: CreditNote) -> bytes:
+    """A credit note, on a page of its own."""
+    title = f"Credit note {note.number}"
+    head = [*_head(title, "", note_facts(invoice, note), invoice), _text(shown(note.reason)), Spacer(0, 6 * mm)]
+    return _build(title, invoice, head, _sums(note_totals(invoice, note)))
+
+
+def _build(title: str, invoice: Invoice, body: list[Flowable], end: list[Flowable]) -> bytes:
+    """`end` and the issuer's note stay on one page."""
     out = io.BytesIO()
-    title = title_of(document.invoice)
     paper = SimpleDocTemplate(
         out,
         pagesize=A4,
@@ -82,17 +106,18 @@ def to_pdf(document: Document) -> bytes:
         topMargin=_MARGIN,
         bottomMargin=_MARGIN,
         title=title,
-        author=document.invoice.issuer.name or "Ironworks",
+        author=invoice.issuer.name or "Ironworks",
         invariant=1,
     )
-    paper.build([*_head(document), _lines(document), Spacer(0, 6 * mm), *_foot(document)], canvasmaker=_paged(title))
+    words = invoice.issuer.note
+    last = [Spacer(0, 10 * mm), _text(words, color=_GREY)] if words else []
+    paper.build([*body, KeepTogether([*end, *last])], canvasmaker=_paged(title))
     return out.getvalue()
 
 
-def _head(document: Document) -> list[Flowable]:
-    invoice = document.invoice
+def _head(title: str, state: str, beside: Sequence[tuple[str, str]], invoice: Invoice) -> list[Flowable]:
     top = Table(
-        [[_text(title_of(invoice), size=20, bold=True), _text(state_of(invoice), size=11, bold=True, right=True)]],
+        [[_text(title, size=20, bold=True), _text(state, size=11, bold=True, right=True)]],
         [0.75 * _WIDTH, 0.25 * _WIDTH],
         style=[
             ("VALIGN", (0, 0), (-1, -1), "BOTTOM"),
@@ -102,7 +127,7 @@ def _head(document: Document) -> list[Flowable]:
         ],
     )
     about = Table(
-        [[_text(label, color=_GREY), _text(value)] for label, value in facts(invoice)],
+        [[_text(label, color=_GREY), _text(value)] for label, value in beside],
         [0.09 * _WIDTH, 0.25 * _WIDTH],
         style=[("VALIGN", (0, 0), (-1, -1), "TOP"), ("TOPPADDING", (0, 0), (-1, -1), 0), *_flush()],
     )
@@ -153,7 +178,10 @@ def _lines(document: Document) -> Flowable:
         style += [("BACKGROUND", (0, place), (-1, place), _SHADE), ("SPAN", (0, place), (3, place))]
         amount = section_sum(lines, document.invoice.currency)
         rows.append([_text(path, bold=True), "", "", "", _text(amount, bold=True, right=True)])
-        rows += [_line(line, document.invoice.currency) for line in lines]
+        if len(document.lines) <= MAX_LINES:
+            rows += [_line(line, document.invoice.currency) for line in lines]
+        else:
+            rows.append(["", _text(f"{len(lines):,} lines, each in this invoice's CSV", color=_GREY), "", "", ""])
     return Table(rows, _COLUMNS, repeatRows=1, style=TableStyle(style))
 
 
@@ -163,8 +191,9 @@ def _line(line: Line, currency: str) -> list[Any]:
     return [_text(tenant, color=_GREY), _text(words_of(line)), *(_text(n, right=True) for n in numbers)]
 
 
-def _foot(document: Document) -> list[Flowable]:
-    *sums, due = totals(document)
+def _sums(found: Sequence[tuple[str, str]]) -> list[Flowable]:
+    """Sums one below the other; the last one counts."""
+    *sums, due = found
     rows = [[_text(label, color=_GREY), _text(value, right=True)] for label, value in sums]
     rows.append([_text(due[0], size=11, bold=True), _text(due[1], size=11, bold=True, right=True)])
     table = Table(
@@ -180,8 +209,31 @@ def _foot(document: Document) -> list[Flowable]:
             ("RIGHTPADDING", (0, 0), (-1, -1), 4),
         ],
     )
-    note = document.invoice.issuer.note
-    return [KeepTogether([table, *([Spacer(0, 10 * mm), _text(note, color=_GREY)] if note else [])])]
+    return [table]
+
+
+def _history(document: Document) -> list[Flowable]:
+    """What came in, went back and was taken off since."""
+    rows = [
+        [_text(day, color=_GREY), _text(words), _text(amount, right=True)] for day, words, amount in history(document)
+    ]
+    if not rows:
+        return []
+    style = [
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LINEABOVE", (0, 0), (-1, -1), 0.4, _RULE),
+        ("TOPPADDING", (0, 0), (-1, -1), 3),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 3.5),
+        ("LEFTPADDING", (0, 0), (-1, -1), 4),
+        ("RIGHTPADDING", (0, 0), (-1, -1), 4),
+    ]
+    title = _text("Payments and credit notes", size=9.5, bold=True)
+    return [
+        Spacer(0, 8 * mm),
+        title,
+        Spacer(0, 2 * mm),
+        Table(rows, [0.22 * _WIDTH, 0.62 * _WIDTH, 0.16 * _WIDTH], style),
+    ]
 
 
 def _paged(title: str) -> type[Canvas]:

@@ -12,6 +12,7 @@ from ironworks.platform.invoices import closes, store
 from ironworks.platform.invoices.model import (
     BillingDetails,
     Close,
+    CreditNote,
     Document,
     Invoice,
     InvoiceState,
@@ -89,6 +90,14 @@ async def get_document(ctx: Context, invoice: Invoice) -> Document:
     )
 
 
+async def find_note(ctx: Context, invoice: Invoice, number: str) -> CreditNote:
+    """The credit note of an invoice that has this number. Raises NotFound."""
+    for note in await store.list_notes(ctx, invoice.id):
+        if note.number == number.upper():
+            return note
+    raise NotFound(f"invoice {invoice.number} has no credit note {number[:80]!r}")
+
+
 async def list_lines(
     ctx: Context, invoice_id: UUID, after: tuple[str, UUID] | None = None, limit: int = 100
 ) -> list[Line]:
@@ -137,9 +146,9 @@ async def close_account(ctx: Context, account: str, until: date | None = None) -
     if last and end <= last[0]:
         raise WrongState(f"everything before {last[0].isoformat()} is closed already; name a later day")
     start = last[0] if last else month_of(end)[0]
-    opened = await closes.open_close(ctx, account, start, end)
-    assert opened is not None, "no close of the account ends as late"
-    return opened
+    opened = await closes.open_closes(ctx, [(pricing.Period(account, start, end, pricing.CURRENCY), None)])
+    assert opened, "no close of the account ends as late"
+    return opened[0]
 
 
 async def list_closes(

@@ -85,7 +85,7 @@ async def post(
         return
     transfer = transfer_between(ctx, debit, credit, amount_nano, kind, invoice.id)
     await ledger.post_transfer(ctx, transfer)
-    await store.save_posting(ctx, invoice, [(transfer.id, kind)], reversible=reversible)
+    await store.save_postings(ctx, [(invoice, transfer.id, kind)], reversible=reversible)
 
 
 async def settle(ctx: Context, invoice: Invoice) -> Invoice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -14,22 +14,32 @@ from ironworks.platform import pricing
 from ironworks.platform.invoices.model import (
     BillingDetails,
     CreditNote,
+    FinalInvoice,
     Invoice,
     InvoiceState,
     Line,
     LineKind,
     Payment,
-    Totals,
     read_taxes,
     stored_taxes,
 )
 from ironworks.shared.context import Context, to_json
 
+_NO_DETAILS: Final = BillingDetails()
+
 
 async def get_details(ctx: Context, path: str) -> BillingDetails:
     """Billing details of an account, or of who issues (the operator's scope); empty ones where none were given."""
-    row = await ctx.db.fetchrow("select details from platform_invoices.billing_details where path = $1", path)
-    return BillingDetails.model_validate_json(row["details"]) if row else BillingDetails()
+    return (await list_details(ctx, [path]))[path]
+
+
+async def list_details(ctx: Context, paths: Collection[str]) -> dict[str, BillingDetails]:
+    """The same of several."""
+    rows = await ctx.db.fetch(
+        "select path, details from platform_invoices.billing_details where path = any($1::text[])", list(paths)
+    )
+    given = {row["path"]: BillingDetails.model_validate_json(row["details"]) for row in rows}
+    return {path: given.get(path, _NO_DETAILS) for path in paths}
 
 
 async def save_details(ctx: Context, path: str, details: BillingDetails) -> None:
@@ -161,23 +171,43 @@ async def find_claims(ctx: Context, transfer_ids: Sequence[UUID]) -> dict[UUID, 
     return {row["transfer_id"]: row["invoice_id"] for row in rows}
 
 
-async def save_final(
-    ctx: Context, invoice_id: UUID, number: str, totals: Totals, issuer: BillingDetails, payer: BillingDetails,
-    credit_nano: int, due_at: datetime,
-) -> Invoice:  # fmt: skip
-    """Finalize a draft."""
-    row = await ctx.db.fetchrow(
+async def lock_drafts(ctx: Context, close_ids: Collection[UUID]) -> list[Invoice]:
+    """The drafts of these closes, by account and currency, held until the transaction ends."""
+    rows = await ctx.db.fetch(
+        "select * from platform_invoices.invoice where close_id = any($1::uuid[]) and state = 'draft'"
+        " order by path, currency, id for no key update",
+        list(close_ids),
+    )
+    return [_invoice(row) for row in rows]
+
+
+async def save_finals(ctx: Context, final: Sequence[FinalInvoice], issuer: BillingDetails) -> list[Invoice]:
+    """Finalize drafts, which the caller has locked; returns them in their order."""
+    rows = await ctx.db.fetch(
         """
-        update platform_invoices.invoice
-        set state = 'finalized', number = $2, lines_nano = $3, rounding_nano = $4, taxes = $5::jsonb, total_nano = $6,
-            issuer = $7::jsonb, payer = $8::jsonb, credit_nano = $9, finalized_at = $10, due_at = $11
-        where id = $1 and state = 'draft' returning *
+        update platform_invoices.invoice i
+        set state = 'finalized', number = f.number, lines_nano = f.lines, rounding_nano = f.rounding,
+            taxes = f.taxes::jsonb, total_nano = f.total, issuer = $9::jsonb, payer = f.payer::jsonb,
+            credit_nano = f.credit, finalized_at = $10, due_at = f.due_at
+        from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[],
+                    $8::bigint[], $11::timestamptz[])
+          as f (id, number, lines, rounding, taxes, total, payer, credit, due_at)
+        where i.id = f.id and i.state = 'draft' returning i.*
         """,
-        invoice_id, number, totals.lines_nano, totals.rounding_nano, to_json(stored_taxes(totals.taxes)),
-        totals.total_nano, issuer.model_dump_json(), payer.model_dump_json(), credit_nano, ctx.now(), due_at,
-    )  # fmt: skip
-    assert row is not None, "the invoice is locked, and was a draft"
-    return _invoice(row)
+        [f.invoice_id for f in final],
+        [f.number for f in final],
+        [f.totals.lines_nano for f in final],
+        [f.totals.rounding_nano for f in final],
+        [to_json(stored_taxes(f.totals.taxes)) for f in final],
+        [f.totals.total_nano for f in final],
+        [f.payer.model_dump_json() for f in final],
+        [f.credit_nano for f in final],
+        issuer.model_dump_json(),
+        ctx.now(),
+        [f.due_at for f in final],
+    )
+    made = {row["id"]: _invoice(row) for row in rows}
+    return [made[f.invoice_id] for f in final]
 
 
 async def save_state(ctx: Context, invoice: Invoice, state: InvoiceState, reason: str = "") -> Invoice:
@@ -206,24 +236,37 @@ async def add_up(ctx: Context, invoice: Invoice, *, paid_nano: int = 0, noted_na
 
 async def next_number(ctx: Context, account: str, series: str) -> int:
     """Count one up; the row stays locked until the transaction ends, so no other gives a number meanwhile."""
-    found: int = await ctx.db.fetchval(
-        "insert into platform_invoices.numbering as n (scope, series, last) values ($1::text::ltree, $2, 1)"
-        " on conflict (path, series) do update set last = n.last + 1 returning last",
-        account, series,
+    return (await count_up(ctx, [account], series))[account]
+
+
+async def count_up(ctx: Context, accounts: Sequence[str], series: str) -> dict[str, int]:
+    """Count up by one for each time that an account is named; returns their last numbers. Locked in their order."""
+    rows = await ctx.db.fetch(
+        """
+        insert into platform_invoices.numbering as n (scope, series, last)
+        select account::ltree, $2, count(*)::int from unnest($1::text[]) as a (account)
+        group by account order by account
+        on conflict (path, series) do update set last = n.last + excluded.last returning path, last
+        """,
+        list(accounts), series,
     )  # fmt: skip
-    return found
+    return {row["path"]: row["last"] for row in rows}
 
 
-async def save_posting(
-    ctx: Context, invoice: Invoice, postings: Sequence[tuple[UUID, str]], *, reversible: bool
-) -> None:
-    """Remember which transfers an invoice made; voiding it takes back those that are reversible."""
+async def save_postings(ctx: Context, postings: Sequence[tuple[Invoice, UUID, str]], *, reversible: bool) -> None:
+    """Remember which transfers (id, kind) invoices made; voiding one takes back those that are reversible."""
     await ctx.db.execute(
-        "insert into platform_invoices.posting (transfer_id, invoice_id, scope, kind, reversible)"
-        " select id, $2, $3::text::ltree, kind, $5 from unnest($1::uuid[], $4::text[]) as p (id, kind)",
-        [transfer_id for transfer_id, _ in postings], invoice.id, invoice.account,
-        [kind for _, kind in postings], reversible,
-    )  # fmt: skip
+        """
+        insert into platform_invoices.posting (transfer_id, invoice_id, scope, kind, reversible)
+        select id, invoice, account::ltree, kind, $5
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as p (id, invoice, account, kind)
+        """,
+        [transfer_id for _, transfer_id, _ in postings],
+        [invoice.id for invoice, _, _ in postings],
+        [invoice.account for invoice, _, _ in postings],
+        [kind for _, _, kind in postings],
+        reversible,
+    )
 
 
 async def list_postings(ctx: Context, invoice_id: UUID, kind: str | None = None) -> list[UUID]:

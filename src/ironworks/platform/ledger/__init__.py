@@ -30,15 +30,24 @@ from ironworks.platform.ledger.model import (
     Mismatch,
     NewTransfer,
     Posting,
+    PostingQuery,
     Purpose,
     Transfer,
     TransferKind,
     new_transfer_id,
 )
-from ironworks.platform.ledger.prepaid import expire_credit, grant_credit, list_grants, return_credit, use_credit
+from ironworks.platform.ledger.prepaid import (
+    expire_credit,
+    grant_credit,
+    list_credited,
+    list_grants,
+    return_credit,
+    use_credit,
+)
 from ironworks.platform.ledger.service import (
     check_may_post,
     get_balances,
+    list_currencies,
     list_payers,
     list_postings,
     list_transfers,
@@ -77,6 +86,7 @@ __all__ = [
     "MoneySum",
     "NewTransfer",
     "Posting",
+    "PostingQuery",
     "PrepaidAccount",
     "Purpose",
     "ReferenceUsed",
@@ -90,6 +100,8 @@ __all__ = [
     "get_credit",
     "grant_credit",
     "list_credit",
+    "list_credited",
+    "list_currencies",
     "list_grants",
     "list_payers",
     "list_postings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -118,6 +118,14 @@ async def save_holds(ctx: Context, account: str, holds: Mapping[UUID, int], unti
         until,
         account,
     )
+
+
+async def list_credited(ctx: Context, accounts: Collection[str]) -> set[tuple[str, str]]:
+    """(account, currency) of what was ever granted to these accounts."""
+    rows = await ctx.db.fetch(
+        "select distinct path, currency from platform_ledger.credit_grant where path = any($1::text[])", list(accounts)
+    )
+    return {(row["path"], row["currency"]) for row in rows}
 
 
 async def list_lapsed(ctx: Context, grants: Iterable[UUID], now: datetime) -> set[UUID]:

@@ -170,6 +170,23 @@ class Posting:
     posted_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PostingQuery:
+    """Which postings of an account to look for.
+
+    Args:
+        account: its path.
+        since: nothing is looked for that was posted earlier.
+        before: only transfers of earlier days.
+        after: (path, posted at, id) of the last one that was found before.
+    """
+
+    account: str
+    since: datetime
+    before: date
+    after: tuple[str, datetime, UUID]
+
+
 class AlreadyReversed(Conflict):
     """A transfer is taken back once."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -160,6 +160,11 @@ async def use_credit(
     return used
 
 
+async def list_credited(ctx: Context, accounts: Collection[str]) -> set[tuple[str, str]]:
+    """(account, currency) of which any credit was ever granted: `use_credit` has nothing to use in others."""
+    return await holdings.list_credited(ctx, accounts)
+
+
 async def return_credit(ctx: Context, account: str, currency: str, correlation: str) -> int:
     """Give back to its grants what was used under a correlation, of an invoice that is void; returns how much.
 
@@ -190,9 +195,7 @@ def _out_of_credit(
     )
 
 
-async def list_expiring(
-    ctx: Context, after: tuple[str, str] = ("", ""), limit: int = _BATCH
-) -> list[tuple[str, str]]:
+async def list_expiring(ctx: Context, after: tuple[str, str] = ("", ""), limit: int = _BATCH) -> list[tuple[str, str]]:
     """One page of (account, currency) with credit that is to expire now, past `after`."""
     return await holdings.list_expiring(ctx, ctx.now(), after, limit)
 

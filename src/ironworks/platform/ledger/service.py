@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC
 from uuid import UUID
 
 from ironworks.platform.ledger import snapshots, store
@@ -15,6 +15,7 @@ from ironworks.platform.ledger.model import (
     Mismatch,
     NewTransfer,
     Posting,
+    PostingQuery,
     Transfer,
     TransferKind,
 )
@@ -75,17 +76,16 @@ async def list_transfers(ctx: Context, ids: Collection[UUID]) -> list[Transfer]:
     return await store.list_transfers(ctx, ids)
 
 
-async def list_postings(
-    ctx: Context, path: str, since: datetime, before: date, after: tuple[str, datetime, UUID], limit: int
-) -> list[Posting]:
-    """One page of what was put on, or taken off, what the scopes at and below `path` owe for usage, fees and the like.
-
-    Args:
-        since: nothing is looked for that was posted earlier.
-        before: only transfers of earlier days.
-        after: the last one's (path, posted at, id).
+async def list_postings(ctx: Context, queries: Sequence[PostingQuery], limit: int) -> list[list[Posting]]:
+    """What was put on, or taken off, what accounts owe for usage, fees and the like: of each query one page of at most
+    `limit`, in the order of its cursor.
     """
-    return await store.list_postings(ctx, path, since, before, after, limit)
+    return await store.list_postings(ctx, queries, limit)
+
+
+async def list_currencies(ctx: Context, accounts: Collection[str]) -> set[tuple[str, str]]:
+    """(account, currency) of everything that was ever owed at or below these accounts."""
+    return await store.list_currencies(ctx, accounts)
 
 
 async def list_payers(ctx: Context, after: str = "", limit: int = 1000) -> list[str]:

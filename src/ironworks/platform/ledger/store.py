@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +12,7 @@ from ironworks.platform.ledger.model import (
     Balance,
     NewTransfer,
     Posting,
+    PostingQuery,
     Purpose,
     Transfer,
     TransferKind,
@@ -129,35 +129,61 @@ async def sum_balances(ctx: Context, path: str) -> list[Balance]:
     return [Balance(Purpose(row["purpose"]), row["currency"], int(row["amount"])) for row in rows]
 
 
-async def list_postings(
-    ctx: Context, path: str, since: datetime, before: date, after: tuple[str, datetime, UUID], limit: int
-) -> list[Posting]:
-    """Transfers between a `receivable` at or below `path` and revenue, by (path, posted at, id), past `after`."""
+async def list_postings(ctx: Context, queries: Sequence[PostingQuery], limit: int) -> list[list[Posting]]:
+    """Of each query at most `limit` transfers between a `receivable` and revenue, by (path, posted at, id)."""
     rows = await ctx.db.fetch(
         """
-        select t.id, t.path, t.currency, t.kind, t.posted_at,
-               case d.purpose when 'receivable' then t.amount_nano else -t.amount_nano end as nano
-        from (
-          select distinct path from platform_ledger.ledger_account
-          where purpose = 'receivable' and (path = $1 or (path >= $1 || '.' and path < $1 || '/'))) s
+        select q.n, t.* from unnest($1::text[], $2::timestamptz[], $3::date[], $4::text[], $5::timestamptz[],
+                                    $6::uuid[]) with ordinality
+          as q (account, since, before, after_path, after_at, after_id, n)
         cross join lateral (
-          select * from platform_ledger.transfer t
-          where t.path = s.path and t.posted_at >= $2 and t.day < $3 and (t.path, t.posted_at, t.id) > ($4, $5, $6)
-          order by t.posted_at, t.id limit $7) t
-        join platform_ledger.ledger_account d on d.id = t.debit_account
-        join platform_ledger.ledger_account c on c.id = t.credit_account
-        where (d.purpose, c.purpose) in (('receivable', 'revenue'), ('revenue', 'receivable'))
-        order by t.path, t.posted_at, t.id limit $7
+          select f.* from (
+            select path from platform_ledger.ledger_account where purpose = 'receivable' and path = q.account
+            union
+            select path from platform_ledger.ledger_account
+            where purpose = 'receivable' and path >= q.account || '.' and path < q.account || '/') s
+          cross join lateral (
+            select t.id, t.path, t.currency, t.kind, t.posted_at,
+                   case d.purpose when 'receivable' then t.amount_nano else -t.amount_nano end as nano
+            from platform_ledger.transfer t
+            join platform_ledger.ledger_account d on d.id = t.debit_account
+            join platform_ledger.ledger_account c on c.id = t.credit_account
+            where t.path = s.path and t.posted_at >= q.since and t.day < q.before
+              and (t.path, t.posted_at, t.id) > (q.after_path, q.after_at, q.after_id)
+              and (d.purpose, c.purpose) in (('receivable', 'revenue'), ('revenue', 'receivable'))
+            order by t.posted_at, t.id limit $7) f
+          order by f.path, f.posted_at, f.id limit $7) t
+        order by q.n, t.path, t.posted_at, t.id
         """,
-        path,
-        since,
-        before,
-        *after,
+        [q.account for q in queries],
+        [q.since for q in queries],
+        [q.before for q in queries],
+        [q.after[0] for q in queries],
+        [q.after[1] for q in queries],
+        [q.after[2] for q in queries],
         limit,
     )
-    return [
-        Posting(r["id"], r["path"], r["currency"], TransferKind(r["kind"]), r["nano"], r["posted_at"]) for r in rows
-    ]
+    found: list[list[Posting]] = [[] for _ in queries]
+    for r in rows:
+        kind = TransferKind(r["kind"])
+        found[r["n"] - 1].append(Posting(r["id"], r["path"], r["currency"], kind, r["nano"], r["posted_at"]))
+    return found
+
+
+async def list_currencies(ctx: Context, accounts: Collection[str]) -> set[tuple[str, str]]:
+    """(account, currency) of everything that was ever owed at or below these accounts."""
+    rows = await ctx.db.fetch(
+        """
+        select distinct q.account, l.currency from unnest($1::text[]) as q (account)
+        cross join lateral (
+          select currency from platform_ledger.ledger_account where purpose = 'receivable' and path = q.account
+          union
+          select currency from platform_ledger.ledger_account
+          where purpose = 'receivable' and path >= q.account || '.' and path < q.account || '/') l
+        """,
+        list(accounts),
+    )
+    return {(row["account"], row["currency"]) for row in rows}
 
 
 async def list_payers(ctx: Context, after: str, limit: int) -> list[str]:

@@ -2,8 +2,8 @@
 
 Owns: price versions, terms (tiers, packages, included quantities, discounts, minimums), accounts' currencies, rated
 lines, and the lines that wait for a price. `rating.py` holds the arithmetic of lines, `terms.py` that of a period's
-close, `simulation.py` that of other prices, all pure; `periods.py` the SQL of whole periods, `totals.py` that of
-reports, `shapes.py` what is said over HTTP.
+close, `simulation.py` that of other prices, all pure; `closing.py` is what a close asks, `periods.py` the SQL of whole
+periods, `totals.py` that of reports, `shapes.py` what is said over HTTP.
 Never: moves money (it remembers the transfer that did), converts currencies, or changes a version or line that exists.
 Invariants: prices are exact decimals; a line is rounded once, half to even, to whole nano-units; it keeps the price
 version that made it and belongs to exactly one transfer (a line that costs nothing moves nothing, and has none); a
@@ -11,6 +11,7 @@ quantity without a price is kept until there is one; what part of a token has no
 costs; a version created later never changes what a moment costs.
 """
 
+from ironworks.platform.pricing.closing import adjust_periods, list_adjustments, list_unadjusted
 from ironworks.platform.pricing.model import (
     ANY_MODEL,
     CURRENCY,
@@ -37,17 +38,16 @@ from ironworks.platform.pricing.service import (
     DEFAULT_PRICES,
     create_price,
     create_terms,
+    find_currencies,
     find_currency,
     group_transfer_lines,
     keep_rating,
-    list_adjustments,
     list_currencies,
     list_group_lines,
     list_lines,
     list_prices,
     list_terms,
     list_transfer_lines,
-    list_unadjusted,
     list_unrated,
     rate_usage,
     rate_waiting,
@@ -61,6 +61,7 @@ from ironworks.platform.pricing.simulation import Difference, GroupBy, OtherBook
 from ironworks.platform.pricing.terms import (
     Adjustment,
     Package,
+    Period,
     PriceTerms,
     Step,
     TermsVersion,
@@ -88,6 +89,7 @@ __all__ = [
     "LineGroup",
     "OtherBook",
     "Package",
+    "Period",
     "Price",
     "PriceBook",
     "PriceInUse",
@@ -106,9 +108,11 @@ __all__ = [
     "UnratedLine",
     "UnratedReason",
     "adjust",
+    "adjust_periods",
     "chain_of",
     "create_price",
     "create_terms",
+    "find_currencies",
     "find_currency",
     "group_transfer_lines",
     "keep_rating",

@@ -12,7 +12,14 @@ import asyncpg
 
 from ironworks.platform.pricing.model import BookCursor, PriceKey
 from ironworks.platform.pricing.simulation import Rated, Rerated
-from ironworks.platform.pricing.terms import PriceTerms, TermsVersion, Total, terms_of_json, terms_to_json
+from ironworks.platform.pricing.terms import (
+    Period,
+    PriceTerms,
+    TermsVersion,
+    Total,
+    terms_of_json,
+    terms_to_json,
+)
 from ironworks.shared.context import Context, to_json
 
 _PERIOD = """
@@ -83,29 +90,43 @@ async def list_terms_for(ctx: Context, account: str, currency: str) -> list[Term
     return [_terms(row) for row in rows]
 
 
-async def sum_lines(
-    ctx: Context, account: str, start: date, end: date, currency: str, meters: Collection[str]
-) -> list[Total]:
-    """The rated lines at and below `account` of the days [start, end), added up by tenant, meter and model."""
+async def list_terms_below(ctx: Context, accounts: Collection[str]) -> list[TermsVersion]:
+    """Every version that could count for usage of any of these accounts, in any currency."""
+    rows = await ctx.db.fetch(
+        "select * from platform_pricing.price_terms where path = '' or split_part(path, '.', 1) = any($1::text[])",
+        list(accounts),
+    )
+    return [_terms(row) for row in rows]
+
+
+async def sum_lines(ctx: Context, wanted: Sequence[Period], meters: Collection[str]) -> list[list[Total]]:
+    """The rated lines of each of these periods, added up by tenant, meter and model."""
     rows = await ctx.db.fetch(
         """
-        with period as (
-          select path, meter, model, quantity, amount_nano from platform_pricing.rated_line
-          where path = $1 and day >= $2 and day < $3 and currency = $4 and meter = any($5::text[])
+        select p.n, l.path, l.meter, l.model, sum(l.quantity) as quantity, sum(l.amount_nano) as nano
+        from unnest($1::text[], $2::date[], $3::date[], $4::text[]) with ordinality
+          as p (account, first, last, currency, n)
+        cross join lateral (
+          select path, meter, coalesce(model, '') as model, quantity, amount_nano from platform_pricing.rated_line
+          where path = p.account and day >= p.first and day < p.last and currency = p.currency
+            and meter = any($5::text[])
           union all
-          select path, meter, model, quantity, amount_nano from platform_pricing.rated_line
-          where path >= $1 || '.' and path < $1 || '/'
-            and day >= $2 and day < $3 and currency = $4 and meter = any($5::text[]))
-        select path, meter, coalesce(model, '') as model, sum(quantity) as quantity, sum(amount_nano) as nano
-        from period group by 1, 2, 3
+          select path, meter, coalesce(model, ''), quantity, amount_nano from platform_pricing.rated_line
+          where path >= p.account || '.' and path < p.account || '/'
+            and day >= p.first and day < p.last and currency = p.currency and meter = any($5::text[])) l
+        group by 1, 2, 3, 4
         """,
-        account,
-        start,
-        end,
-        currency,
+        [p.account for p in wanted],
+        [p.start for p in wanted],
+        [p.end for p in wanted],
+        [p.currency for p in wanted],
         list(meters),
     )
-    return [Total(r["path"], r["meter"], r["model"], int(r["quantity"]), int(r["nano"])) for r in rows]
+    found: list[list[Total]] = [[] for _ in wanted]
+    for r in rows:
+        total = Total(r["path"], r["meter"], r["model"], int(r["quantity"]), int(r["nano"]))
+        found[r["n"] - 1].append(total)
+    return found
 
 
 async def list_rated(ctx: Context, path: str, start: date, end: date, currency: str) -> list[tuple[Rated, UUID | None]]:

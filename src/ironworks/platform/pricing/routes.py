@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 
-from ironworks.platform.pricing import service
+from ironworks.platform.pricing import closing, service
 from ironworks.platform.pricing.model import BookCursor, PriceKey
 from ironworks.platform.pricing.shapes import (
     AdjustmentList,
@@ -86,7 +86,7 @@ async def list_adjustments(ctx: Context, path: str, query: PeriodQuery) -> Adjus
     """Show what terms make of an account's usage of a period, as far as it has come."""
     if level(path) != 1:
         raise invalid("path", f"{show_path(path)!r} is no account", "terms add up what a whole account uses")
-    found = await service.list_adjustments(ctx, path, *query.days(), query.currency)
+    found = await closing.list_adjustments(ctx, path, *query.days(), query.currency)
     return AdjustmentList(currency=query.currency, items=[AdjustmentView.of(each) for each in found])
 
 

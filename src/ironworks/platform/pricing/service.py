@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -35,12 +35,8 @@ from ironworks.platform.pricing.model import (
 from ironworks.platform.pricing.rating import Currencies, PriceBook, rate
 from ironworks.platform.pricing.simulation import GroupBy, OtherBook, Simulation, compare, price_under
 from ironworks.platform.pricing.terms import (
-    Adjustment,
     PriceTerms,
-    TermsBook,
     TermsVersion,
-    Total,
-    adjustments,
     check_terms,
     terms_to_json,
 )
@@ -174,7 +170,13 @@ async def list_currencies(ctx: Context, account: str | None = None) -> list[Acco
 
 async def find_currency(ctx: Context, account: str, at: datetime | None = None) -> str:
     """In which currency `account`'s usage is rated at `at` (default: now)."""
-    return Currencies(await store.list_currencies(ctx, [account])).find(account, at or ctx.now())
+    return (await find_currencies(ctx, {account: at or ctx.now()}))[account]
+
+
+async def find_currencies(ctx: Context, moments: Mapping[str, datetime]) -> dict[str, str]:
+    """Account → the currency in which its usage is rated at that moment."""
+    currencies = Currencies(await store.list_currencies(ctx, moments))
+    return {account: currencies.find(account, at) for account, at in moments.items()}
 
 
 async def create_terms(
@@ -224,40 +226,6 @@ async def list_terms(
     """Every version of terms that the caller may see, or those that hold at `scope`; a page of them past `after`, by
     meter, model, currency, scope and day."""
     return await periods.list_terms(ctx, None if scope is None else chain_of(scope), after, limit)
-
-
-async def list_adjustments(ctx: Context, account: str, start: date, end: date, currency: str) -> Sequence[Adjustment]:
-    """What terms add to `account`'s usage of the UTC days [start, end) at base price, or take from it.
-
-    Computed from the rated lines that the caller may see; the same lines give the same answer, since the terms that
-    were in force on `start` count, and those cannot change afterwards. An empty period has none, not even a minimum,
-    and a minimum alone is due in the account's own currency only.
-    """
-    versions = await periods.list_terms_for(ctx, account, currency) if start < end else []
-    if not versions:
-        return []
-    book = TermsBook(versions, start)
-    meters = {version.key.meter for version in book.in_force()}
-    if not meters:
-        return []
-    totals = await periods.sum_lines(ctx, account, start, end, currency, meters)
-    if not totals and currency != await find_currency(ctx, account, datetime.combine(start, time.min, UTC)):
-        return []
-    return adjustments(book, account, currency, totals)
-
-
-async def list_unadjusted(
-    ctx: Context, account: str, start: date, end: date, currency: str, meters: Collection[str]
-) -> Sequence[Total]:
-    """What `account` used of `meters` in the UTC days [start, end) at base price, as far as no terms adjust it.
-
-    By tenant, meter and model, from the rated lines that the caller may see.
-    """
-    totals = await periods.sum_lines(ctx, account, start, end, currency, meters)
-    if not totals:
-        return []
-    book = TermsBook(await periods.list_terms_for(ctx, account, currency), start)
-    return [each for each in totals if book.find(each.meter, each.model, currency, each.scope) is None]
 
 
 async def simulate_prices(

@@ -88,6 +88,15 @@ class Step(NamedTuple):
     amount_nano: int
 
 
+class Period(NamedTuple):
+    """What an account, and all below it, used in the UTC days [start, end), in one currency."""
+
+    account: str
+    start: date
+    end: date
+    currency: str
+
+
 class Total(NamedTuple):
     """What a tenant used of one meter and model in a period, and what that cost at base price."""
 

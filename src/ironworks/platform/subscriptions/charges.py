@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -20,99 +20,116 @@ from ironworks.platform.subscriptions.model import (
 from ironworks.shared.context import Context
 
 
-async def save_charges(ctx: Context, subscription: Subscription, charges: Sequence[NewCharge]) -> None:
-    """Append charges that no close has taken yet."""
-    if not charges:
+async def save_charges(ctx: Context, made: Sequence[tuple[Subscription, NewCharge]]) -> None:
+    """Append charges that no close has taken yet, each of its subscription."""
+    if not made:
         return
     await ctx.db.execute(
         """
         insert into platform_subscriptions.charge
           (reference, subscription_id, scope, kind, description, quantity, unit, amount_nano, due_on, meter,
            period_start)
-        select reference, $1, $2::text::ltree, kind, description, quantity, unit, amount_nano, due_on, meter,
+        select reference, subscription, account::ltree, kind, description, quantity, unit, amount_nano, due_on, meter,
                period_start
-        from unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::date[],
-                    $10::text[], $11::date[])
-          as c (reference, kind, description, quantity, unit, amount_nano, due_on, meter, period_start)
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[],
+                    $9::date[], $10::text[], $11::date[])
+          as c (subscription, account, reference, kind, description, quantity, unit, amount_nano, due_on, meter,
+                period_start)
         """,
-        subscription.id,
-        subscription.account,
-        [c.charge.reference for c in charges],
-        [c.charge.kind for c in charges],
-        [c.charge.description for c in charges],
-        [c.charge.quantity for c in charges],
-        [c.charge.unit for c in charges],
-        [c.charge.amount_nano for c in charges],
-        [c.due_on for c in charges],
-        [c.meter for c in charges],
-        [c.period_start for c in charges],
+        [s.id for s, _ in made],
+        [s.account for s, _ in made],
+        [c.charge.reference for _, c in made],
+        [c.charge.kind for _, c in made],
+        [c.charge.description for _, c in made],
+        [c.charge.quantity for _, c in made],
+        [c.charge.unit for _, c in made],
+        [c.charge.amount_nano for _, c in made],
+        [c.due_on for _, c in made],
+        [c.meter for _, c in made],
+        [c.period_start for _, c in made],
     )
 
 
-async def settle_period(ctx: Context, period: DuePeriod) -> bool:
-    """Have the period take every charge that is due by its end and that no other took; False when it did before."""
-    first = await ctx.db.fetchval(
+async def settle_periods(ctx: Context, wanted: Sequence[DuePeriod]) -> None:
+    """Have each period take every charge that is due by its end and that no other took, unless it did before."""
+    await ctx.db.execute(
         """
-        insert into platform_subscriptions.settled_period (subscription_id, scope, period_start, period_end)
-        values ($1, $2::text::ltree, $3, $4) on conflict do nothing returning true
+        with settled as (
+          insert into platform_subscriptions.settled_period (subscription_id, scope, period_start, period_end)
+          select id, account::ltree, first, last
+          from unnest($1::uuid[], $2::text[], $3::date[], $4::date[]) as p (id, account, first, last)
+          on conflict do nothing returning subscription_id, period_end)
+        update platform_subscriptions.charge c set billed_on = s.period_end from settled s
+        where c.subscription_id = s.subscription_id and c.due_on <= s.period_end and c.billed_on is null
         """,
-        period.subscription_id,
-        period.account,
-        period.start,
-        period.end,
+        [p.subscription_id for p in wanted],
+        [p.account for p in wanted],
+        [p.start for p in wanted],
+        [p.end for p in wanted],
     )
-    if first:
-        await ctx.db.execute(
-            "update platform_subscriptions.charge set billed_on = $2"
-            " where subscription_id = $1 and due_on <= $2 and billed_on is null",
-            period.subscription_id,
-            period.end,
-        )
-    return bool(first)
 
 
-async def is_settled(ctx: Context, period: DuePeriod) -> bool:
-    """Whether the period's charges are settled."""
-    found: bool = await ctx.db.fetchval(
-        "select exists (select from platform_subscriptions.settled_period"
-        " where subscription_id = $1 and period_end = $2)",
-        period.subscription_id,
-        period.end,
+async def find_settled(ctx: Context, wanted: Sequence[DuePeriod]) -> set[tuple[UUID, date]]:
+    """(subscription, end) of those of these periods whose charges are settled."""
+    rows = await ctx.db.fetch(
+        """
+        select s.subscription_id, s.period_end from unnest($1::uuid[], $2::date[]) as p (id, last)
+        join platform_subscriptions.settled_period s on s.subscription_id = p.id and s.period_end = p.last
+        """,
+        [p.subscription_id for p in wanted],
+        [p.end for p in wanted],
     )
+    return {(row["subscription_id"], row["period_end"]) for row in rows}
+
+
+async def list_settled(ctx: Context, wanted: Sequence[tuple[UUID, date]]) -> dict[UUID, list[tuple[date, date]]]:
+    """The settled periods (start, end) of each subscription that end on its day or later, oldest first."""
+    rows = await ctx.db.fetch(
+        """
+        select s.subscription_id, s.period_start, s.period_end from unnest($1::uuid[], $2::date[]) as p (id, since)
+        join platform_subscriptions.settled_period s on s.subscription_id = p.id and s.period_end >= p.since
+        order by s.subscription_id, s.period_end
+        """,
+        [subscription_id for subscription_id, _ in wanted],
+        [since for _, since in wanted],
+    )
+    found: dict[UUID, list[tuple[date, date]]] = {}
+    for row in rows:
+        found.setdefault(row["subscription_id"], []).append((row["period_start"], row["period_end"]))
     return found
 
 
-async def list_settled(ctx: Context, subscription_id: UUID, since: date) -> list[tuple[date, date]]:
-    """The settled periods (start, end) that end on `since` or later, oldest first."""
+async def sum_included(ctx: Context, wanted: Collection[tuple[UUID, date]]) -> dict[tuple[UUID, date, str], int]:
+    """(subscription, a period's start, meter) → what charges adjusted so far of that period's usage, in nano-units."""
     rows = await ctx.db.fetch(
-        "select period_start, period_end from platform_subscriptions.settled_period"
-        " where subscription_id = $1 and period_end >= $2 order by period_end",
-        subscription_id,
-        since,
+        """
+        select c.subscription_id, c.period_start, c.meter, sum(c.amount_nano)::text as nano
+        from unnest($1::uuid[], $2::date[]) as p (id, first)
+        join platform_subscriptions.charge c on c.subscription_id = p.id and c.period_start = p.first
+        where c.kind = 'included' group by 1, 2, 3
+        """,
+        [subscription_id for subscription_id, _ in wanted],
+        [start for _, start in wanted],
     )
-    return [(row["period_start"], row["period_end"]) for row in rows]
+    return {(row["subscription_id"], row["period_start"], row["meter"]): int(row["nano"]) for row in rows}
 
 
-async def sum_included(ctx: Context, subscription_id: UUID, period_start: date) -> dict[str, int]:
-    """Meter → what charges have adjusted so far of the usage of the period that begins then, in nano-units."""
+async def list_billed(ctx: Context, wanted: Sequence[DuePeriod]) -> list[list[Charge]]:
+    """The charges that the close of each period took: prorations, what is included, the fee; each by day."""
     rows = await ctx.db.fetch(
-        "select meter, sum(amount_nano)::text as nano from platform_subscriptions.charge"
-        " where subscription_id = $1 and kind = 'included' and period_start = $2 group by meter",
-        subscription_id,
-        period_start,
+        """
+        select p.n, c.* from unnest($1::uuid[], $2::date[]) with ordinality as p (id, last, n)
+        join platform_subscriptions.charge c on c.subscription_id = p.id and c.billed_on = p.last
+        order by p.n, array_position(array['proration', 'included', 'fee'], c.kind), c.due_on, c.amount_nano,
+                 c.reference
+        """,
+        [p.subscription_id for p in wanted],
+        [p.end for p in wanted],
     )
-    return {row["meter"]: int(row["nano"]) for row in rows}
-
-
-async def list_billed(ctx: Context, period: DuePeriod) -> list[Charge]:
-    """The charges that the close of a period took: prorations, what is included, the fee; each by day."""
-    rows = await ctx.db.fetch(
-        "select * from platform_subscriptions.charge where subscription_id = $1 and billed_on = $2"
-        " order by array_position(array['proration', 'included', 'fee'], kind), due_on, amount_nano, reference",
-        period.subscription_id,
-        period.end,
-    )
-    return [_charge(row) for row in rows]
+    found: list[list[Charge]] = [[] for _ in wanted]
+    for row in rows:
+        found[row["n"] - 1].append(_charge(row))
+    return found
 
 
 async def list_charges(ctx: Context, account: str, before: tuple[date, str], limit: int) -> list[ListedCharge]:

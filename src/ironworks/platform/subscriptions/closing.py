@@ -6,7 +6,7 @@ Whoever closes may die and begin again, and an account may change its plan meanw
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -44,34 +44,42 @@ async def due_periods(ctx: Context, now: datetime, limit: int = 100) -> Sequence
     return await store.list_due(ctx, now.astimezone(UTC).date(), limit)
 
 
-async def period_charges(ctx: Context, period: DuePeriod) -> Sequence[Charge]:
-    """Fees, prorations and what is included, of a period that is over: the same however often it is asked.
+async def period_charges(ctx: Context, wanted: Sequence[DuePeriod]) -> list[list[Charge]]:
+    """Of each period that is over its fees, prorations and what is included: the same however often it is asked.
 
-    Fees are those of the period that begins as this one ends. For the worker. Empty for a period that no subscription
-    has.
+    At most one period per subscription. Fees are those of the period that begins as this one ends. For the worker.
+    Nothing for a period that no subscription has.
     """
-    subscription = await store.lock_subscription(ctx, period.subscription_id)
-    if subscription is None:
-        return []
-    if not await charges.is_settled(ctx, period):
-        plans = await plans_of(ctx, subscription)
-        subscription = await bring_to_today(ctx, subscription, plans)
-        await charges.save_charges(ctx, subscription, await _included_charges(ctx, subscription, plans, period))
-        await charges.settle_period(ctx, period)
-    return await charges.list_billed(ctx, period)
+    locked = await store.lock_subscriptions(ctx, {period.subscription_id for period in wanted})
+    settled = await charges.find_settled(ctx, wanted)
+    fresh = [p for p in wanted if p.subscription_id in locked and (p.subscription_id, p.end) not in settled]
+    if fresh:
+        found = [locked[period.subscription_id] for period in fresh]
+        plans = await plans_of_all(ctx, found)
+        now = await keep_all(ctx, [(before, roll(before, plans, today(ctx))) for before in found], plans)
+        await charges.save_charges(ctx, await _included_charges(ctx, list(zip(now, fresh, strict=True)), plans))
+        await charges.settle_periods(ctx, fresh)
+    return await charges.list_billed(ctx, wanted)
 
 
-async def advance(ctx: Context, period: DuePeriod) -> None:
-    """The period is closed: go on to the next one. Nothing happens when it was closed before. For the worker.
+async def advance(ctx: Context, wanted: Sequence[DuePeriod]) -> None:
+    """The periods are closed: go on to the next ones. Nothing happens where that was done before. For the worker.
 
     Raises ValueError for a period whose charges were never asked for: they would be lost.
     """
-    subscription = await store.lock_subscription(ctx, period.subscription_id)
-    if subscription is None or subscription.closes_on is None or subscription.closes_on > period.end:
-        return
-    if subscription.closes_on != period.end or not await charges.is_settled(ctx, period):
-        raise ValueError(f"the period of {period.account} that ends on {period.end} is not settled: ask period_charges")
-    await store.save_closed_to(ctx, replace(subscription, closed_to=period.end, opened=True))
+    locked = await store.lock_subscriptions(ctx, {period.subscription_id for period in wanted})
+    settled = await charges.find_settled(ctx, wanted)
+    closed = []
+    for period in wanted:
+        subscription = locked.get(period.subscription_id)
+        if subscription is None or subscription.closes_on is None or subscription.closes_on > period.end:
+            continue
+        if subscription.closes_on != period.end or (subscription.id, period.end) not in settled:
+            raise ValueError(
+                f"the period of {period.account} that ends on {period.end} is not settled: ask period_charges"
+            )
+        closed.append(replace(subscription, closed_to=period.end, opened=True))
+    await store.save_closed_to(ctx, closed)
 
 
 async def list_subscribed(ctx: Context, accounts: Collection[str]) -> set[str]:
@@ -90,7 +98,12 @@ def today(ctx: Context) -> date:
 
 async def plans_of(ctx: Context, subscription: Subscription) -> Plans:
     """The plans that it was, is or will be on."""
-    wanted = {span.plan_id for span in subscription.spans} | {subscription.plan_id, subscription.next_plan_id}
+    return await plans_of_all(ctx, [subscription])
+
+
+async def plans_of_all(ctx: Context, found: Iterable[Subscription]) -> Plans:
+    """The same of several."""
+    wanted = {plan for s in found for plan in (s.plan_id, s.next_plan_id, *(span.plan_id for span in s.spans))}
     return await store.get_plans(ctx, [plan for plan in wanted if plan is not None])
 
 
@@ -101,10 +114,22 @@ async def bring_to_today(ctx: Context, locked: Subscription, plans: Plans) -> Su
 
 async def keep(ctx: Context, before: Subscription, step: Step, plans: Plans) -> Subscription:
     """Write what a decision about a locked subscription gave: its state, charges, events, quotas, and who did it."""
+    return (await keep_all(ctx, [(before, step)], plans))[0]
+
+
+async def keep_all(ctx: Context, decided: Sequence[tuple[Subscription, Step]], plans: Plans) -> list[Subscription]:
+    """The same of several."""
+    changed = [(before, step.subscription) for before, step in decided if step.subscription != before]
+    if changed:
+        await store.save_subscriptions(ctx, changed)
+    await charges.save_charges(ctx, [(step.subscription, each) for _, step in decided for each in step.charges])
+    for _, step in decided:
+        await _tell(ctx, step, plans)
+    return [step.subscription for _, step in decided]
+
+
+async def _tell(ctx: Context, step: Step, plans: Plans) -> None:
     after = step.subscription
-    if after != before:
-        await store.save_subscription(ctx, before, after)
-    await charges.save_charges(ctx, after, step.charges)
     for event in step.events:
         await ctx.emit(event, after.account)
         name = event.type.split(".")[-2].removeprefix("subscription_")
@@ -113,7 +138,6 @@ async def keep(ctx: Context, before: Subscription, step: Step, plans: Plans) -> 
         )
     if any(isinstance(event, SubscriptionStarted | PlanChanged | SubscriptionCanceled) for event in step.events):
         await _set_quotas(ctx, after, plans)
-    return after
 
 
 async def _set_quotas(ctx: Context, subscription: Subscription, plans: Plans) -> None:
@@ -133,50 +157,54 @@ async def measure_use(ctx: Context, subscription: Subscription, plans: Plans, st
 
     `start` is where a period of the subscription begins; nothing is included before its first one.
     """
-    if start < subscription.started_on:
-        return []
-    included = included_quantities(subscription.spans, plans, start, end, subscription.natural_end(start))
-    if not included:
-        return []
-    totals = await pricing.list_unadjusted(
-        ctx, subscription.account, start, end, subscription.currency, sorted(included)
-    )
+    return (await _measure_all(ctx, [(subscription, start, end)], plans))[0]
+
+
+async def _measure_all(
+    ctx: Context, wanted: Sequence[tuple[Subscription, date, date]], plans: Plans
+) -> list[list[MeterUse]]:
+    included = [_included_in(subscription, plans, start, end) for subscription, start, end in wanted]
+    asked = [n for n, found in enumerate(included) if found]
+    periods = [pricing.Period(s.account, start, end, s.currency) for s, start, end in (wanted[n] for n in asked)]
+    meters = {meter for found in included for meter in found}
+    totals = dict(zip(asked, await pricing.list_unadjusted(ctx, periods, meters), strict=True))
     return [
-        MeterUse(
-            meter,
-            sum(each.quantity for each in totals if each.meter == meter),
-            quantity,
-            sum(each.base_nano for each in totals if each.meter == meter),
-        )
-        for meter, quantity in sorted(included.items())
+        [_use(totals[n], meter, quantity) for meter, quantity in sorted(found.items())]
+        for n, found in enumerate(included)
     ]
 
 
+def _included_in(subscription: Subscription, plans: Plans, start: date, end: date) -> dict[str, int]:
+    if start < subscription.started_on:
+        return {}
+    return included_quantities(subscription.spans, plans, start, end, subscription.natural_end(start))
+
+
+def _use(totals: Sequence[pricing.Total], meter: str, included: int) -> MeterUse:
+    own = [each for each in totals if each.meter == meter]
+    return MeterUse(meter, sum(each.quantity for each in own), included, sum(each.base_nano for each in own))
+
+
 async def _included_charges(
-    ctx: Context, subscription: Subscription, plans: Plans, closing: DuePeriod
-) -> list[NewCharge]:
-    """What is included of the period that closes, and what came late for those before, so that each is exact."""
-    spans = await charges.list_settled(ctx, subscription.id, closing.end - LATE)
-    found: list[NewCharge] = []
-    for start, end in [*spans, (closing.start, closing.end)]:
-        found += await _adjust_period(ctx, subscription, plans, start, end, closing.end)
-    return found
-
-
-async def _adjust_period(
-    ctx: Context, subscription: Subscription, plans: Plans, start: date, end: date, due_on: date
-) -> list[NewCharge]:
-    used = await measure_use(ctx, subscription, plans, start, end)
-    if not any(each.used for each in used):
-        return []
-    prices = overage_prices(subscription.spans, plans, start, end)
-    before = await charges.sum_included(ctx, subscription.id, start)
+    ctx: Context, closing: Sequence[tuple[Subscription, DuePeriod]], plans: Plans
+) -> list[tuple[Subscription, NewCharge]]:
+    """What is included of the periods that close, and what came late for those before, so that each is exact."""
+    before = await charges.list_settled(ctx, [(s.id, period.end - LATE) for s, period in closing])
+    spans = [
+        (s, start, end, period.end)
+        for s, period in closing
+        for start, end in [*before.get(s.id, ()), (period.start, period.end)]
+    ]
+    used = await _measure_all(ctx, [(s, start, end) for s, start, end, _ in spans], plans)
+    busy = [(span, use) for span, use in zip(spans, used, strict=True) if any(each.used for each in use)]
+    adjusted = await charges.sum_included(ctx, {(s.id, start) for (s, start, _, _), _ in busy})
     found = []
-    for each in used:
-        wanted = adjustment_nano(each.used, each.rated_nano, each.included, prices.get(each.meter))
-        amount = wanted - before.get(each.meter, 0)
-        if amount:
-            found.append(_included(subscription, each, amount, start, end, due_on))
+    for (s, start, end, due_on), use in busy:
+        prices = overage_prices(s.spans, plans, start, end)
+        for each in use:
+            wanted = adjustment_nano(each.used, each.rated_nano, each.included, prices.get(each.meter))
+            if amount := wanted - adjusted.get((s.id, start, each.meter), 0):
+                found.append((s, _included(s, each, amount, start, end, due_on)))
     return found
 
 

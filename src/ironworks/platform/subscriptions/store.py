@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -108,8 +108,16 @@ async def find_last(ctx: Context, account: str) -> Subscription | None:
 
 async def lock_subscription(ctx: Context, subscription_id: UUID) -> Subscription | None:
     """A subscription that nobody else changes until the transaction ends."""
-    await ctx.db.execute("select from platform_subscriptions.subscription where id = $1 for update", subscription_id)
-    return await find_subscription(ctx, subscription_id)
+    return (await lock_subscriptions(ctx, [subscription_id])).get(subscription_id)
+
+
+async def lock_subscriptions(ctx: Context, ids: Collection[UUID]) -> dict[UUID, Subscription]:
+    """The same of several, locked in the order of their ids."""
+    await ctx.db.execute(
+        "select from platform_subscriptions.subscription where id = any($1::uuid[]) order by id for update", list(ids)
+    )
+    rows = await ctx.db.fetch(f"{_SUBSCRIPTION} where s.id = any($1::uuid[]) order by s.id", list(ids))
+    return {row["id"]: _subscription(row) for row in rows}
 
 
 async def find_subscription(ctx: Context, subscription_id: UUID) -> Subscription | None:
@@ -149,27 +157,33 @@ async def create_subscription(ctx: Context, made: Subscription) -> bool:
     return bool(row)
 
 
-async def save_subscription(ctx: Context, before: Subscription, after: Subscription) -> None:
-    """Write what changed of a locked subscription."""
-    await ctx.db.execute(
+async def save_subscriptions(ctx: Context, changed: Sequence[tuple[Subscription, Subscription]]) -> None:
+    """Write what changed of locked subscriptions, each as it was and as it is."""
+    await ctx.db.executemany(
         """
         update platform_subscriptions.subscription
         set plan_id = $2, next_plan_id = $3, status = $4, period_start = $5, period_end = $6, ends_on = $7,
             closes_on = $8, unpaid = $9, grace_until = $10
         where id = $1
         """,
-        after.id,
-        after.plan_id,
-        after.next_plan_id,
-        after.status,
-        after.period_start,
-        after.period_end,
-        after.ends_on,
-        after.closes_on,
-        sorted(after.unpaid),
-        after.grace_until,
+        [
+            (
+                after.id,
+                after.plan_id,
+                after.next_plan_id,
+                after.status,
+                after.period_start,
+                after.period_end,
+                after.ends_on,
+                after.closes_on,
+                sorted(after.unpaid),
+                after.grace_until,
+            )
+            for _, after in changed
+        ],
     )
-    await _save_spans(ctx, after, len(before.spans))
+    for before, after in changed:
+        await _save_spans(ctx, after, len(before.spans))
 
 
 async def _save_spans(ctx: Context, subscription: Subscription, first: int) -> None:
@@ -189,14 +203,19 @@ async def _save_spans(ctx: Context, subscription: Subscription, first: int) -> N
         )
 
 
-async def save_closed_to(ctx: Context, after: Subscription) -> None:
-    """Write how far the periods of a locked subscription are closed."""
+async def save_closed_to(ctx: Context, closed: Sequence[Subscription]) -> None:
+    """Write how far the periods of locked subscriptions are closed."""
     await ctx.db.execute(
-        "update platform_subscriptions.subscription set closed_to = $2, opened = $3, closes_on = $4 where id = $1",
-        after.id,
-        after.closed_to,
-        after.opened,
-        after.closes_on,
+        """
+        update platform_subscriptions.subscription s
+        set closed_to = c.closed_to, opened = c.opened, closes_on = c.closes_on
+        from unnest($1::uuid[], $2::date[], $3::boolean[], $4::date[]) as c (id, closed_to, opened, closes_on)
+        where s.id = c.id
+        """,
+        [s.id for s in closed],
+        [s.closed_to for s in closed],
+        [s.opened for s in closed],
+        [s.closes_on for s in closed],
     )
 
 
