@@ -89,7 +89,7 @@ async def test_overlapping_batches_from_many_processes_charge_once(world: LowerW
     await check_books(world)
 
 
-STATEMENTS = 14
+STATEMENTS = 12
 UNPRICED = datetime(1999, 1, 1, tzinfo=UTC)
 
 

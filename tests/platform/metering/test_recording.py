@@ -7,8 +7,10 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -261,9 +263,39 @@ def test_what_was_recorded_before_an_upgrade_keeps_its_digest() -> None:
 texts = st.text(st.characters(exclude_categories=()), max_size=6)
 
 
-@given(st.dictionaries(texts, texts, max_size=3), texts, st.integers(-(2**70), 2**70))
+zones = st.none() | st.just(UTC) | st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23)))
+moments = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=zones)
+numbers = st.dictionaries(texts, st.integers(-(2**70), 2**70) | st.floats() | st.booleans(), max_size=3)
+
+
+@given(
+    words=st.dictionaries(texts, texts, max_size=3),
+    user=texts,
+    quantities=numbers,
+    readings=numbers | st.dictionaries(texts, texts, max_size=2),
+    at=moments,
+    priced_at=st.none() | moments,
+    uid=st.none() | st.uuids(),
+)
 def test_a_digest_is_that_of_the_first_release_whatever_an_event_holds(
-    words: dict[str, str], user: str, n: int
+    words: dict[str, str],
+    user: str,
+    quantities: Any,
+    readings: Any,
+    at: datetime,
+    priced_at: datetime | None,
+    uid: UUID | None,
 ) -> None:
-    event = usage(dimensions=words, user=user, quantities={"input_tokens": n})
+    event = usage(
+        occurred_at=at,
+        dimensions=words,
+        metadata=words,
+        user=user,
+        quantities=quantities,
+        readings=readings,
+        priced_at=priced_at,
+        key_uid=uid,
+        endpoint_uid=uid,
+        route_uid=uid,
+    )
     assert event.digest() == hashlib.blake2b(to_json(event.content()).encode(), digest_size=16).digest()

@@ -150,3 +150,17 @@ async def test_nobody_changes_a_price_or_a_rated_line(world: LowerWorld) -> None
                     await ctx.db.execute(statement)
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
             await world.admin(statement)
+
+
+async def test_a_line_names_a_price_that_exists(world: LowerWorld) -> None:
+    await charge(world, usage())
+    copy = """
+        insert into platform_pricing.rated_line
+          (usage_event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id, day)
+        select usage_event_id, meter || n, quantity, case n when 2 then gen_random_uuid() else price_id end,
+               amount_nano, currency, scope, transfer_id, day
+        from platform_pricing.rated_line, generate_series(1, {}) n
+    """
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="a price that does not exist"):
+        await world.admin(copy.format(2))
+    await world.admin(copy.format(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ironworks.platform import ledger, metering, pricing
 
@@ -53,8 +53,7 @@ class ScopeBalance:
         return {each: self.unbilled_nano.get(each, 0) + self.due_nano.get(each, 0) for each in sorted(currencies)}
 
 
-@dataclass(frozen=True, slots=True)
-class Charged:
+class Charged(NamedTuple):
     """What one usage event, recorded by this call, cost.
 
     Args:
@@ -75,11 +74,12 @@ class Charged:
 
 def charges_of(events: Sequence[UsageInput], rating: pricing.Rating) -> list[Charged]:
     """The cost of each event, in their order."""
-    costs: dict[str, int] = defaultdict(int)
+    costs: dict[str, int] = {}
     currencies: dict[str, str] = {}
     for line in rating.lines:
-        costs[line.usage_event_id] += line.amount_nano
-        currencies[line.usage_event_id] = line.currency
+        costs[line.usage_event_id] = costs.get(line.usage_event_id, 0) + line.amount_nano
+        if line.currency != pricing.CURRENCY:
+            currencies[line.usage_event_id] = line.currency
     waiting = {line.measured.usage_event_id for line in rating.unrated}
     return [
         Charged(event, costs.get(event.id, 0), currencies.get(event.id, pricing.CURRENCY), event.id in waiting)

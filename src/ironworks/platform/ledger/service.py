@@ -37,8 +37,8 @@ async def post_transfers(ctx: Context, transfers: Sequence[NewTransfer]) -> None
     """
     if not transfers:
         return
-    names = {name for transfer in transfers for name in (transfer.debit, transfer.credit)}
-    await store.save_transfers(ctx, transfers, await store.open_accounts(ctx, names))
+    await store.open_accounts(ctx, {name for transfer in transfers for name in (transfer.debit, transfer.credit)})
+    await store.save_transfers(ctx, transfers)
 
 
 async def post_transfer(ctx: Context, transfer: NewTransfer) -> UUID:

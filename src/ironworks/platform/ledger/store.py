@@ -20,64 +20,49 @@ from ironworks.platform.ledger.model import (
 from ironworks.shared.context import Context
 
 
-async def open_accounts(ctx: Context, names: Collection[AccountName]) -> dict[AccountName, UUID]:
-    """The ids of these ledger accounts; those that do not exist yet are opened.
+async def open_accounts(ctx: Context, names: Collection[AccountName]) -> None:
+    """Open those of these ledger accounts that do not exist yet.
 
-    New ones are inserted in order, so that two transactions opening the same ones wait instead of deadlocking.
+    They are inserted in order, so that two transactions opening the same ones wait instead of deadlocking.
     """
-    found = await _find_accounts(ctx, names)
-    missing = sorted(set(names) - set(found))
-    if not missing:
-        return found
     await ctx.db.execute(
         """
         insert into platform_ledger.ledger_account (scope, purpose, currency)
-        select path::ltree, purpose, currency from unnest($1::text[], $2::text[], $3::text[])
-          with ordinality as a (path, purpose, currency, position) order by position
-        on conflict do nothing
+        select path::ltree, purpose, currency
+        from unnest($1::text[], $2::text[], $3::text[]) as n (path, purpose, currency)
+        where not exists (
+          select from platform_ledger.ledger_account a
+          where (a.path, a.purpose, a.currency) = (n.path, n.purpose, n.currency))
+        order by path collate "C", purpose collate "C", currency collate "C" on conflict do nothing
         """,
-        *_columns(missing),
+        [name.scope for name in names],
+        [name.purpose for name in names],
+        [name.currency for name in names],
     )
-    return found | await _find_accounts(ctx, missing)
 
 
-async def _find_accounts(ctx: Context, names: Collection[AccountName]) -> dict[AccountName, UUID]:
-    rows = await ctx.db.fetch(
-        """
-        select a.id, a.path, a.purpose, a.currency from platform_ledger.ledger_account a
-        join unnest($1::text[], $2::text[], $3::text[]) as n (path, purpose, currency) using (path, purpose, currency)
-        """,
-        *_columns(names),
-    )
-    return {AccountName(row["path"], Purpose(row["purpose"]), row["currency"]): row["id"] for row in rows}
-
-
-def _columns(names: Collection[AccountName]) -> tuple[list[str], list[str], list[str]]:
-    return [n.scope for n in names], [n.purpose for n in names], [n.currency for n in names]
-
-
-async def save_transfers(ctx: Context, transfers: Sequence[NewTransfer], accounts: dict[AccountName, UUID]) -> None:
-    """Append transfers. Raises UniqueViolationError for an id, or a reversal, that exists."""
-    await ctx.db.execute(
+async def save_transfers(ctx: Context, transfers: Sequence[NewTransfer]) -> None:
+    """Append transfers between open ledger accounts. Raises UniqueViolationError for an id, or a reversal, that exists,
+    and LookupError for a ledger account that the caller does not see."""
+    done = await ctx.db.execute(
         """
         insert into platform_ledger.transfer
           (id, debit_account, credit_account, amount_nano, currency, kind, correlation, corrects, scope, day)
-        select id, debit, credit, amount, currency, kind, correlation, corrects, scope::ltree, day
-        from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::uuid[],
-                    $9::text[], $10::date[])
-          as t (id, debit, credit, amount, currency, kind, correlation, corrects, scope, day)
+        select t.id, d.id, c.id, t.amount_nano, t.currency, t.kind, t.correlation, t.corrects, t.scope::ltree, t.day
+        from unnest($1::platform_ledger.new_transfer[]) t
+        join platform_ledger.ledger_account d
+          on (d.path, d.purpose, d.currency) = (t.debit_path, t.debit_purpose, t.currency)
+        join platform_ledger.ledger_account c
+          on (c.path, c.purpose, c.currency) = (t.credit_path, t.credit_purpose, t.currency)
         """,
-        [t.id for t in transfers],
-        [accounts[t.debit] for t in transfers],
-        [accounts[t.credit] for t in transfers],
-        [t.amount_nano for t in transfers],
-        [t.currency for t in transfers],
-        [t.kind for t in transfers],
-        [t.correlation for t in transfers],
-        [t.corrects for t in transfers],
-        [t.scope for t in transfers],
-        [t.day for t in transfers],
-    )
+        [
+            (t.id, t.debit.scope, t.debit.purpose, t.credit.scope, t.credit.purpose, t.debit.currency,
+             t.amount_nano, t.kind, t.correlation, t.corrects, t.scope, t.day)
+            for t in transfers
+        ],
+    )  # fmt: skip
+    if done != f"INSERT 0 {len(transfers)}":
+        raise LookupError(f"of {len(transfers)} transfers some name ledger accounts that this caller does not see")
 
 
 async def lock_transfer(ctx: Context, transfer_id: UUID) -> None:

@@ -6,8 +6,8 @@ Invariants: an event id is claimed in the transaction of its effect and is recor
 other content is kept as a conflict; an event that breaks a rule (unknown meter, absurd quantity) is kept with the
 reason; nothing that was handed in is lost; what is forgotten with its time is refused from then on.
 
-Besides the usual files: `ingest.py` reads what comes from outside, `rollups.py` is the SQL of sums by hour and day,
-`readings.py` that of meters that are not added up.
+Besides the usual files: `rules.py` says why an event cannot be counted, `ingest.py` reads what comes from outside,
+`rollups.py` is the SQL of sums by hour and day, `readings.py` that of meters that are not added up.
 """
 
 from ironworks.platform.metering.ingest import Ingested, Outcome

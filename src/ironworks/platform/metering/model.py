@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
 
 from ironworks.shared.context import to_json
-from ironworks.shared.errors import Invalid
-from ironworks.shared.path import parse_path
 
 INPUT_TOKENS: Final = "input_tokens"
 CACHED_INPUT_TOKENS: Final = "cached_input_tokens"
@@ -44,7 +40,6 @@ CLAIMS_KEPT: Final = timedelta(days=40)
 """How long an id counts once. Longer than MAX_LATE by more than clocks differ."""
 EVENTS_KEPT: Final = timedelta(days=400)
 """How long single events are kept: a year and a month, so that a year's invoices open into what is behind them."""
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+@-]{0,199}")
 
 GroupBy: TypeAlias = str
 """One of `GROUPS`, or `metadata:` and the name of an entry."""
@@ -124,38 +119,54 @@ class UsageEvent:
         What came with a later release appears only where it is set: an event that was recorded before it existed
         keeps its digest, so that handing it in again after an upgrade is no conflict.
         """
-        return {
-            "id": self.id,
-            "occurred_at": _moment(self.occurred_at),
-            "scope": self.scope,
-            "quantities": {meter: _json_number(q) for meter, q in sorted(self.quantities.items())},
-            "model": self.model,
-            "route": self.route,
-            "endpoint_uid": self.endpoint_uid and str(self.endpoint_uid),
-            "endpoint_name": self.endpoint_name,
-            "endpoint_scope": self.endpoint_scope,
-            "key_uid": self.key_uid and str(self.key_uid),
-            "counted": self.counted,
-            "client_request_id": self.client_request_id,
-            "dimensions": dict(sorted(self.dimensions.items())),
-            **self._later_content(),
-        }
-
-    def _later_content(self) -> dict[str, Any]:
-        later = {
-            "priced_at": self.priced_at and _moment(self.priced_at),
-            "metadata": dict(sorted(self.metadata.items())),
-            "route_uid": self.route_uid and str(self.route_uid),
-            "user": self.user,
-            "cached_answer": self.cached_answer,
-            "readings": {m: v if isinstance(v, str) else _json_number(v) for m, v in sorted(self.readings.items())},
-            "resource": self.resource,
-        }
-        return {name: value for name, value in later.items() if value}
+        return self._content(_PLAIN)
 
     def digest(self) -> bytes:
         """16 bytes that tell this content from any other under the same id."""
-        return hashlib.blake2b(_stable_json(self.content()), digest_size=16).digest()
+        return hashlib.blake2b(self._stable_json(), digest_size=16).digest()
+
+    def _stable_json(self) -> bytes:
+        """What `to_json` makes of the content, to the byte; several times sooner for the plain text that it mostly is.
+
+        Never changed: the digests of what is recorded are made of it.
+        """
+        try:
+            quick = orjson.dumps(self._content(_QUICK))
+        except TypeError:  # half a character, or a number that only a faulty measurer hands in
+            return to_json(self.content()).encode()
+        if quick.isascii() and b"\x7f" not in quick:
+            return quick
+        return to_json(self.content()).encode()
+
+    def _content(self, form: _Form) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "occurred_at": form.moment(self.occurred_at),
+            "scope": self.scope,
+            "quantities": form.numbers(self.quantities),
+            "model": self.model,
+            "route": self.route,
+            "endpoint_uid": self.endpoint_uid and form.uid(self.endpoint_uid),
+            "endpoint_name": self.endpoint_name,
+            "endpoint_scope": self.endpoint_scope,
+            "key_uid": self.key_uid and form.uid(self.key_uid),
+            "counted": self.counted,
+            "client_request_id": self.client_request_id,
+            "dimensions": form.words(self.dimensions),
+            **self._later_content(form),
+        }
+
+    def _later_content(self, form: _Form) -> dict[str, Any]:
+        later = {
+            "priced_at": self.priced_at and form.moment(self.priced_at),
+            "metadata": form.words(self.metadata),
+            "route_uid": self.route_uid and form.uid(self.route_uid),
+            "user": self.user,
+            "cached_answer": self.cached_answer,
+            "readings": form.readings(self.readings),
+            "resource": self.resource,
+        }
+        return {name: value for name, value in later.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,70 +284,12 @@ def settled_event(total: MonthTotal, quantity: int, at: datetime) -> UsageEvent:
     )
 
 
-def find_bad_reading(event: UsageEvent, aggregations: Mapping[str, str]) -> SetAside | None:
-    """Why a reading of `event` cannot be taken, or None. `aggregations`: meter → how it is made a quantity."""
-    for meter, value in event.readings.items():
-        kind = aggregations.get(meter)
-        if kind is None:
-            return SetAside(event, Reason.UNKNOWN_METER, f"no enabled meter is called {meter!r}")
-        if kind == "sum":
-            return SetAside(event, Reason.BAD_READING, f"{meter} is added up: hand in a quantity")
-        if kind == "unique" and not (isinstance(value, str) and len(value) > 0 and _is_storable(value)):
-            return SetAside(event, Reason.BAD_READING, f"{meter} needs a text of 1 to {MAX_TEXT} characters")
-        if kind != "unique" and (type(value) is not int or not 0 <= value <= MAX_QUANTITY):
-            return SetAside(event, Reason.BAD_READING, f"{meter} must be a whole number from 0 to {MAX_QUANTITY}")
-        if kind == "time_weighted" and not event.resource:
-            return SetAside(event, Reason.BAD_READING, f"{meter} needs the resource that has this level from then on")
-    return None
-
-
-def find_problem(event: UsageEvent, meters: Collection[str]) -> SetAside | None:
-    """Why `event` cannot be counted, or None. `meters` are the registered and enabled ones."""
-    if not _ID.fullmatch(event.id):
-        return SetAside(event, Reason.BAD_ID, "an id is 1 to 200 of letters, digits and . _ : / + @ -")
-    if event.occurred_at.tzinfo is None or (event.priced_at and event.priced_at.tzinfo is None):
-        return SetAside(event, Reason.BAD_TIME, "occurred_at and priced_at need a time zone")
-    if not (_is_path(event.scope) and _is_path(event.endpoint_scope)):
-        return SetAside(event, Reason.BAD_SCOPE, "scope and endpoint_scope must be paths")
-    if not all(_is_storable(text) for text in _texts(event)):
-        return SetAside(event, Reason.BAD_TEXT, f"texts must be Unicode of at most {MAX_TEXT} characters, without NUL")
-    for meter, quantity in event.quantities.items():
-        if meter not in meters:
-            return SetAside(event, Reason.UNKNOWN_METER, f"no enabled meter is called {meter!r}")
-        if type(quantity) is not int or not 0 <= quantity <= MAX_QUANTITY:
-            return SetAside(event, Reason.BAD_QUANTITY, f"{meter} must be a whole number from 0 to {MAX_QUANTITY}")
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Between which moments an event may have occurred; `since` None: however long ago."""
-
-    since: datetime | None
-    until: datetime
-
-    def find_problem(self, event: UsageEvent) -> SetAside | None:
-        """Why `event`, which has a time zone, does not belong here, or None."""
-        if event.occurred_at > self.until:
-            return SetAside(event, Reason.IN_FUTURE, f"it occurred after {_moment(self.until)}: set the clock right")
-        if self.since and event.occurred_at < self.since:
-            return SetAside(event, Reason.TOO_LATE, f"it occurred before {_moment(self.since)}: too late to count once")
-        return None
-
-
-def _stable_json(content: Mapping[str, Any]) -> bytes:
-    """What `to_json` writes, to the byte: five times sooner for the plain text that nearly every event consists of."""
-    try:
-        quick = orjson.dumps(content)
-    except orjson.JSONEncodeError:  # half a character, or a number that only a faulty measurer hands in
-        return to_json(content).encode()
-    if quick.isascii() and b"\x7f" not in quick:
-        return quick
-    return to_json(content).encode()
-
-
 def _moment(at: datetime) -> str:
-    return (at.astimezone(UTC) if at.tzinfo is not None else at).isoformat()
+    return _in_utc(at).isoformat()
+
+
+def _in_utc(at: datetime) -> datetime:
+    return at if at.tzinfo is UTC or at.tzinfo is None else at.astimezone(UTC)
 
 
 def _json_number(quantity: int) -> int | str:
@@ -346,29 +299,39 @@ def _json_number(quantity: int) -> int | str:
     return quantity if abs(quantity) < 1 << 64 else hex(quantity)[:MAX_TEXT]
 
 
-def _texts(event: UsageEvent) -> tuple[str, ...]:
-    names = (event.model, event.route, event.endpoint_name, event.resource)
-    fixed = (*names, event.client_request_id or "", event.user or "")
-    words = (*event.dimensions, *event.dimensions.values(), *event.metadata, *event.metadata.values())
-    return fixed + words
+class _Form(NamedTuple):
+    """How the values of an event's content are written."""
+
+    moment: Callable[[datetime], Any]
+    uid: Callable[[UUID], Any]
+    numbers: Callable[[Mapping[str, int]], Any]
+    words: Callable[[Mapping[str, str]], Any]
+    readings: Callable[[Mapping[str, int | str]], Any]
 
 
-def _is_storable(text: str) -> bool:
-    """Whether Postgres can hold `text`: no NUL, no lone surrogate."""
-    return len(text) <= MAX_TEXT and "\0" not in text and (text.isascii() or _encodes(text))
+_PLAIN: Final = _Form(
+    moment=_moment,
+    uid=str,
+    numbers=lambda numbers: {meter: _json_number(number) for meter, number in sorted(numbers.items())},
+    words=lambda words: dict(sorted(words.items())),
+    readings=lambda readings: {
+        meter: value if isinstance(value, str) else _json_number(value) for meter, value in sorted(readings.items())
+    },
+)
 
 
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _sorted_json(mapping: Mapping[str, Any]) -> Any:
+    return orjson.Fragment(orjson.dumps(mapping, option=orjson.OPT_SORT_KEYS)) if mapping else {}
 
 
-@lru_cache(maxsize=4096)
-def _is_path(text: str) -> bool:
-    try:
-        return parse_path(text) == text
-    except Invalid:
-        return False
+def _sorted_numbers(numbers: Mapping[str, Any]) -> Any:
+    for number in numbers.values():
+        if type(number) is not int:
+            raise TypeError(f"{number!r} is no whole number")
+    return _sorted_json(numbers)
+
+
+_QUICK: Final = _Form(
+    moment=_in_utc, uid=lambda uid: uid, numbers=_sorted_numbers, words=_sorted_json, readings=_sorted_numbers
+)
+"""As orjson writes these types, which is what `_PLAIN` gives; raises TypeError for what it would write otherwise."""

@@ -25,14 +25,12 @@ from ironworks.platform.metering.model import (
     SetAside,
     UsageEvent,
     UsageTotal,
-    Window,
-    find_bad_reading,
-    find_problem,
     midnight,
     next_month,
     open_months,
     settled_event,
 )
+from ironworks.platform.metering.rules import Window, find_bad_reading, find_problem
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
 from ironworks.shared.errors import NotFound, field_problem
@@ -178,12 +176,15 @@ async def _claim(ctx: Context, events: Sequence[UsageEvent]) -> tuple[list[Usage
     if not events:
         return [], []
     digests = [event.digest() for event in events]
-    first: dict[str, bytes] = {}
+    first: dict[str, tuple[str, bytes, datetime]] = {}
     for event, digest in zip(events, digests, strict=True):
-        first.setdefault(event.id, digest)
-    claimed = await store.claim_ids(ctx, first, {event.id: event.occurred_at for event in events})
+        first.setdefault(event.id, (event.id, digest, event.occurred_at))
+    claimed = await store.claim_ids(ctx, first.values())
+    if len(claimed) == len(events):
+        return list(events), []
     taken = [event_id for event_id in first if event_id not in claimed]
-    recorded = first | (await store.claimed_digests(ctx, taken) if taken else {})
+    recorded = {event_id: digest for event_id, digest, _ in first.values()}
+    recorded |= await store.claimed_digests(ctx, taken) if taken else {}
     new: dict[str, UsageEvent] = {}
     conflicts = []
     for event, digest in zip(events, digests, strict=True):

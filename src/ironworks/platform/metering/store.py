@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -59,23 +59,21 @@ async def hold_horizon(ctx: Context) -> datetime | None:
     return before
 
 
-async def claim_ids(ctx: Context, digests: Mapping[str, bytes], moments: Mapping[str, datetime]) -> set[str]:
-    """Claim every id that nobody has claimed; returns those.
+async def claim_ids(ctx: Context, claims: Collection[tuple[str, bytes, datetime]]) -> set[str]:
+    """Claim every id that nobody has claimed; returns those. A claim is an id, a digest and when the event occurred.
 
     Ids are taken in order, so two transactions with overlapping batches wait for each other but never deadlock. A claim
     is as old as its event, where that is ahead of the clock: it is kept until the event would be too late.
     """
+    now = ctx.now()
     rows = await ctx.db.fetch(
         """
         insert into platform_metering.usage_claim (event_id, digest, claimed_at)
-        select event_id, digest, greatest($4, occurred_at)
-        from unnest($1::text[], $2::bytea[], $3::timestamptz[]) as claim (event_id, digest, occurred_at)
+        select event_id, digest, coalesce(claimed_at, $2) from unnest($1::platform_metering.new_claim[])
         order by event_id collate "C" on conflict do nothing returning event_id
         """,
-        list(digests),
-        list(digests.values()),
-        [moments[event_id] for event_id in digests],
-        ctx.now(),
+        [(event_id, digest, at if at > now else None) for event_id, digest, at in claims],
+        now,
     )
     return {row["event_id"] for row in rows}
 
@@ -96,35 +94,37 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
           event_id, occurred_at, scope, quantities, model, route, endpoint_uid, endpoint_name, endpoint_scope,
           key_uid, counted, client_request_id, dimensions, priced_at, metadata, route_uid, end_user, cached_answer,
           course)
-        select id, occurred_at, scope::ltree, quantities::jsonb, model, route, endpoint_uid, endpoint_name,
+        select event_id, occurred_at, scope::ltree, quantities::jsonb, model, route, endpoint_uid, endpoint_name,
                endpoint_scope::ltree, key_uid, counted, client_request_id, dimensions::jsonb, priced_at,
                metadata::jsonb, route_uid, end_user, cached_answer, course::jsonb
-        from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[],
-                    $8::text[], $9::text[], $10::uuid[], $11::boolean[], $12::text[], $13::text[], $14::timestamptz[],
-                    $15::text[], $16::uuid[], $17::text[], $18::boolean[], $19::text[])
-          as e (id, occurred_at, scope, quantities, model, route, endpoint_uid, endpoint_name, endpoint_scope,
-                key_uid, counted, client_request_id, dimensions, priced_at, metadata, route_uid, end_user,
-                cached_answer, course)
+        from unnest($1::platform_metering.new_usage[])
         """,
-        [e.id for e in events],
-        [e.occurred_at for e in events],
-        [e.scope for e in events],
-        [_words(e.quantities) for e in events],
-        [e.model for e in events],
-        [e.route for e in events],
-        [e.endpoint_uid for e in events],
-        [e.endpoint_name for e in events],
-        [e.endpoint_scope for e in events],
-        [e.key_uid for e in events],
-        [e.counted for e in events],
-        [e.client_request_id for e in events],
-        [_words(e.dimensions) for e in events],
-        [e.priced_at for e in events],
-        [_words(e.metadata) if e.metadata else "{}" for e in events],
-        [e.route_uid for e in events],
-        [e.user for e in events],
-        [e.cached_answer for e in events],
-        [_words(e.course) if e.course else None for e in events],
+        [_columns(event) for event in events],
+    )
+
+
+def _columns(event: UsageEvent) -> tuple[Any, ...]:
+    """`new_usage` as its type lists it."""
+    return (
+        event.id,
+        event.occurred_at,
+        event.scope,
+        _words(event.quantities),
+        event.model,
+        event.route,
+        event.endpoint_uid,
+        event.endpoint_name,
+        event.endpoint_scope,
+        event.key_uid,
+        event.counted,
+        event.client_request_id,
+        _words(event.dimensions),
+        event.priced_at,
+        _words(event.metadata),
+        event.route_uid,
+        event.user,
+        event.cached_answer,
+        _words(event.course) if event.course else None,
     )
 
 
@@ -333,7 +333,7 @@ async def list_set_aside(ctx: Context, path: str, limit: int) -> list[dict[str, 
 
 def _words(mapping: Mapping[str, Any]) -> str:
     """JSON of what was checked to be storable."""
-    return orjson.dumps(dict(mapping)).decode()
+    return orjson.dumps(dict(mapping)).decode() if mapping else "{}"
 
 
 def _recorded(row: asyncpg.Record) -> RecordedUsage:

@@ -91,8 +91,7 @@ class UnratedReason(StrEnum):
     OVER_LIMIT = "over_limit"
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """One quantity of one usage event: what gets rated. `scope` is the path of the tenant that pays.
 
     `priced_at` is the moment whose prices count, where that is not when it occurred.
@@ -122,8 +121,7 @@ TransferOf: TypeAlias = tuple[str, str, date]
 """(scope, currency, day): the lines of one rating that share them are moved by one transfer."""
 
 
-@dataclass(frozen=True, slots=True)
-class RatedLine:
+class RatedLine(NamedTuple):
     """quantity × price version = amount, rounded once.
 
     Args:

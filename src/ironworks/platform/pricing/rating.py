@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from math import gcd
+from typing import NamedTuple
 
 from ironworks.platform.pricing.model import (
     CURRENCY,
@@ -25,6 +26,7 @@ from ironworks.platform.pricing.model import (
     Rating,
     UnratedLine,
     UnratedReason,
+    chain_of,
     lookups,
 )
 from ironworks.shared.path import OPERATOR
@@ -32,8 +34,7 @@ from ironworks.shared.path import OPERATOR
 
 def nano_amount(quantity: int, unit_price: Decimal) -> int:
     """quantity × unit_price in whole nano-units, half to even (IEEE 754 roundTiesToEven). Neither may be negative."""
-    number, divisor = _nano_ratio(unit_price)
-    return quantity * number if divisor == 1 else _half_even(quantity * number, divisor)
+    return _nano(quantity, *_nano_ratio(unit_price))
 
 
 @lru_cache(maxsize=4096)
@@ -46,38 +47,57 @@ def _nano_ratio(unit_price: Decimal) -> tuple[int, int]:
     return number * (NANO // common), divisor // common
 
 
-def _half_even(number: int, divisor: int) -> int:
-    quotient, rest = divmod(number, divisor)
+def _nano(quantity: int, number: int, divisor: int) -> int:
+    if divisor == 1:
+        return quantity * number
+    quotient, rest = divmod(quantity * number, divisor)
     return quotient + (2 * rest > divisor or (2 * rest == divisor and quotient % 2 == 1))
+
+
+class _Version(NamedTuple):
+    """A price version with the fraction of nano-units that it is, so that no line works it out again."""
+
+    price: Price
+    number: int
+    divisor: int
 
 
 class PriceBook:
     """Price versions, found by meter, model, moment and scope, in the order of `lookups`. Holds future versions too."""
 
     def __init__(self, prices: Iterable[Price]) -> None:
-        self._versions: dict[PriceKey, list[Price]] = {}
+        self._versions: dict[PriceKey, list[_Version]] = {}
         for price in sorted(prices, key=lambda p: p.valid_from):
-            self._versions.setdefault(price.key, []).append(price)
-        self._found: dict[tuple[str, str, str, str], list[tuple[list[datetime], list[Price]]]] = {}
+            self._versions.setdefault(price.key, []).append(_Version(price, *_nano_ratio(price.unit_price)))
+        self._found: dict[tuple[str, str, str, str], list[tuple[list[datetime], list[_Version]]]] = {}
         self.scopes = frozenset(key.scope for key in self._versions)
         """Where anything has a price of its own."""
+        self._nearest: dict[str, str] = {}
 
     def find(self, meter: str, model: str, currency: str, at: datetime, scope: str = OPERATOR) -> Price | None:
         """The version in force at `at` for usage of `scope`, or None."""
-        asked = (meter, model, currency, scope)
+        found = self.find_version(meter, model, currency, at, scope)
+        return found.price if found else None
+
+    def find_version(self, meter: str, model: str, currency: str, at: datetime, scope: str) -> _Version | None:
+        """As find, with the price as a fraction of nano-units."""
+        priced = self._nearest.get(scope)
+        if priced is None:
+            priced = self._nearest[scope] = next((at for at in chain_of(scope) if at in self.scopes), OPERATOR)
+        asked = (meter, model, currency, priced)
         chain = self._found.get(asked)
         if chain is None:
             chain = self._found[asked] = self._chain(PriceKey(*asked))
         for starts, versions in chain:
             index = bisect_right(starts, at)
-            if index and not versions[index - 1].withdrawn:
+            if index and not versions[index - 1].price.withdrawn:
                 return versions[index - 1]
         return None
 
-    def _chain(self, key: PriceKey) -> list[tuple[list[datetime], list[Price]]]:
+    def _chain(self, key: PriceKey) -> list[tuple[list[datetime], list[_Version]]]:
         """Every version that could price it, by the order in which they are asked."""
         found = [self._versions[each] for each in lookups(*key) if each in self._versions]
-        return [([price.valid_from for price in versions], versions) for versions in found]
+        return [([version.price.valid_from for version in versions], versions) for versions in found]
 
 
 class Currencies:
@@ -85,8 +105,11 @@ class Currencies:
 
     def __init__(self, rows: Iterable[AccountCurrency] = ()) -> None:
         self._versions: dict[str, list[AccountCurrency]] = {}
+        self.known = {CURRENCY}
+        """Every currency that `find` could say."""
         for row in sorted(rows, key=lambda row: row.valid_from):
             self._versions.setdefault(row.account, []).append(row)
+            self.known.add(row.currency)
 
     def find(self, scope: str, at: datetime) -> str:
         """In which one usage of `scope` is rated whose prices are those of `at`."""
@@ -101,29 +124,21 @@ def rate(measured: Iterable[Measured], book: PriceBook, currencies: Currencies |
     known = currencies or Currencies()
     lines: list[RatedLine] = []
     unrated: list[UnratedLine] = []
+    occurrence = None
     for m in measured:
-        at = m.at
-        currency = known.find(m.scope, at)
-        price = book.find(m.meter, m.model, currency, at, m.scope)
-        if price is None:
+        event_id, meter, quantity, model, *where = m
+        if where != occurrence:  # the quantities of one event follow each other
+            occurrence, scope, at, day = where, m.scope, m.at, m.day
+            currency = known.find(scope, at)
+        version = book.find_version(meter, model, currency, at, scope)
+        amount = _nano(quantity, version.number, version.divisor) if version else 0
+        if version is None:
             unrated.append(UnratedLine(m, UnratedReason.NO_PRICE))
-            continue
-        amount = nano_amount(m.quantity, price.unit_price)
-        if amount > MAX_LINE_NANO:
+        elif amount > MAX_LINE_NANO:
             unrated.append(UnratedLine(m, UnratedReason.OVER_LIMIT))
-            continue
-        lines.append(
-            RatedLine(
-                m.usage_event_id,
-                m.meter,
-                m.quantity,
-                price.id,
-                price.unit_price,
-                amount,
-                currency,
-                m.scope,
-                m.day,
-                m.model,
+        else:
+            price = version.price
+            lines.append(
+                RatedLine(event_id, meter, quantity, price.id, price.unit_price, amount, currency, scope, day, model)
             )
-        )
     return Rating(lines, unrated)

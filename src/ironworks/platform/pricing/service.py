@@ -277,13 +277,14 @@ async def rate_waiting(ctx: Context, limit: int = 1000) -> Rating:
 async def _rate(ctx: Context, measured: Sequence[Measured]) -> Rating:
     if not measured:
         return Rating((), ())
-    currencies = Currencies(await store.list_currencies(ctx, {m.scope.partition(".")[0] for m in measured}))
+    scopes = {m.scope for m in measured}
+    currencies = Currencies(await store.list_currencies(ctx, {scope.partition(".")[0] for scope in scopes}))
     meters = {m.meter for m in measured}
     meters |= {FALLBACKS[meter] for meter in meters if meter in FALLBACKS}
-    used = {currencies.find(m.scope, m.at) for m in measured}
-    scopes = {above for scope in {m.scope for m in measured} for above in chain_of(scope)}
+    chain = {above for scope in scopes for above in chain_of(scope)}
     models = {m.model for m in measured} | {ANY_MODEL}
-    return rate(measured, PriceBook(await store.list_prices_for(ctx, meters, used, scopes, models)), currencies)
+    prices = await store.list_prices_for(ctx, meters, currencies.known, chain, models)
+    return rate(measured, PriceBook(prices), currencies)
 
 
 async def keep_rating(ctx: Context, rating: Rating, transfer_of: Mapping[TransferOf, UUID]) -> None:

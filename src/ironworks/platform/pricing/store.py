@@ -136,26 +136,20 @@ async def save_currency(ctx: Context, new: AccountCurrency) -> bool:
 
 async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[TransferOf, UUID]) -> None:
     """Insert rated lines; `transfer_of` names the transfers of those that cost something."""
+    ids = {of: str(transfer_id) for of, transfer_id in transfer_of.items()}
     await ctx.db.execute(
         """
         insert into platform_pricing.rated_line
           (usage_event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id, day, model)
-        select event_id, meter, quantity, price_id, amount_nano, currency, scope::ltree, transfer_id, day, model
-        from unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::uuid[],
-                    $9::date[], $10::text[])
-          as l (event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id, day, model)
+        select usage_event_id, meter, quantity, price_id, amount_nano, currency, scope::ltree, transfer_id, day, model
+        from unnest($1::platform_pricing.new_line[])
         """,
-        [line.usage_event_id for line in lines],
-        [line.meter for line in lines],
-        [line.quantity for line in lines],
-        [line.price_id for line in lines],
-        [line.amount_nano for line in lines],
-        [line.currency for line in lines],
-        [line.scope for line in lines],
-        [transfer_of[line.scope, line.currency, line.day] if line.amount_nano else None for line in lines],
-        [line.day for line in lines],
-        [line.model for line in lines],
-    )
+        [
+            (event_id, meter, quantity, price_id, nano, currency, scope,
+             ids[scope, currency, day] if nano else None, day, model)
+            for event_id, meter, quantity, price_id, _, nano, currency, scope, day, model, _ in lines
+        ],
+    )  # fmt: skip
 
 
 async def save_unrated(ctx: Context, lines: Sequence[UnratedLine]) -> None:

@@ -13,6 +13,8 @@ drop policy if exists worker on platform_pricing.price;
 create policy worker on platform_pricing.price to ironworks_worker using (true) with check (true);
 drop policy if exists gateway on platform_pricing.price;
 create policy gateway on platform_pricing.price for select to ironworks_gateway using (true);
+drop policy if exists system on platform_pricing.price;
+create policy system on platform_pricing.price for select to ironworks_system using (true);
 
 drop policy if exists api_read on platform_pricing.price_terms;
 create policy api_read on platform_pricing.price_terms for select to ironworks_api
