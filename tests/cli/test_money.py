@@ -109,12 +109,12 @@ def test_what_is_not_there_is_named(run: Run) -> None:
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left(capsys: pytest.CaptureFixture[str]) -> None:
-    show_table(["WHAT", "COST", "ID"], [["a", "1,234.50", "x1"], ["bcd", "-", "y"], ["e", "-7.00", "z"]])
+    show_table(["WHAT", "COST", "ID"], [["a", "1,234.50 USD", "x1"], ["bcd", "-", "y"], ["e", "-7.00 USD", "z"]])
     assert capsys.readouterr().out.splitlines() == [
-        "WHAT      COST  ID",
-        "a     1,234.50  x1",
-        "bcd          -  y",
-        "e        -7.00  z",
+        "WHAT          COST  ID",
+        "a     1,234.50 USD  x1",
+        "bcd              -  y",
+        "e        -7.00 USD  z",
     ]
     show_table(["NOTHING"], [])
     assert capsys.readouterr().out == "NOTHING\n"

@@ -13,7 +13,7 @@ import yaml
 
 from ironworks.sdk import KindInfo
 
-_NUMBER: Final = re.compile(r"-?[\d,]+(\.\d+)?( %)?|-?")
+_NUMBER: Final = re.compile(r"-?[\d,]+(\.\d+)?( %| [A-Z]{3})?|-?")
 FORMATS = ("table", "wide", "json", "yaml", "name")
 output_option = click.option(
     "-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."

@@ -130,7 +130,8 @@ def differences(ctx: click.Context, gone: bool, output: str) -> None:
     if output != "table":
         show_data(answer, output)
         return
-    click.echo(f"compared: {answer['compared']} charges, {text_of(answer['compared_on'])}")
+    day = answer["compared_on"]
+    click.echo(f"compared on {day}: {answer['compared']} charges" if day else "the books were not compared yet")
     rows = [
         [at_second(d["found_at"]), d["kind"], d["ours"], d["theirs"], d["reference"], at_second(d["gone_at"])]
         for d in answer["items"]

@@ -57,6 +57,9 @@ def list_quotas(ctx: click.Context, scope: str | None, output: str) -> None:
     if output != "table":
         show_data({"items": items}, output)
         return
+    if not items:
+        click.echo("nothing is limited here", err=True)
+        return
     show_table(["QUOTA", "USED", "LIMIT", "OF", "BY", "UNTIL", "REASON"], [_row(item) for item in items])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +45,7 @@ def _show(name: str) -> click.Command:
             show_data(answer, output)
             return
         columns = answer["columns"]
-        heads = [column["name"].upper().replace("_", " ") for column in columns]
+        heads = [_head(column["name"]) for column in columns]
         show_table(heads, [[_cell(column, row[column["name"]]) for column in columns] for row in answer["items"]])
 
     words = REPORTS[name]
@@ -57,6 +58,12 @@ def _show(name: str) -> click.Command:
     file = click.Path(dir_okay=False, path_type=Path)
     show = click.option("--file", type=file, metavar="NAME", help="Write to NAME.csv or NAME.parquet instead.")(show)
     return click.command(name, help=f"{_ABOUT[name]}\n\nGroups by {words}.")(scope_option(data_option(show)))
+
+
+def _head(name: str) -> str:
+    """`days_1_30` → 1-30 DAYS."""
+    words = name.upper().replace("_", " ")
+    return re.sub(r"^DAYS (\d+) (\d+)$", r"\1-\2 DAYS", words)
 
 
 def _cell(column: dict[str, str], value: Any) -> str:

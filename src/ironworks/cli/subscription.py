@@ -133,7 +133,7 @@ def show(ctx: click.Context, account: str | None, output: str) -> None:
     click.echo(f"plan      {plan['title']}, {_cost(plan['base_fee'])} a month (version {plan['version']})")
     click.echo(f"status    {_status(found)}")
     click.echo(f"period    {found['period_start']} up to {found['period_end']}")
-    if found["next_plan"]:
+    if found["next_plan"] and not found["ends_on"]:
         click.echo(f"next      {found['next_plan']['title']}, {_cost(found['next_plan']['base_fee'])} a month")
     rows = [[u["meter"], f"{u['used']:,}", f"{u['included']:,}", f"{u['remaining']:,}"] for u in found["usage"]]
     if rows:
