@@ -5,18 +5,23 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from ironworks.platform import invoices
+from ironworks.platform.invoices.documents import price_of, quantity_of, words_of
+from ironworks.platform.invoices.model import Line, LineKind
 from ironworks.platform.invoices.routes import router
 from ironworks.shared.context import Actor
 from ironworks.shared.db import Database
 from ironworks.shared.errors import Unauthenticated
 from ironworks.shared.http import RouteTable
 from ironworks.shared.serving import Api
-from tests.support.invoicing import CENT, MANAGES, check_invoices, close_all, invoice_world, only
+from tests.support.invoicing import CENT, DOLLAR, MANAGES, check_invoices, close_all, invoice_world, only
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, TENANT, charge, usage
 from tests.support.postgres import TestDatabase
@@ -171,6 +176,55 @@ async def test_the_operator_closes_finalizes_credits_and_voids(world: LowerWorld
     (draft,) = (await call("operator", "scopes/acme/invoices?state=draft"))["items"]
     assert (await call("operator", f"invoices/{draft['id']}:void", {"reason": "a test"}))["state"] == "void"
     await check_invoices(world)
+
+
+async def test_what_was_paid_and_credited_is_on_every_document_and_a_credit_note_is_one(
+    world: LowerWorld, call: Caller
+) -> None:
+    await call("operator", "scopes/acme/billing-details", DETAILS, method="PUT")
+    await charge(world, usage("a", (10**8, 0, 0)))
+    await close_all(world)
+    invoice = await only(world)
+    async with world.system("worker") as ctx:
+        await invoices.record_payment(ctx, invoice.id, 5 * DOLLAR, "bank", "transfer <4711>")
+    note = {"amount_nano": 124 * CENT, "reason": "an <outage>", "reference": "n1"}
+    await call("operator", f"invoices/{invoice.number}/credit-notes", note, 201)
+    document = f"invoices/{invoice.number}/document"
+    data = await call("payer", f"{document}?format=json")
+    assert [each["amount_nano"] for each in data["payments"]] == [5 * DOLLAR]
+    assert [(n["number"], n["tax_nano"]) for n in data["credit_notes"]] == [("ACME-CN-000001", 24 * CENT)]
+    page = (await call.raw("payer", f"{document}?format=html")).text
+    assert "Payment, bank: transfer &lt;4711&gt;" in page
+    assert "Credit note ACME-CN-000001: an &lt;outage&gt;" in page
+    assert (await call.raw("payer", document)).content.startswith(b"%PDF")
+    own = f"invoices/{invoice.number}/credit-notes/acme-cn-000001/document"
+    assert (await call.raw("payer", own)).content.startswith(b"%PDF")
+    page = (await call.raw("payer", f"{own}?format=html")).text
+    assert all(words in page for words in ("ACME-000001", "an &lt;outage&gt;", "ΦΠΑ 24 %", "0.24", "1.24 USD"))
+    await call("payer", own.replace("000001/d", "000002/d"), status=404)
+    await call("rival", own, status=404)
+
+
+def test_lines_are_written_as_people_write_them() -> None:
+    def line(kind: str, text: str, **changes: Any) -> Line:
+        ids = {"id": UUID(int=1), "invoice_id": UUID(int=2), "scope": "acme", "reference": "", "currency": "USD"}
+        fields = {"meter": "", "model": "", "unit_price": None, "quantity": None, "unit": "", "amount_nano": 1}
+        return Line(kind=LineKind(kind), description=text, **{**ids, **fields, **changes})
+
+    shown = [
+        line("usage", "gpu seconds", meter="gpu_seconds", quantity=Decimal(86400), unit_price=Decimal("0.0007")),
+        line("usage", "input tokens", model="llama_3", quantity=Decimal(10**6), unit_price=Decimal("0.0000001")),
+        line("fee", "Starter", quantity=Decimal(1), unit="month"),
+        line("fee", "Unused time", quantity=Decimal(16), unit="day"),
+        line("adjustment", "discount of 10 %", meter="d1_rows_read", model="*"),
+    ]
+    assert [(words_of(each), quantity_of(each), price_of(each)) for each in shown] == [
+        ("GPU seconds", "86,400", "0.0007"),
+        ("Input tokens · llama_3", "1,000,000", "0.1 / million"),
+        ("Starter", "1 month", ""),
+        ("Unused time", "16 days", ""),
+        ("D1 rows read: discount of 10 %", "", ""),
+    ]
 
 
 async def test_a_bad_request_is_named(call: Caller) -> None:

@@ -20,6 +20,7 @@ from ironworks.platform.invoices.model import (
     Invoice,
     InvoiceState,
     Line,
+    LineKind,
     show_exact,
     show_money,
 )
@@ -34,6 +35,7 @@ _STATES: Final = {
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
                    "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
 """What a spreadsheet would take a cell for that begins with it."""
+_SHORT: Final = {"gpu": "GPU", "gib": "GiB", "d1": "D1", "r2": "R2", "kv": "KV"}
 
 
 def title_of(invoice: Invoice) -> str:
@@ -79,20 +81,27 @@ def facts(invoice: Invoice) -> list[tuple[str, str]]:
 
 
 def words_of(line: Line) -> str:
-    """What a line is for."""
-    text = line.description[:1].upper() + line.description[1:]
+    """What a line is for; meters as people write them."""
+    about = f"{line.meter}: " if line.kind is LineKind.ADJUSTMENT and line.meter else ""
+    words = [_SHORT.get(word, word) for word in f"{about}{line.description}".replace("_", " ").split(" ")]
+    text = " ".join(words)
+    text = text[:1].upper() + text[1:]
     return shown(f"{text} · {line.model}" if line.model not in ("", "*") else text)
 
 
 def quantity_of(line: Line) -> str:
-    return "" if line.quantity is None else f"{line.quantity.normalize():,f}"
+    """How many; of what, where the words do not say it."""
+    if line.quantity is None:
+        return ""
+    number = f"{line.quantity.normalize():,f}"
+    return f"{number} {line.unit}{'' if line.quantity == 1 else 's'}" if line.kind is LineKind.FEE else number
 
 
 def price_of(line: Line) -> str:
     """The price of one unit, or of a million where that is easier to read."""
     if line.unit_price is None:
         return ""
-    if Decimal(0) < line.unit_price < Decimal("0.01"):
+    if Decimal(0) < line.unit_price < Decimal("0.0001"):
         return f"{(line.unit_price * 10**6).normalize():f} / million"
     return f"{line.unit_price.normalize():f}"
 
@@ -171,12 +180,13 @@ def to_html(document: Document) -> str:
         f"<tr><td>{day}</td><td>{escape(words)}</td><td class=n>{amount}</td></tr>"
         for day, words, amount in history(document)
     )
+    note = f"<p class=note>{escape(invoice.issuer.note)}</p>" if invoice.issuer.note else ""
     since = f"<h2>Payments and credit notes</h2><table class=lines>{since}</table>" if since else ""
     return _page(
         title_of(invoice), state_of(invoice), facts(invoice), invoice,
         "<table class=lines><thead><tr><th>Tenant</th><th>What</th><th class=n>Quantity</th>"
         f"<th class=n>Unit price</th><th class=n>Amount</th></tr></thead>{sections}</table>"
-        f"{_totals(totals(document))}{since}",
+        f"{_totals(totals(document))}{since}{note}",
     )  # fmt: skip
 
 
@@ -187,13 +197,12 @@ def note_to_html(invoice: Invoice, note: CreditNote) -> str:
 
 
 def _page(title: str, state: str, about: Sequence[tuple[str, str]], invoice: Invoice, body: str) -> str:
-    note = f"<p class=note>{escape(invoice.issuer.note)}</p>" if invoice.issuer.note else ""
     return (
         f'<!doctype html><html lang=en><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><header><h1>{escape(title)}</h1><p class=state>{state}</p></header>"
         f"<div class=parties>{_address('From', party(invoice.issuer, 'Ironworks'))}"
         f"{_address('To', party(invoice.payer, invoice.account))}<table>{_pairs(about)}</table></div>"
-        f"{body}{note}</body></html>"
+        f"{body}</body></html>"
     )
 
 

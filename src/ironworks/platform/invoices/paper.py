@@ -84,7 +84,7 @@ def to_pdf(document: Document) -> bytes:
         title_of(invoice),
         invoice,
         [*_head(title_of(invoice), state_of(invoice), facts(invoice), invoice), _lines(document), Spacer(0, 6 * mm)],
-        [*_sums(totals(document)), *_history(document)],
+        [*_sums(totals(document)), *_history(document), *_note(invoice)],
     )
 
 
@@ -96,7 +96,7 @@ def note_to_pdf(invoice: Invoice, note: CreditNote) -> bytes:
 
 
 def _build(title: str, invoice: Invoice, body: list[Flowable], end: list[Flowable]) -> bytes:
-    """`end` and the issuer's note stay on one page."""
+    """`end` stays on one page, where it can."""
     out = io.BytesIO()
     paper = SimpleDocTemplate(
         out,
@@ -109,10 +109,14 @@ def _build(title: str, invoice: Invoice, body: list[Flowable], end: list[Flowabl
         author=invoice.issuer.name or "Ironworks",
         invariant=1,
     )
-    words = invoice.issuer.note
-    last = [Spacer(0, 10 * mm), _text(words, color=_GREY)] if words else []
-    paper.build([*body, KeepTogether([*end, *last])], canvasmaker=_paged(title))
+    paper.build([*body, KeepTogether(end)], canvasmaker=_paged(title))
     return out.getvalue()
+
+
+def _note(invoice: Invoice) -> list[Flowable]:
+    """Bank details and terms, as the issuer gave them."""
+    words = invoice.issuer.note
+    return [Spacer(0, 10 * mm), _text(words, color=_GREY)] if words else []
 
 
 def _head(title: str, state: str, beside: Sequence[tuple[str, str]], invoice: Invoice) -> list[Flowable]:
@@ -140,7 +144,7 @@ def _head(title: str, state: str, beside: Sequence[tuple[str, str]], invoice: In
             ]
         ],
         [0.33 * _WIDTH, 0.33 * _WIDTH, 0.34 * _WIDTH],
-        style=[("VALIGN", (0, 0), (-1, -1), "TOP"), *_flush()],
+        style=[("VALIGN", (0, 0), (-1, -1), "TOP"), *_flush(), ("RIGHTPADDING", (0, 0), (1, 0), 5 * mm)],
     )
     return [top, Spacer(0, 7 * mm), parties, Spacer(0, 9 * mm)]
 
@@ -176,6 +180,7 @@ def _lines(document: Document) -> Flowable:
     for path, lines in document.sections.items():
         place = len(rows)
         style += [("BACKGROUND", (0, place), (-1, place), _SHADE), ("SPAN", (0, place), (3, place))]
+        style.append(("NOSPLIT", (0, place), (-1, place + 1)))  # no section begins with its name alone
         amount = section_sum(lines, document.invoice.currency)
         rows.append([_text(path, bold=True), "", "", "", _text(amount, bold=True, right=True)])
         if len(document.lines) <= MAX_LINES:
@@ -232,7 +237,7 @@ def _history(document: Document) -> list[Flowable]:
         Spacer(0, 8 * mm),
         title,
         Spacer(0, 2 * mm),
-        Table(rows, [0.22 * _WIDTH, 0.62 * _WIDTH, 0.16 * _WIDTH], style),
+        Table(rows, [0.22 * _WIDTH, 0.62 * _WIDTH, 0.16 * _WIDTH], style=style),
     ]
 
 
