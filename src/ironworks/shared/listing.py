@@ -12,10 +12,11 @@ import binascii
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from ironworks.shared import path as paths
-from ironworks.shared.errors import invalid
+from ironworks.shared.errors import Invalid, invalid
 from ironworks.shared.kind import Kind
 from ironworks.shared.rendering import rendered
 
@@ -144,7 +145,21 @@ def decode_cursor(cursor: str) -> tuple[str, str]:
             raise ValueError
         (path + name).encode()  # JSON can spell half a character, which Postgres cannot be sent
     except (ValueError, TypeError, binascii.Error, UnicodeDecodeError):
-        raise invalid(
-            "cursor", "is not one of ours", "take next_cursor from the page before, or leave it out"
-        ) from None
+        raise bad_cursor() from None
     return path, name
+
+
+def read_moment(text: str) -> datetime:
+    """The moment that a cursor holds, in UTC. Raises Invalid for what is none, also in UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise bad_cursor() from None
+
+
+def bad_cursor() -> Invalid:
+    """What a cursor gets that we did not make."""
+    return invalid("cursor", "is not one of ours", "take next_cursor from the page before, or leave it out")

@@ -51,6 +51,8 @@ _FRAME: Final = 6
 _WIDTH: Final = A4[0] - 2 * _MARGIN
 MAX_LINES: Final = 2000
 """Nobody reads more on paper, and ReportLab takes about a second for a thousand: beyond that, sums of platforms."""
+_LONGEST: Final = 80
+"""Letters of a line of an address: the addresses fit on a page whatever is in them. The HTML shows it all."""
 _COLUMNS: Final = [0.22 * _WIDTH, 0.34 * _WIDTH, 0.14 * _WIDTH, 0.14 * _WIDTH, 0.16 * _WIDTH]
 
 
@@ -154,7 +156,7 @@ def _flush() -> list[Any]:
 
 
 def _address(title: str, lines: list[str]) -> list[Flowable]:
-    name, *rest = lines
+    name, *rest = (line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…" for line in lines)
     return [
         _text(title, color=_GREY),
         _text(name, size=9.5, bold=True),

@@ -33,9 +33,8 @@ from ironworks.platform.invoices.shapes import (
     ReasonRequest,
 )
 from ironworks.shared.context import Context
-from ironworks.shared.errors import invalid
 from ironworks.shared.http import Raw, Router
-from ironworks.shared.listing import decode_cursor, encode_cursor
+from ironworks.shared.listing import bad_cursor, decode_cursor, encode_cursor, read_moment
 from ironworks.shared.path import parse_path
 
 router = Router("platform.invoices")
@@ -206,12 +205,9 @@ def _before(cursor: str | None) -> tuple[datetime, UUID] | None:
         return None
     at, ident = decode_cursor(cursor)
     try:
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment, UUID(ident)
+        return read_moment(at), UUID(ident)
     except ValueError:
-        raise _no_cursor() from None
+        raise bad_cursor() from None
 
 
 def _after_line(cursor: str | None) -> tuple[str, UUID] | None:
@@ -221,7 +217,7 @@ def _after_line(cursor: str | None) -> tuple[str, UUID] | None:
     try:
         return scope, UUID(ident)
     except ValueError:
-        raise _no_cursor() from None
+        raise bad_cursor() from None
 
 
 def _after_rated(cursor: str | None) -> tuple[UUID, str]:
@@ -231,8 +227,4 @@ def _after_rated(cursor: str | None) -> tuple[UUID, str]:
     try:
         return UUID(transfer), event
     except ValueError:
-        raise _no_cursor() from None
-
-
-def _no_cursor() -> Exception:
-    return invalid("cursor", "is not one of ours", "take next_cursor from the page before, or leave it out")
+        raise bad_cursor() from None

@@ -28,6 +28,7 @@ from ironworks.shared.path import OPERATOR, level, show_path
 _CLAIMS: Final = 1000
 """Transfers whose lines are looked through at a time."""
 _FIRST: Final = UUID(int=0)
+_OLDEST: Final = timedelta(days=366)
 
 
 async def get_invoice(ctx: Context, invoice_id: UUID) -> Invoice:
@@ -139,6 +140,8 @@ async def close_account(ctx: Context, account: str, until: date | None = None) -
     last = await closes.last_close(ctx, account)
     end = until or month_of(today)[1]
     tomorrow = today + timedelta(days=1)
+    if end < today - _OLDEST:
+        raise invalid("until", "is more than a year ago", "name the year anew: every month since then would be closed")
     if end > tomorrow:
         raise invalid("until", "is yet to come", f"use {tomorrow.isoformat()}, which takes all until now, or earlier")
     if last and not last[1]:

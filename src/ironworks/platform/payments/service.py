@@ -31,6 +31,7 @@ from ironworks.platform.payments.model import (
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound, invalid
 from ironworks.shared.http import Call
+from ironworks.shared.listing import bad_cursor, read_moment
 from ironworks.shared.path import level
 
 PAYABLE = (invoices.InvoiceState.FINALIZED, invoices.InvoiceState.UNCOLLECTIBLE)
@@ -218,12 +219,9 @@ async def list_differences(
 def parse_cursor(at: str, last: str) -> tuple[datetime, UUID]:
     """Where a page ended. Raises Invalid."""
     try:
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment, UUID(last)
+        return read_moment(at), UUID(last)
     except ValueError:
-        raise invalid("cursor", "is not one of ours", "take next_cursor from the page before") from None
+        raise bad_cursor() from None
 
 
 async def find_invoice(ctx: Context, text: str) -> UUID:

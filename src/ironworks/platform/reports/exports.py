@@ -15,7 +15,7 @@ from ironworks.platform.reports.model import Column, ColumnType, Table
 CSV: Final = "text/csv; charset=utf-8"
 PARQUET: Final = "application/vnd.apache.parquet"
 FILES: Final = ("text/csv", PARQUET)
-_FORMULA: Final = re.compile(r"[=+@\t\r]|-.")
+_FORMULA: Final = re.compile(r"[=+@\t\r\n\uff1d\uff0b\uff0d\uff20]|-.", re.DOTALL)
 
 
 def to_csv(table: Table) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
@@ -26,9 +26,8 @@ from ironworks.platform.subscriptions.model import (
 )
 from ironworks.platform.subscriptions.plans import MAX_FEE_NANO, MAX_LIMIT, MAX_QUANTITY, NewPlan
 from ironworks.shared.context import Context
-from ironworks.shared.errors import invalid
 from ironworks.shared.http import AUTHENTICATED, Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, bad_cursor, decode_cursor, encode_cursor, read_moment
 
 router = Router("platform.subscriptions")
 
@@ -366,7 +365,7 @@ async def list_subscriptions(ctx: Context, query: SubscriptionsQuery) -> Subscri
 async def list_charges(ctx: Context, path: str, query: PageQuery) -> ChargePage:
     """List what an account's subscriptions charged, newest first."""
     day, reference = decode_cursor(query.cursor) if query.cursor else ("9999-12-31", "")
-    found = await service.list_charges(ctx, path, (_moment(day).date(), reference), query.limit + 1)
+    found = await service.list_charges(ctx, path, (_day(day), reference), query.limit + 1)
     page = found[: query.limit]
     items = [
         ListedCharge(
@@ -382,16 +381,15 @@ async def list_charges(ctx: Context, path: str, query: PageQuery) -> ChargePage:
 async def list_suggestions(ctx: Context, path: str, query: PageQuery) -> SuggestionPage:
     """List the larger plans that were suggested to an account, newest first."""
     at, tag = decode_cursor(query.cursor) if query.cursor else ("9999-12-31T00:00:00+00:00", "")
-    found = await service.list_suggestions(ctx, path, (_moment(at), tag), query.limit + 1)
+    found = await service.list_suggestions(ctx, path, (read_moment(at), tag), query.limit + 1)
     items = [SuggestionView.of(each) for each in found[: query.limit]]
     last = items[-1] if len(found) > query.limit else None
     more = encode_cursor(last.suggested_at.isoformat(), f"{last.meter}:{last.percent}") if last else None
     return SuggestionPage(items=items, next_cursor=more)
 
 
-def _moment(text: str) -> datetime:
+def _day(text: str) -> date:
     try:
-        at = datetime.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError:
-        raise invalid("cursor", "is none of ours", "take it from the page before") from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+        raise bad_cursor() from None

@@ -12,9 +12,8 @@ from ironworks.products.tokenfactory.traces import service
 from ironworks.products.tokenfactory.traces.declarations import DELETE, READ
 from ironworks.products.tokenfactory.traces.model import OpenedTrace, TraceView
 from ironworks.shared.context import Context
-from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor, read_moment
 from ironworks.shared.path import show_path
 
 router = Router("tokenfactory.traces")
@@ -101,10 +100,4 @@ async def delete_trace(ctx: Context, path: str, request_id: str) -> None:
 
 def _decode(cursor: str) -> tuple[datetime, str]:
     at, request_id = decode_cursor(cursor)
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise invalid("cursor", "is not one of ours", "take next_cursor from the page before, or leave it out")
-    return moment, request_id
+    return read_moment(at), request_id
