@@ -120,7 +120,7 @@ async def test_what_is_the_apis_stays_the_apis(http: httpx.AsyncClient) -> None:
     assert (await http.get("/api/v1/me", headers=PAGE)).status_code == 401
     assert (await http.post("/sign-in", headers=PAGE)).status_code == 404
     told = (await http.get("/api/v1/console", headers=PAGE)).json()
-    assert (told["sign_in"]["password"], told["setup_needed"]) == (True, True)
+    assert (told["sign_in"], told["setup_needed"]) == ({"password": True, "oidc": []}, True)
 
 
 async def test_what_is_missing_is_no_page_for_who_wants_a_script(http: httpx.AsyncClient) -> None:

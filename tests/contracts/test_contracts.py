@@ -240,6 +240,7 @@ PUBLIC_ROUTES = {
     "GET /.well-known/jwks.json", "GET /api/v1/auth/jwks", "GET /api/v1/openapi.json", "GET /healthz", "GET /readyz",
     "POST /api/v1/auth:login", "POST /api/v1/auth:logout", "POST /api/v1/auth:refresh", "POST /api/v1/signup",
     "POST /api/v1/signup:resend", "POST /api/v1/signup:verify",
+    "GET /api/v1/session/oidc", "GET /api/v1/session/oidc/callback",
     "GET /api/v1/console", "POST /api/v1/session", "POST /api/v1/session/token", "DELETE /api/v1/session",
     "POST /api/v1/setup",  # with the operator's key in its body
     "GET /console/features/{digest}/index.js",  # who knows the digest knows the content

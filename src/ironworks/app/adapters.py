@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from ironworks.app.gateway_routes import EndpointPhases
 from ironworks.app.settings import Settings
@@ -25,6 +26,7 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
     return {
         clusters.Drivers: clusters.Drivers({"local": local.driver}),
         endpoints.GatewayAddress: endpoints.GatewayAddress(settings.gateway_url),
+        iam.SingleSignOn: _single_sign_on(settings),
         iam.Identity: iam.Identity(url=settings.api_url),
         notification.MailSettings: notification.MailSettings(settings.api_url),
         notification.Mailer: _mailer(settings),
@@ -35,6 +37,16 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
         secrets.Keyring: keyring,
         SupervisorClient: supervisor,
     }
+
+
+def _single_sign_on(settings: Settings) -> iam.SingleSignOn:
+    """The OpenID provider that the settings name, or nobody."""
+    if settings.oidc is None:
+        return iam.SingleSignOn()
+    issuer, client = settings.oidc
+    secret = settings.oidc_secret_file.read_text().strip() if settings.oidc_secret_file else None
+    label = settings.oidc_label or urlsplit(issuer).hostname or issuer
+    return iam.SingleSignOn(iam.HttpOpenIdProvider(issuer, client, secret), label)
 
 
 def _mailer(settings: Settings) -> notification.Mailer:

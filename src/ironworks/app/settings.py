@@ -12,17 +12,16 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from ironworks.app import variables
+from ironworks.app.variables import Encoding
 from ironworks.shared.supervision import LISTEN_FDS
 
 Role = Literal["api", "worker", "gateway"]
 Part = Literal["api", "gateway", "postgres", "replicas"]
-Encoding = Literal["http/json", "http/protobuf"]
-
 CONSOLE = Path(__file__).resolve().parents[3] / "web" / "dist"
 """Where `make console` puts what it builds."""
 
@@ -48,6 +47,10 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_MASTER_KEY_FILE": "a file that holds the master key (credentials/master.key)",
     "IRONWORKS_SMTP_URL": "smtp://user:password@host:587 or smtps://…:465; without it mails become files under mail/",
     "IRONWORKS_MAIL_FROM": "sender of our mails (ironworks@localhost)",
+    "IRONWORKS_OIDC_ISSUER": "an OpenID provider that people may sign in by, as it calls itself: https://…; off",
+    "IRONWORKS_OIDC_CLIENT_ID": "what the provider calls us",
+    "IRONWORKS_OIDC_CLIENT_SECRET_FILE": "a file that holds the client's secret; without it we are a public client",
+    "IRONWORKS_OIDC_LABEL": "what people read on the button (the issuer's host)",
     "IRONWORKS_STRIPE_KEY": "Stripe's secret key; without it invoices are paid by hand",
     "IRONWORKS_STRIPE_WEBHOOK_SECRET": "what Stripe signs webhooks with; two with a comma while one replaces another",
     "IRONWORKS_STRIPE_URL": "Stripe's API, where that is not https://api.stripe.com",
@@ -97,6 +100,10 @@ class Settings:
     master_key_path: Path | None = None
     smtp_url: str | None = None
     mail_from: str = "ironworks@localhost"
+    oidc: tuple[str, str] | None = None
+    """The OpenID provider's issuer and our client id there."""
+    oidc_secret_file: Path | None = None
+    oidc_label: str = ""
     stripe_key: str | None = field(default=None, repr=False)
     stripe_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     stripe_url: str | None = None
@@ -246,7 +253,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     fixed: set[Part] = set()
     for part, variable in _PORT_VARIABLES.items():
         if variable in ours:
-            ports[part] = _number(variable, ours[variable], 1, 65535, problems)
+            ports[part] = variables.number(variable, ours[variable], 1, 65535, problems)
             fixed.add(part)
     log_level = ours.get("IRONWORKS_LOG_LEVEL", "info").lower()
     if log_level not in _LOG_LEVELS:
@@ -256,34 +263,40 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         host=ours.get("IRONWORKS_HOST", "127.0.0.1"),
         ports=ports,
         fixed_ports=frozenset(fixed),
-        gateways=_number("IRONWORKS_GATEWAYS", ours.get("IRONWORKS_GATEWAYS", "1"), 1, 256, problems),
-        api_address=_url("IRONWORKS_API_URL", ours, ("http", "https"), problems),
-        gateway_address=_url("IRONWORKS_GATEWAY_URL", ours, ("http", "https"), problems),
-        admin_database_url=_url("IRONWORKS_DATABASE_URL", ours, ("postgresql", "postgres"), problems),
-        role_database_urls=_role_urls(ours, problems),
+        gateways=variables.number("IRONWORKS_GATEWAYS", ours.get("IRONWORKS_GATEWAYS", "1"), 1, 256, problems),
+        api_address=variables.url("IRONWORKS_API_URL", ours, ("http", "https"), problems),
+        gateway_address=variables.url("IRONWORKS_GATEWAY_URL", ours, ("http", "https"), problems),
+        admin_database_url=variables.url("IRONWORKS_DATABASE_URL", ours, ("postgresql", "postgres"), problems),
+        role_database_urls=variables.role_urls(ours, problems),
         master_key=ours.get("IRONWORKS_MASTER_KEY"),
         master_key_command=ours.get("IRONWORKS_MASTER_KEY_COMMAND"),
         master_key_path=Path(ours["IRONWORKS_MASTER_KEY_FILE"]) if "IRONWORKS_MASTER_KEY_FILE" in ours else None,
-        smtp_url=_url("IRONWORKS_SMTP_URL", ours, ("smtp", "smtps"), problems),
+        smtp_url=variables.url("IRONWORKS_SMTP_URL", ours, ("smtp", "smtps"), problems),
         mail_from=ours.get("IRONWORKS_MAIL_FROM", "ironworks@localhost"),
+        oidc=variables.openid_provider(ours, problems),
+        oidc_secret_file=variables.file("IRONWORKS_OIDC_CLIENT_SECRET_FILE", ours, problems),
+        oidc_label=ours.get("IRONWORKS_OIDC_LABEL", ""),
         stripe_key=ours.get("IRONWORKS_STRIPE_KEY"),
         stripe_webhook_secrets=tuple(
             filter(None, map(str.strip, ours.get("IRONWORKS_STRIPE_WEBHOOK_SECRET", "").split(",")))
         ),
-        stripe_url=_url("IRONWORKS_STRIPE_URL", ours, ("http", "https"), problems),
-        nats_url=_url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
-        private_upstreams=_networks("IRONWORKS_PRIVATE_UPSTREAMS", ours, problems),
-        gateway_tls=_certificate("IRONWORKS_GATEWAY_TLS_CERT", "IRONWORKS_GATEWAY_TLS_KEY", ours, problems),
-        response_days=_number("IRONWORKS_RESPONSE_DAYS", ours.get("IRONWORKS_RESPONSE_DAYS", "30"), 1, 3650, problems),
+        stripe_url=variables.url("IRONWORKS_STRIPE_URL", ours, ("http", "https"), problems),
+        nats_url=variables.url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
+        private_upstreams=variables.networks("IRONWORKS_PRIVATE_UPSTREAMS", ours, problems),
+        gateway_tls=variables.certificate("IRONWORKS_GATEWAY_TLS_CERT", "IRONWORKS_GATEWAY_TLS_KEY", ours, problems),
+        response_days=variables.number(
+            "IRONWORKS_RESPONSE_DAYS", ours.get("IRONWORKS_RESPONSE_DAYS", "30"), 1, 3650, problems
+        ),
         access_log=ours.get("IRONWORKS_GATEWAY_ACCESS_LOG", "off"),
-        otlp_endpoint=_url("IRONWORKS_OTLP_ENDPOINT", ours, ("http", "https"), problems),
-        otlp_headers=_headers("IRONWORKS_OTLP_HEADERS", ours, problems),
-        otlp_encoding=_encoding("IRONWORKS_OTLP_PROTOCOL", ours, problems),
-        otlp_sample=_number("IRONWORKS_OTLP_SAMPLE", ours.get("IRONWORKS_OTLP_SAMPLE", "10"), 0, 100, problems) / 100,
+        otlp_endpoint=variables.url("IRONWORKS_OTLP_ENDPOINT", ours, ("http", "https"), problems),
+        otlp_headers=variables.headers("IRONWORKS_OTLP_HEADERS", ours, problems),
+        otlp_encoding=variables.encoding("IRONWORKS_OTLP_PROTOCOL", ours, problems),
+        otlp_sample=variables.number("IRONWORKS_OTLP_SAMPLE", ours.get("IRONWORKS_OTLP_SAMPLE", "10"), 0, 100, problems)
+        / 100,
         console=Path(ours["IRONWORKS_CONSOLE"]).expanduser().absolute() if "IRONWORKS_CONSOLE" in ours else CONSOLE,
-        api_rate=_number("IRONWORKS_API_RATE", ours.get("IRONWORKS_API_RATE", "200"), 1, 1_000_000, problems),
+        api_rate=variables.number("IRONWORKS_API_RATE", ours.get("IRONWORKS_API_RATE", "200"), 1, 1_000_000, problems),
         log_level=log_level,
-        listen_fds=_listen_fds(environ.get(LISTEN_FDS, ""), problems),
+        listen_fds=variables.listen_fds(environ.get(LISTEN_FDS, ""), problems),
         environment=ours,
         inherited={name: value for name, value in environ.items() if not name.startswith("IRONWORKS_")},
     )
@@ -319,70 +332,6 @@ def private_folder(path: Path) -> Path:
         raise SettingsProblem(f"{path} belongs to somebody else: remove it")
     path.chmod(0o711)
     return path
-
-
-def _role_urls(ours: Mapping[str, str], problems: list[str]) -> dict[str, str]:
-    urls = {
-        role: _url(f"IRONWORKS_{role.upper()}_DATABASE_URL", ours, ("postgresql", "postgres"), problems)
-        for role in ("api", "worker", "gateway")
-    }
-    return {role: url for role, url in urls.items() if url is not None}
-
-
-def _certificate(name: str, key: str, ours: Mapping[str, str], problems: list[str]) -> tuple[Path, Path] | None:
-    if (name in ours) != (key in ours):
-        problems.append(f"{name} and {key} belong together: set both or none")
-    return (Path(ours[name]).absolute(), Path(ours[key]).absolute()) if name in ours and key in ours else None
-
-
-def _number(name: str, text: str, low: int, high: int, problems: list[str]) -> int:
-    if text.isascii() and text.isdigit() and low <= int(text) <= high:
-        return int(text)
-    problems.append(f"{name}={text}: must be a whole number from {low} to {high}")
-    return low
-
-
-def _encoding(name: str, ours: Mapping[str, str], problems: list[str]) -> Encoding:
-    given = ours.get(name, "http/json")
-    if given not in ("http/json", "http/protobuf"):
-        problems.append(f"{name}={given}: must be http/json or http/protobuf")
-    return "http/protobuf" if given == "http/protobuf" else "http/json"
-
-
-def _url(name: str, ours: Mapping[str, str], schemes: tuple[str, ...], problems: list[str]) -> str | None:
-    if name not in ours:
-        return None
-    url = ours[name].rstrip("/")
-    if urlsplit(url).scheme not in schemes:  # the value may hold a password: do not show it
-        problems.append(f"{name}: must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-    return url
-
-
-def _networks(name: str, ours: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
-    found = tuple(word.strip() for word in ours.get(name, "").split(",") if word.strip())
-    for word in found:
-        try:
-            if word != "all":
-                ip_network(word)
-        except ValueError:
-            problems.append(f"{name}: {word[:64]!r} is neither a network such as 10.0.0.0/8 nor the word all")
-    return found
-
-
-def _headers(name: str, ours: Mapping[str, str], problems: list[str]) -> dict[str, str]:
-    pairs = [word.strip().partition("=") for word in ours.get(name, "").split(",") if word.strip()]
-    if any(not (header and equals) or "\n" in value or "\r" in value for header, equals, value in pairs):
-        problems.append(f"{name}: must be name=value,name=value")  # a value may be a credential: do not show it
-        return {}
-    return {header: value for header, _, value in pairs}
-
-
-def _listen_fds(text: str, problems: list[str]) -> dict[str, int]:
-    pairs = [word.partition("=") for word in text.split(",") if word]
-    if any(not fd.isdigit() for _, _, fd in pairs):
-        problems.append(f"{LISTEN_FDS}={text}: must be name=fd,name=fd")
-        return {}
-    return {name: int(fd) for name, _, fd in pairs}
 
 
 def _url_host(host: str) -> str:

@@ -27,7 +27,7 @@ async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
         database=await world.database(),
         table=RouteTable([route for router in world.catalogue.routers for route in router.routes]),
         authenticate=iam.BearerAuthenticator(world.identity, remember=0),
-        injected={iam.Identity: world.identity},
+        injected={iam.Identity: world.identity, iam.SingleSignOn: iam.SingleSignOn()},
     )
     transport = httpx.ASGITransport(app=api, client=("192.0.2.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:

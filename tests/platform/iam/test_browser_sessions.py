@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from ironworks.platform import iam
-from ironworks.platform.iam.headers import COOKIE, read_cookie, refuse_cross_site, write_cookie
+from ironworks.platform.iam.headers import SESSION, refuse_cross_site
 from ironworks.platform.iam.model import CrossSite
 from tests.support.world import World
 
 EMAIL, PASSWORD = "alice@example.com", "correct horse battery"
+COOKIE = SESSION.plain_name
 PAGE = {"sec-fetch-site": "same-origin", "origin": "http://api.test"}
 
 
@@ -96,14 +97,14 @@ async def test_over_tls_the_cookie_is_secure_and_one_without_is_not_read(http: h
     "text", ["", "x", f"{COOKIE}=", f"{COOKIE}={'x' * 101}", f"{COOKIE}=é", f"not{COOKIE}=x", ";;="]
 )
 def test_what_is_no_cookie_of_ours_is_none(text: str) -> None:
-    assert read_cookie({"cookie": text}, secure=False) is None
+    assert SESSION.read({"cookie": text}, secure=False) is None
 
 
 def test_a_cookie_is_read_as_it_was_written() -> None:
     for secure in (True, False):
-        pair = write_cookie("iwr_x", secure=secure).partition(";")[0]
-        assert read_cookie({"cookie": f"a=b; {pair}; c=d"}, secure=secure) == "iwr_x"
-        assert read_cookie({"cookie": pair}, secure=not secure) is None
+        pair = SESSION.write("iwr_x", secure=secure).partition(";")[0]
+        assert SESSION.read({"cookie": f"a=b; {pair}; c=d"}, secure=secure) == "iwr_x"
+        assert SESSION.read({"cookie": pair}, secure=not secure) is None
 
 
 # --- who may send it -------------------------------------------------------------------------------------------------

@@ -39,8 +39,17 @@ class _Body(BaseModel):
 # --- the shell -------------------------------------------------------------------------------------------------------
 
 
+class ProviderView(BaseModel):
+    """An OpenID provider that people may sign in by: send the browser to `url`, with `return_to` if wished."""
+
+    id: str
+    label: str
+    url: str
+
+
 class SignInView(BaseModel):
     password: bool
+    oidc: list[ProviderView]
 
 
 class ConsoleView(BaseModel):
@@ -52,10 +61,11 @@ class ConsoleView(BaseModel):
 
 
 @router.get("/api/v1/console", permission=PUBLIC)
-async def describe_console(ctx: Context, shell: Shell) -> ConsoleView:
+async def describe_console(ctx: Context, shell: Shell, single: iam.SingleSignOn) -> ConsoleView:
     """Tell how people sign in here, and whether somebody must set it up first."""
     needed = await iam.is_setup_needed(ctx)
-    return ConsoleView(version=shell.version, sign_in=SignInView(password=True), setup_needed=needed)
+    found = [ProviderView(id="oidc", label=single.label, url="/api/v1/session/oidc")] if single.provider else []
+    return ConsoleView(version=shell.version, sign_in=SignInView(password=True, oidc=found), setup_needed=needed)
 
 
 class BootstrapQuery(_Body):

@@ -3,7 +3,7 @@
 Owns: the kinds User, ServiceAccount, Role, RoleAssignment and ApiKey; `platform_iam.granted` and `visible`, which every
 policy asks; passwords, sessions, keys' secrets, sign-up. Named besides the usual files: `tokens.py` (signed tokens),
 `passwords.py` (hashing), `authentication.py` (the use cases of proving who one is), `setup.py` (the first start),
-`headers.py` (browsers' cookie).
+`signon.py` and `federated.py` (OpenID providers), `headers.py` (browsers' cookies).
 Never: stores a secret other than hashed, or a private signing key at all; mails anybody (notification does).
 Invariants:
   - nobody gives, takes or learns the credentials of what he does not hold himself, whichever way in he takes;
@@ -13,6 +13,7 @@ Invariants:
   - a wrong password, an unknown address and a disabled user are answered alike, after the same time.
 """
 
+from ironworks.platform.iam.adapters.oidc import HttpOpenIdProvider
 from ironworks.platform.iam.authentication import (
     BearerAuthenticator,
     Identity,
@@ -54,6 +55,7 @@ from ironworks.platform.iam.service import (
     touch_keys,
 )
 from ironworks.platform.iam.setup import is_setup_needed
+from ironworks.platform.iam.signon import SingleSignOn
 
 __all__ = [
     "API_KEY",
@@ -67,6 +69,7 @@ __all__ = [
     "USER",
     "BearerAuthenticator",
     "GatewayKey",
+    "HttpOpenIdProvider",
     "Identity",
     "IssuedKey",
     "KeyRotated",
@@ -75,6 +78,7 @@ __all__ = [
     "SessionEnded",
     "SignupMail",
     "SignupVerified",
+    "SingleSignOn",
     "TooManyAttempts",
     "VerificationRequested",
     "WrongCredentials",

@@ -210,11 +210,14 @@ async def log_in(call: Call, identity: Identity, email: str, password: str) -> S
         return await begin_session(ctx, key, user, email.lower(), call.headers.get("user-agent"))
 
 
-async def begin_session(ctx: Context, key: SigningKey, user: UUID, email: str, user_agent: str | None) -> Session:
-    """Sign in a user who has proven who he is."""
+async def begin_session(
+    ctx: Context, key: SigningKey, user: UUID, email: str, user_agent: str | None, issuer: str | None = None
+) -> Session:
+    """Sign in a user who has proven who he is, by a provider's word if `issuer` names it."""
     session, refresh = uuid4(), REFRESH_PREFIX + new_secret()
     await store.insert_session(ctx, session, user, token_hash(refresh), ctx.now() + SESSION_LIFE, user_agent)
-    await ctx.audit("iam.login.success", USER.name, email, after={"session": str(session)})
+    by = {"issuer": issuer} if issuer else {}
+    await ctx.audit("iam.login.success", USER.name, email, after={"session": str(session), **by})
     return _session(ctx, key, user, email, session, refresh)
 
 

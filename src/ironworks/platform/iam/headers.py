@@ -1,42 +1,55 @@
-"""What a browser's session looks like on the wire: the cookie that keeps its refresh token, and who may send it.
+"""What a browser's session looks like on the wire: its cookies, and who may send them.
 
-The cookie is sent to the session's own operations alone, never to a script and never from another site, so every other
-call needs the access token, which lives in the page's memory. `__Secure-` is what keeps a page on plain HTTP from
+The refresh token's is sent to the session's own operations alone, never to a script and never from another site, so
+every other call needs the access token, which lives in the page's memory. `__Secure-` keeps a page on plain HTTP from
 planting a cookie beside ours (RFC 6265bis, section 4.1.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from ironworks.platform.iam.model import SESSION_LIFE, CrossSite
-
-COOKIE: Final = "ironworks_session"
-COOKIE_PATH: Final = "/api/v1/session"
-_MOST: Final = 100
+from ironworks.platform.iam.signon import PENDING_LIFE
 
 
-def cookie_name(*, secure: bool) -> str:
-    """Its name over TLS and without."""
-    return f"__Secure-{COOKIE}" if secure else COOKIE
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie of ours: its name on plain HTTP, where it is sent to, for how long, and from where."""
+
+    plain_name: str
+    path: str
+    life: timedelta
+    same_site: Literal["Strict", "Lax"]
+    most: int
+
+    def name(self, *, secure: bool) -> str:
+        """Its name over TLS and without."""
+        return f"__Secure-{self.plain_name}" if secure else self.plain_name
+
+    def read(self, headers: Mapping[str, str], *, secure: bool) -> str | None:
+        """What a browser sent; None where there is none, or nothing that could be one."""
+        for pair in headers.get("cookie", "").split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == self.name(secure=secure) and 0 < len(value) <= self.most and value.isascii():
+                return value
+        return None
+
+    def write(self, value: str, *, secure: bool) -> str:
+        """The `Set-Cookie` that keeps a value; an empty one ends the cookie."""
+        life = int(self.life.total_seconds()) if value else 0
+        words = [f"{self.name(secure=secure)}={value}", f"Path={self.path}", f"Max-Age={life}", "HttpOnly"]
+        return "; ".join([*words, f"SameSite={self.same_site}", *(["Secure"] if secure else [])])
 
 
-def read_cookie(headers: Mapping[str, str], *, secure: bool) -> str | None:
-    """The refresh token that a browser sent; None where there is none, or nothing that could be one."""
-    for pair in headers.get("cookie", "").split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == cookie_name(secure=secure) and 0 < len(value) <= _MOST and value.isascii():
-            return value
-    return None
-
-
-def write_cookie(refresh_token: str, *, secure: bool) -> str:
-    """The `Set-Cookie` that keeps a refresh token; an empty one ends the cookie."""
-    life = int(SESSION_LIFE.total_seconds()) if refresh_token else 0
-    words = [f"{cookie_name(secure=secure)}={refresh_token}", f"Path={COOKIE_PATH}", f"Max-Age={life}"]
-    return "; ".join([*words, "HttpOnly", "SameSite=Strict", *(["Secure"] if secure else [])])
+SESSION: Final = Cookie("ironworks_session", "/api/v1/session", SESSION_LIFE, "Strict", 100)
+"""A refresh token."""
+SIGN_ON: Final = Cookie("ironworks_sign_on", "/api/v1/session/oidc", PENDING_LIFE, "Lax", 1000)
+"""A sign-in that waits for the OpenID provider, which sends the browser back to us from its own site."""
 
 
 def refuse_cross_site(headers: Mapping[str, str], own_url: str) -> None:

@@ -2,200 +2,48 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from ironworks.platform.iam import authentication, service, setup
+from ironworks.platform.iam import authentication, federated, service, setup
 from ironworks.platform.iam.authentication import Identity, Session
-from ironworks.platform.iam.headers import read_cookie, refuse_cross_site, write_cookie
-from ironworks.platform.iam.model import ACCESS_LIFE, OwnSession, Password, PermissionName, SessionEnded
-from ironworks.platform.tenancy import Email
+from ironworks.platform.iam.headers import SESSION, SIGN_ON, Cookie, refuse_cross_site
+from ironworks.platform.iam.model import ACCESS_LIFE, SessionEnded
+from ironworks.platform.iam.shapes import (
+    AcceptedView,
+    AccessQuery,
+    AccessView,
+    BrowserSessionView,
+    CallbackQuery,
+    CallerView,
+    ChangePasswordRequest,
+    EndedView,
+    JwksView,
+    KeyView,
+    LoginRequest,
+    OwnSessionList,
+    OwnSessionView,
+    RefreshRequest,
+    ResendRequest,
+    RotateRequest,
+    SessionView,
+    SetPasswordRequest,
+    SetupRequest,
+    SignOnQuery,
+    SignupRequest,
+    VerifiedView,
+    VerifyRequest,
+)
+from ironworks.platform.iam.signon import Pending, SignOnFailed, SingleSignOn
+from ironworks.shared import telemetry
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound
 from ironworks.shared.http import AUTHENTICATED, PUBLIC, Call, Raw, Router, ShownOnce
 
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class LoginRequest(_Body):
-    email: str = Field(max_length=254)
-    password: str = Field(max_length=256)
-
-
-class RefreshRequest(_Body):
-    refresh_token: str = Field(max_length=100, pattern=r"^[\x21-\x7e]+$")
-
-
-class ChangePasswordRequest(_Body):
-    current_password: str = Field(max_length=256)
-    new_password: Password
-
-
-class SetPasswordRequest(_Body):
-    password: Password
-
-
-class SetupRequest(_Body):
-    operator_key: str = Field(max_length=200, description="What `credentials/operator-token` holds.")
-    email: Email
-    password: Password
-
-
-class SignupRequest(_Body):
-    email: Email
-    password: Password
-    account: str = Field(max_length=63, description="The name of the account; it never changes.")
-    display_name: str | None = Field(None, max_length=128)
-
-
-class ResendRequest(_Body):
-    email: Email
-
-
-class VerifyRequest(_Body):
-    token: str = Field(max_length=100, pattern=r"^[\x21-\x7e]+$", description="From the mail.")
-
-
-class RotateRequest(_Body):
-    grace_seconds: int = Field(0, ge=0, le=604_800, description="How long the former secret goes on working.")
-
-
-class SessionView(BaseModel):
-    """As RFC 6749, section 5.1."""
-
-    access_token: str
-    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
-    expires_in: int
-    expires_at: datetime
-    refresh_token: str
-
-    @classmethod
-    def of(cls, session: Session) -> SessionView:
-        return cls(
-            access_token=session.access_token,
-            expires_in=int(ACCESS_LIFE.total_seconds()),
-            expires_at=session.expires_at,
-            refresh_token=session.refresh_token,
-        )
-
-
-class BrowserSessionView(BaseModel):
-    """What a page keeps in memory; the refresh token is in a cookie that it cannot read."""
-
-    access_token: str
-    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
-    expires_in: int
-    expires_at: datetime
-
-
-class OwnSessionView(BaseModel):
-    id: UUID
-    created_at: datetime
-    last_used_at: datetime = Field(description="Its last refresh; while it is used there is one every ten minutes.")
-    expires_at: datetime
-    address: str = Field(description="Where it was signed in from.")
-    user_agent: str | None
-    current: bool = Field(description="The one that asks.")
-
-    @classmethod
-    def of(cls, session: OwnSession, current: UUID | None) -> OwnSessionView:
-        return cls(
-            id=session.id,
-            created_at=session.created_at,
-            last_used_at=session.last_used_at,
-            expires_at=session.expires_at,
-            address=session.address,
-            user_agent=session.user_agent,
-            current=session.id == current,
-        )
-
-
-class OwnSessionList(BaseModel):
-    items: list[OwnSessionView]
-
-
-class EndedView(BaseModel):
-    ended: int = Field(description="How many sessions ended.")
-
-
-class AcceptedView(BaseModel):
-    message: str
-
-
-class VerifiedView(BaseModel):
-    account: str
-    email: str
-
-
-class KeyView(BaseModel):
-    """The key's text, shown this once."""
-
-    uid: str
-    name: str
-    key: str
-
-
-class JwksView(BaseModel):
-    keys: list[dict[str, str]]
-
-
-class GrantView(BaseModel):
-    scope: str
-    role: str
-    permissions: list[str]
-
-
-class CallerView(BaseModel):
-    """`scope`, `owner`, `expires_at` and `permissions` are an API key's."""
-
-    uid: str
-    kind: str
-    name: str
-    scope: str | None
-    owner: str | None
-    expires_at: datetime | None
-    permissions: list[str] | None
-    grants: list[GrantView]
-
-
-class AccessQuery(_Body):
-    subject: str = Field(
-        max_length=720, description="`user:alice@example.com`, `service-account:path/name` or `api-key:path/name`."
-    )
-    permission: PermissionName = Field(description="For instance `endpoint:create`.")
-
-
-class GivingAssignment(BaseModel):
-    """An assignment of a role that holds the permission; without names where the caller may not read it."""
-
-    assignment: str | None
-    scope: str | None
-    role: str | None
-    reaches: bool = Field(description="It is given at the asked scope or above; else it counts further down only.")
-
-
-Obstacle = Literal[
-    "permission-unknown-or-disabled", "no-role", "subject-disabled", "owner-disabled", "key-disabled", "key-expired",
-    "key-leaves-it-out", "outside-of-the-key", "key-halted",
-]  # fmt: skip
-
-
-class AccessView(BaseModel):
-    allowed: bool
-    subject: str
-    owner: str | None = Field(description="Of a key: it holds no more than its owner.")
-    assignments: list[GivingAssignment]
-    obstacles: list[Obstacle] = Field(description="Everything that stands against it; none where it is allowed.")
-
-
 _SENT = AcceptedView(message="if the address can be written to, a mail with a link is on its way")
 
 router = Router("platform.iam")
+log = telemetry.logger(__name__)
 
 
 @router.get("/api/v1/me", permission=AUTHENTICATED)
@@ -298,7 +146,7 @@ async def open_browser_session(call: Call, body: LoginRequest, identity: Identit
 async def refresh_browser_session(call: Call, identity: Identity) -> Raw:
     """Exchange the cookie for an access token, and for the next cookie."""
     refuse_cross_site(call.headers, identity.url)
-    token = read_cookie(call.headers, secure=_secure(call, identity))
+    token = SESSION.read(call.headers, secure=_secure(call, identity))
     if token is None:
         raise SessionEnded
     return _in_browser(call, identity, await authentication.refresh_session(call, identity, token))
@@ -309,11 +157,11 @@ async def end_browser_session(call: Call, identity: Identity) -> Raw:
     """Sign out: ends the cookie's session and the cookie."""
     refuse_cross_site(call.headers, identity.url)
     secure = _secure(call, identity)
-    token = read_cookie(call.headers, secure=secure)
+    token = SESSION.read(call.headers, secure=secure)
     if token is not None:
         async with call.transaction() as ctx:
             await authentication.log_out(ctx, token)
-    return Raw(b"", status=204, headers={"set-cookie": write_cookie("", secure=secure)})
+    return Raw(b"", status=204, headers={"set-cookie": SESSION.write("", secure=secure)})
 
 
 @router.post("/api/v1/setup", permission=PUBLIC, calls_out=True, status=201, returns=BrowserSessionView)
@@ -321,6 +169,43 @@ async def set_up(call: Call, body: SetupRequest, identity: Identity) -> Raw:
     """Make the first operator who is a person, with the key that the first start wrote, and sign him in."""
     refuse_cross_site(call.headers, identity.url)
     return _in_browser(call, identity, await setup.set_up(call, identity, body.operator_key, body.email, body.password))
+
+
+@router.get("/api/v1/session/oidc", permission=PUBLIC, calls_out=True, status=303)
+async def begin_sign_on(call: Call, query: SignOnQuery, identity: Identity, single: SingleSignOn) -> Raw:
+    """Send a browser to the OpenID provider to sign in there."""
+    provider, pending = federated.require_provider(single), Pending.new(query.return_to)
+    try:
+        address = await federated.begin_sign_on(provider, identity, pending)
+    except SignOnFailed as problem:
+        return _without_session(call, problem)
+    return _to(address, SIGN_ON, pending.encode(), secure=_secure(call, identity))
+
+
+@router.get("/api/v1/session/oidc/callback", permission=PUBLIC, calls_out=True, status=303)
+async def finish_sign_on(call: Call, query: CallbackQuery, identity: Identity, single: SingleSignOn) -> Raw:
+    """Take a browser back from the OpenID provider: to the page it came from with a session, else to the sign-in."""
+    provider, secure = federated.require_provider(single), _secure(call, identity)
+    pending = Pending.decode(SIGN_ON.read(call.headers, secure=secure))
+    try:
+        if pending is None or query.state is None or not pending.began(query.state):
+            raise SignOnFailed("expired", "this browser began no such sign-in, or too long ago")
+        if query.error is not None or query.code is None or query.iss not in (None, provider.issuer):
+            raise SignOnFailed("cancelled", f"the provider signed nobody in: {query.error}")
+        session = await federated.finish_sign_on(call, provider, identity, pending, query.code)
+    except SignOnFailed as problem:
+        return _without_session(call, problem)
+    return _to(pending.return_to, SESSION, session.refresh_token, secure=secure)
+
+
+def _to(address: str, cookie: Cookie, value: str, *, secure: bool) -> Raw:
+    return Raw(b"", "text/plain", headers={"location": address, "set-cookie": cookie.write(value, secure=secure)})
+
+
+def _without_session(call: Call, problem: SignOnFailed) -> Raw:
+    """Back to the sign-in, which says why in the person's words; the log says it in ours."""
+    log.warning("nobody was signed in", request_id=call.request_id, reason=problem.reason, problem=problem.message)
+    return Raw(b"", "text/plain", headers={"location": f"/sign-in?problem={problem.reason}"})
 
 
 @router.get("/api/v1/me/sessions", permission=AUTHENTICATED)
@@ -362,5 +247,5 @@ def _in_browser(call: Call, identity: Identity, session: Session) -> Raw:
         expires_in=int(ACCESS_LIFE.total_seconds()),
         expires_at=session.expires_at,
     )
-    cookie = write_cookie(session.refresh_token, secure=_secure(call, identity))
+    cookie = SESSION.write(session.refresh_token, secure=_secure(call, identity))
     return Raw(view.model_dump_json().encode(), headers={"set-cookie": cookie})

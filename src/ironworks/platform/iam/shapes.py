@@ -1,0 +1,202 @@
+"""What identity's operations take and answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ironworks.platform.iam.authentication import Session
+from ironworks.platform.iam.model import ACCESS_LIFE, OwnSession, Password, PermissionName
+from ironworks.platform.tenancy import Email
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class LoginRequest(_Body):
+    email: str = Field(max_length=254)
+    password: str = Field(max_length=256)
+
+
+class RefreshRequest(_Body):
+    refresh_token: str = Field(max_length=100, pattern=r"^[\x21-\x7e]+$")
+
+
+class ChangePasswordRequest(_Body):
+    current_password: str = Field(max_length=256)
+    new_password: Password
+
+
+class SetPasswordRequest(_Body):
+    password: Password
+
+
+class SetupRequest(_Body):
+    operator_key: str = Field(max_length=200, description="What `credentials/operator-token` holds.")
+    email: Email
+    password: Password
+
+
+class SignupRequest(_Body):
+    email: Email
+    password: Password
+    account: str = Field(max_length=63, description="The name of the account; it never changes.")
+    display_name: str | None = Field(None, max_length=128)
+
+
+class ResendRequest(_Body):
+    email: Email
+
+
+class VerifyRequest(_Body):
+    token: str = Field(max_length=100, pattern=r"^[\x21-\x7e]+$", description="From the mail.")
+
+
+class RotateRequest(_Body):
+    grace_seconds: int = Field(0, ge=0, le=604_800, description="How long the former secret goes on working.")
+
+
+class SessionView(BaseModel):
+    """As RFC 6749, section 5.1."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
+    expires_in: int
+    expires_at: datetime
+    refresh_token: str
+
+    @classmethod
+    def of(cls, session: Session) -> SessionView:
+        return cls(
+            access_token=session.access_token,
+            expires_in=int(ACCESS_LIFE.total_seconds()),
+            expires_at=session.expires_at,
+            refresh_token=session.refresh_token,
+        )
+
+
+class BrowserSessionView(BaseModel):
+    """What a page keeps in memory; the refresh token is in a cookie that it cannot read."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
+    expires_in: int
+    expires_at: datetime
+
+
+class OwnSessionView(BaseModel):
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime = Field(description="Its last refresh; while it is used there is one every ten minutes.")
+    expires_at: datetime
+    address: str = Field(description="Where it was signed in from.")
+    user_agent: str | None
+    current: bool = Field(description="The one that asks.")
+
+    @classmethod
+    def of(cls, session: OwnSession, current: UUID | None) -> OwnSessionView:
+        return cls(
+            id=session.id,
+            created_at=session.created_at,
+            last_used_at=session.last_used_at,
+            expires_at=session.expires_at,
+            address=session.address,
+            user_agent=session.user_agent,
+            current=session.id == current,
+        )
+
+
+class OwnSessionList(BaseModel):
+    items: list[OwnSessionView]
+
+
+class EndedView(BaseModel):
+    ended: int = Field(description="How many sessions ended.")
+
+
+class AcceptedView(BaseModel):
+    message: str
+
+
+class VerifiedView(BaseModel):
+    account: str
+    email: str
+
+
+class KeyView(BaseModel):
+    """The key's text, shown this once."""
+
+    uid: str
+    name: str
+    key: str
+
+
+class JwksView(BaseModel):
+    keys: list[dict[str, str]]
+
+
+class GrantView(BaseModel):
+    scope: str
+    role: str
+    permissions: list[str]
+
+
+class CallerView(BaseModel):
+    """`scope`, `owner`, `expires_at` and `permissions` are an API key's."""
+
+    uid: str
+    kind: str
+    name: str
+    scope: str | None
+    owner: str | None
+    expires_at: datetime | None
+    permissions: list[str] | None
+    grants: list[GrantView]
+
+
+class AccessQuery(_Body):
+    subject: str = Field(
+        max_length=720, description="`user:alice@example.com`, `service-account:path/name` or `api-key:path/name`."
+    )
+    permission: PermissionName = Field(description="For instance `endpoint:create`.")
+
+
+class GivingAssignment(BaseModel):
+    """An assignment of a role that holds the permission; without names where the caller may not read it."""
+
+    assignment: str | None
+    scope: str | None
+    role: str | None
+    reaches: bool = Field(description="It is given at the asked scope or above; else it counts further down only.")
+
+
+Obstacle = Literal[
+    "permission-unknown-or-disabled", "no-role", "subject-disabled", "owner-disabled", "key-disabled", "key-expired",
+    "key-leaves-it-out", "outside-of-the-key", "key-halted",
+]  # fmt: skip
+
+
+class AccessView(BaseModel):
+    allowed: bool
+    subject: str
+    owner: str | None = Field(description="Of a key: it holds no more than its owner.")
+    assignments: list[GivingAssignment]
+    obstacles: list[Obstacle] = Field(description="Everything that stands against it; none where it is allowed.")
+
+
+class SignOnQuery(_Body):
+    return_to: str | None = Field(None, max_length=500, description="The page of ours to go to afterwards.")
+
+
+class CallbackQuery(BaseModel):
+    """What the provider sends back (RFC 6749, section 4.1.2; RFC 9207); it may add words of its own."""
+
+    model_config = ConfigDict(extra="ignore")
+    state: str | None = Field(None, max_length=200)
+    code: str | None = Field(None, max_length=4000)
+    iss: str | None = Field(None, max_length=500)
+    error: str | None = Field(None, max_length=200)
