@@ -12,29 +12,25 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
-from uuid import UUID
 
 import asyncpg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from ironworks.platform import billing, invoices, ledger, metering, pricing, registry, subscriptions
+from ironworks.platform import billing, ledger, metering, pricing, registry, subscriptions
 from ironworks.platform.billing.controller import charge_waiting_usage
-from ironworks.platform.invoices import closes, closing, service
-from ironworks.platform.invoices.controller import ACTOR, open_due_closes
 from ironworks.platform.invoices.declarations import DECLARATIONS as INVOICES
-from ironworks.platform.ledger.controller import expire_credit, watch_credit
+from ironworks.platform.ledger.controller import expire_credit, snapshot_balances, watch_credit
 from ironworks.platform.metering.model import MAX_APART
 from ironworks.platform.policy.declarations import DECLARATIONS as POLICY
 from ironworks.platform.subscriptions.controller import end_unpaid_subscriptions, roll_subscriptions
 from ironworks.platform.subscriptions.declarations import DECLARATIONS as SUBSCRIPTIONS
 from ironworks.shared.context import Context
 from ironworks.shared.errors import IronworksError
-from tests.support.dying import live
-from tests.support.invoicing import CENT, DOLLAR, close_all, everything, invoice_world
+from tests.support.invoicing import CENT, DOLLAR, invoice_world
 from tests.support.lower import LowerWorld
 from tests.support.money import _DECLARED as MONEY
-from tests.support.money import contents, usage
+from tests.support.money import charge, contents, usage
 from tests.support.postgres import Server
 
 T = TypeVar("T")
@@ -62,6 +58,9 @@ occurrences = st.builds(
 )  # fmt: skip
 batches = st.lists(occurrences, min_size=1, max_size=8)
 Batch = list[tuple[str, dict[str, int], str, str, timedelta]]
+WORK = (
+    charge_waiting_usage, roll_subscriptions, end_unpaid_subscriptions, expire_credit, watch_credit, snapshot_balances,
+)  # fmt: skip
 accounts = st.sampled_from(ACCOUNTS)
 coins = st.one_of(st.integers(1, 99), st.integers(1, 10**5)).map(lambda n: n * CENT)
 picks = st.integers(0, 10**6)
@@ -109,6 +108,8 @@ class Story(RuleBasedStateMachine):
             await registry.sync_registry(ctx, declared.items())
             await subscriptions.seed_plans(ctx)
         self.operator = await self.world.subject("operator", {right: [""] for right in _RIGHTS})
+        for n, scope in enumerate(SCOPES):  # so that every story has something to invoice
+            await charge(self.world, usage(f"first{n}", (7 * 10**6 + n, 0, 3), scope=scope, occurred_at=DAWN))
 
     def teardown(self) -> None:
         self.run(self.stack.aclose())
@@ -137,10 +138,6 @@ class Story(RuleBasedStateMachine):
     async def schedules(self, *every: Callable[[Any], Awaitable[None]]) -> None:
         worker = await self.world.database("worker")
         await asyncio.gather(*(one(worker) for one in every))
-
-    def invoice(self, pick: int) -> UUID | None:
-        found = self.run(self.world.query("select id from platform_invoices.invoice order by created_at, id"))
-        return found[pick % len(found)]["id"] if found else None
 
     @rule(hours=st.sampled_from([1, 23, 24, 24 * 6, 24 * 15, 24 * 28, 24 * 31, 24 * 45]))
     def time_passes(self, hours: int) -> None:
@@ -188,10 +185,6 @@ class UsageRules(Story):
 
         self.run(both())
         self.remember(one + two)
-
-    @rule()
-    def charges_what_waited(self) -> None:
-        self.run(self.schedules(charge_waiting_usage, charge_waiting_usage))
 
     @rule(pick=picks)
     def takes_a_charge_back(self, pick: int) -> None:
@@ -255,33 +248,29 @@ class PriceRules(Story):
 class PlanRules(Story):
     """Subscriptions: begun, changed, ended, and brought to today by a worker."""
 
-    @rule(account=accounts, plan=st.sampled_from(["starter", "growth"]), trial=st.booleans())
-    def subscribes(self, account: str, plan: str, trial: bool) -> None:
-        self.tell(lambda ctx: subscriptions.start_subscription(ctx, account, plan, trial=trial), as_operator=True)
-
     @rule(
+        what=st.sampled_from(["start", "start", "try", "change", "change", "cancel", "resume"]),
         account=accounts,
         plan=st.sampled_from(["starter", "growth", "scale"]),
         when=st.sampled_from([None, *subscriptions.When]),
     )
-    def changes_its_plan(self, account: str, plan: str, when: subscriptions.When | None) -> None:
-        self.tell(lambda ctx: subscriptions.change_subscription(ctx, account, plan, when), as_operator=True)
+    def changes_its_plan(self, what: str, account: str, plan: str, when: subscriptions.When | None) -> None:
+        async def change(ctx: Context) -> None:
+            match what:
+                case "start" | "try":
+                    await subscriptions.start_subscription(ctx, account, plan, trial=what == "try")
+                case "change":
+                    await subscriptions.change_subscription(ctx, account, plan, when)
+                case "cancel":
+                    await subscriptions.cancel_subscription(ctx, account, when or subscriptions.When.NOW)
+                case "resume":
+                    await subscriptions.resume_subscription(ctx, account)
 
-    @rule(account=accounts, when=st.sampled_from(subscriptions.When))
-    def cancels(self, account: str, when: subscriptions.When) -> None:
-        self.tell(lambda ctx: subscriptions.cancel_subscription(ctx, account, when), as_operator=True)
-
-    @rule(account=accounts)
-    def resumes(self, account: str) -> None:
-        self.tell(lambda ctx: subscriptions.resume_subscription(ctx, account), as_operator=True)
-
-    @rule()
-    def rolls(self) -> None:
-        self.run(self.schedules(roll_subscriptions, end_unpaid_subscriptions))
+        self.tell(change, as_operator=True)
 
 
 class CreditRules(Story):
-    """Prepaid credit, given, expired and watched; and snapshots, taken at any moment."""
+    """Prepaid credit, and what workers do at any moment."""
 
     @rule(
         account=accounts,
@@ -301,104 +290,7 @@ class CreditRules(Story):
 
         self.tell_once(("grant", account, name), give)
 
-    @rule()
-    def credit_expires(self) -> None:
-        self.run(self.schedules(expire_credit, watch_credit))
-
-    @rule()
-    def balances_are_kept(self) -> None:
-        self.tell(ledger.take_snapshots)
-
-
-class InvoiceRules(Story):
-    """Closes and what becomes of invoices, by whoever has a say in it."""
-
-    @rule()
-    def closes(self) -> None:
-        self.run(close_all(self.world))
-
-    @rule()
-    def closes_at_once(self) -> None:
-        async def both() -> None:
-            await asyncio.gather(close_all(self.world), close_all(self.world))
-
-        self.run(both())
-
-    @rule(statements=st.integers(1, 80))
-    def closes_and_dies(self, statements: int) -> None:
-        self.run(live(self.world, close_in_order, statements))
-
-    @rule(account=accounts, days=st.integers(0, 12))
-    def closes_by_hand(self, account: str, days: int) -> None:
-        until = self.now.date() - timedelta(days=days)
-        self.tell(lambda ctx: service.close_account(ctx, account, until))
-
-    @rule(account=accounts, rates=st.lists(st.sampled_from(["0.19", "0.005", "0"]), max_size=2), review=st.booleans())
-    def is_taxed(self, account: str, rates: list[str], review: bool) -> None:
-        taxes = tuple(invoices.Tax(name=f"T{rate}", rate=Decimal(rate)) for rate in rates)
-        details = invoices.BillingDetails(taxes=taxes, review=review)
-        self.tell(lambda ctx: invoices.set_details(ctx, account, details))
-
-    @rule(pick=picks)
-    def finalizes(self, pick: int) -> None:
-        if invoice := self.invoice(pick):
-            self.tell(lambda ctx: invoices.finalize_invoice(ctx, invoice))
-
-    @rule(pick=picks, nano=coins, whole=st.booleans(), name=st.integers(0, 9).map("p{}".format))
-    def pays(self, pick: int, nano: int, whole: bool, name: str) -> None:
-        invoice = self.invoice(pick)
-        if invoice is None:
-            return
-        (row,) = self.run(self.world.query("select total_nano from platform_invoices.invoice where id = $1", invoice))
-        amount = row["total_nano"] if whole else nano
-        self.tell_once(("payment", name), lambda ctx: invoices.record_payment(ctx, invoice, amount, "bank", name))
-
-    @rule(pick=picks, nano=coins, name=st.integers(0, 9).map("b{}".format))
-    def refunds(self, pick: int, nano: int, name: str) -> None:
-        if invoice := self.invoice(pick):
-            self.tell_once(("refund", name), lambda ctx: invoices.record_refund(ctx, invoice, nano, "bank", name))
-
-    @rule(pick=picks, nano=coins, refund=st.booleans(), name=st.integers(0, 3).map("n{}".format))
-    def credits(self, pick: int, nano: int, refund: bool, name: str) -> None:
-        invoice = self.invoice(pick)
-        if invoice is None:
-            return
-
-        async def note(ctx: Context) -> None:
-            await invoices.issue_credit_note(ctx, invoice, nano, "test", name, refund=refund)
-
-        self.tell_once(("note", str(invoice), name), note)
-
-    @rule(pick=picks)
-    def voids(self, pick: int) -> None:
-        if invoice := self.invoice(pick):
-            self.tell_once(("void", str(invoice)), lambda ctx: invoices.void_invoice(ctx, invoice, "test"))
-
-    @rule(pick=picks)
-    def writes_off(self, pick: int) -> None:
-        if invoice := self.invoice(pick):
-            self.tell(lambda ctx: invoices.write_off(ctx, invoice, "test"))
-
-    @rule()
-    def everything_is_done_again(self) -> None:
-        before = self.run(everything(self.world)), self.run(contents(self.world))
-        for act in self.done.values():
-            self.tell(act)
-        self.run(self._charge_again())
-        assert (self.run(everything(self.world)), self.run(contents(self.world))) == before
-
-    async def _charge_again(self) -> None:
-        async with self.world.system("gateway") as ctx:
-            await billing.charge_usage(ctx, self.handed_in)
-
-
-async def close_in_order(db: Any) -> None:
-    """What the schedules do, one transaction after the other: a dead process has no other tasks that go on."""
-    await open_due_closes(db)
-    while True:
-        async with db.transaction(ACTOR) as ctx:
-            found = await closes.list_unfinished(ctx, (), 100)
-        if not found:
-            return
-        async with db.transaction(ACTOR) as ctx:
-            await closing.advance_closes(ctx, found)
+    @rule(works=st.lists(st.sampled_from(WORK), min_size=1, max_size=3))
+    def a_worker_is_awake(self, works: list[Callable[[Any], Awaitable[None]]]) -> None:
+        """At once where it is the same twice."""
+        self.run(self.schedules(*works))

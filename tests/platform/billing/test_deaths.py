@@ -26,7 +26,7 @@ from ironworks.platform.policy.declarations import DECLARATIONS as POLICY
 from ironworks.platform.subscriptions.controller import end_unpaid_subscriptions, roll_subscriptions
 from ironworks.platform.subscriptions.declarations import DECLARATIONS as SUBSCRIPTIONS
 from ironworks.shared.context import Actor, system_actor
-from tests.platform.billing.stories import close_in_order
+from tests.platform.billing.invoice_stories import close_in_order
 from tests.support.books import balances, check_credit, check_kept_balances
 from tests.support.dying import die_at_each_statement
 from tests.support.invoicing import CENT, DOLLAR, check_invoices, close_all, invoice_world, list_all

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
-from tests.platform.billing.stories import DUSK, CreditRules, InvoiceRules, PlanRules, PriceRules, UsageRules
+from tests.platform.billing.invoice_stories import InvoiceRules
+from tests.platform.billing.stories import DUSK, CreditRules, PlanRules, PriceRules, UsageRules
 from tests.support.books import check_all_money
 from tests.support.invoicing import close_all, everything
+from tests.support.money import charge, contents
 from tests.support.postgres import Server
 
 _QUIET = timedelta(days=70)
@@ -19,6 +21,14 @@ _QUIET = timedelta(days=70)
 
 class Books(UsageRules, PriceRules, PlanRules, CreditRules, InvoiceRules):
     """Everything at once."""
+
+    @rule()
+    def everything_is_done_again(self) -> None:
+        before = self.run(everything(self.world)), self.run(contents(self.world))
+        for act in self.done.values():
+            self.tell(act)
+        self.run(charge(self.world, *self.handed_in))
+        assert (self.run(everything(self.world)), self.run(contents(self.world))) == before
 
     @precondition(lambda self: self.now < DUSK)
     @rule()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from ironworks.platform import invoices, ledger, pricing, registry, subscriptions
-from ironworks.platform.invoices import closes, closing, service
+from ironworks.platform.invoices import closes, closing, service, store
 from ironworks.platform.invoices.controller import open_due_closes, tell_overdue
 from ironworks.platform.policy.declarations import DECLARATIONS as POLICY
 from ironworks.platform.subscriptions.declarations import DECLARATIONS as SUBSCRIPTIONS
@@ -122,6 +123,67 @@ async def test_two_closes_by_hand_at_once_are_one(world: LowerWorld) -> None:
     days = [(i.period_start, i.period_end) for i in await list_all(world)]
     assert len(days) == 2  # the rest of March is a period of its own
     assert days[0][1] == days[1][0]
+
+
+async def test_two_closes_that_find_the_same_transfers_share_them(world: LowerWorld) -> None:
+    """Each transfer is on one invoice, even where both looked before either had claimed."""
+    await charge(world, *(usage(f"r{n}", (10**7, 0, 0), scope=f"acme.shop.t{n}") for n in range(20)))
+    found: list[UUID] = []
+    for day in (20, 21):
+        async with world.system("worker") as ctx:
+            period = pricing.Period("acme", date(2026, 3, 1), date(2026, 3, day), "USD")
+            found += await closes.open_closes(ctx, [(period, None)])
+            await closing.advance_closes(ctx, found[-1:])  # charging is over
+    both = asyncio.Barrier(2)
+    find = store.find_claims
+
+    async def find_together(ctx: Context, transfers: Sequence[UUID]) -> dict[UUID, UUID]:
+        free = await find(ctx, transfers)
+        async with asyncio.timeout(20):
+            await both.wait()
+        return free
+
+    async def collect(close_id: UUID) -> None:
+        async with world.system("worker") as ctx:
+            await closing.advance_closes(ctx, [close_id])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "find_claims", find_together)
+        await asyncio.gather(*(collect(close_id) for close_id in found))
+    await close_all(world)
+    assert sum(i.total_nano for i in await list_all(world)) == 20 * DOLLAR
+    await check_invoices(world)
+
+
+async def test_a_charge_counts_once_by_its_reference(world: LowerWorld) -> None:
+    one = invoices.NewCharge("acme", invoices.LineKind.FEE, "setup", "Setting up", 5 * DOLLAR, "USD")
+
+    async def post() -> int:
+        async with world.system("worker") as ctx:
+            return await invoices.charge(ctx, NOON.date(), [one])
+
+    assert sorted(await asyncio.gather(*(post() for _ in range(4)))) == [0, 0, 0, 1]
+    assert await post() == 0
+    assert await balance(world, ledger.Purpose.RECEIVABLE) == 5 * DOLLAR
+    await close_all(world)
+    (line,) = await lines_of(world, (await only(world)).id)
+    assert (line.description, line.amount_nano) == ("Setting up", 5 * DOLLAR)
+    await check_invoices(world)
+
+
+async def test_one_payment_that_is_told_by_many_at_the_same_moment(taxed: LowerWorld) -> None:
+    invoice = await only(taxed)
+    all_here = asyncio.Barrier(4)
+
+    async def pay() -> None:
+        async with taxed.system("worker") as ctx:
+            await ctx.db.execute("select 1")
+            await all_here.wait()
+            await invoices.record_payment(ctx, invoice.id, 1190 * CENT, "bank", "p")
+
+    await asyncio.gather(*(pay() for _ in range(4)))
+    assert (await only(taxed)).paid_nano == 1190 * CENT
+    assert await balance(taxed, ledger.Purpose.CASH, "") == 1190 * CENT
 
 
 async def test_a_draft_is_not_voided_while_its_close_still_collects(
