@@ -180,3 +180,13 @@ async def test_settled_usage_is_priced_and_explained_like_any_other(world: Lower
         ]
         explained = await billing.explain_request(ctx, settled)
     assert [(line.measured.meter, line.measured.quantity) for line in explained.unrated] == [("gpus", 180)]
+
+
+async def test_a_level_that_nobody_has_is_charged_piece_by_piece(world: LowerWorld) -> None:
+    """What one event may not hold is not set aside again at each settling, and never charged: it comes in pieces."""
+    await record(world, reading(1, NOON, "gpus", 10**9))
+    for hours in range(1, 4):
+        await settle(world, NOON + timedelta(hours=hours))
+        assert await charged(world, "gpus") == hours * metering.MAX_QUANTITY
+    assert not await world.query("select from platform_metering.set_aside")
+    await check_books(world)

@@ -17,6 +17,7 @@ from ironworks.platform.metering.rollups import RestoredElsewhere, roll
 from ironworks.platform.metering.routes import router
 from ironworks.shared.context import Actor
 from ironworks.shared.db import Database
+from ironworks.shared.errors import Invalid
 from ironworks.shared.http import RouteTable
 from ironworks.shared.serving import Api
 from tests.support.lower import LowerWorld
@@ -157,3 +158,18 @@ async def test_over_http_to_who_may_see_it(world: LowerWorld) -> None:
     await ask("ours", f"acme/usage/meters/events?{period}&group_by=colour", 422)
     await ask("ours", "acme/usage/meters/events?from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", 422)
     await ask.client.aclose()
+
+
+async def test_more_groups_than_anybody_can_hold_are_refused(
+    world: LowerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who calls the gateway names end users and dimensions as he likes: an answer has an end all the same."""
+    monkeypatch.setattr("ironworks.platform.metering.service.MAX_GROUPS", 2)
+    await record(world, *(usage(f"u{n}", user=f"user-{n % 3}", dimensions={"sku": f"{n % 3}"}) for n in range(6)))
+    since, until = NOON - timedelta(days=1), NOON + timedelta(days=1)
+    async with world.system("worker") as ctx:
+        assert len(await metering.summarize_usage(ctx, "acme", since, until, "model")) == 1
+        with pytest.raises(Invalid, match="makes more than 2"):
+            await metering.summarize_usage(ctx, "acme", since, until, "user")
+        with pytest.raises(Invalid, match="makes more than 2"):
+            await metering.list_points(ctx, "acme", "", since, until, "day", ["dimension:sku"])

@@ -90,10 +90,10 @@ _WHERE: Final = """
 
 
 async def list_points(
-    ctx: Context, path: str, meter: str, since: datetime, until: datetime, every: Every, by: Sequence[str]
+    ctx: Context, path: str, meter: str, since: datetime, until: datetime, every: Every, by: Sequence[str], limit: int
 ) -> list[MeterPoint]:
-    """Quantities at and below `path` per hour or day of [since, until), grouped by `by`, in the order of time."""
-    groups = ", ".join(f"'{word}', {_group(word, 5 + n)}" for n, word in enumerate(by))
+    """At most `limit` quantities at and below `path` per hour or day of [since, until), grouped by `by`, by time."""
+    groups = ", ".join(f"'{word}', {_group(word, 6 + n)}" for n, word in enumerate(by))
     args = [word.partition(":")[2] for word in by]
     rows = await ctx.db.fetch(
         f"""
@@ -108,12 +108,13 @@ async def list_points(
           where recorded_in >= (select upto from platform_metering.rolled)
             and {_WHERE.format(at="occurred_at")})
         select at, jsonb_build_object({groups}) as grouped, sum(quantity)::text as quantity
-        from part where quantity <> 0 group by 1, 2 order by 1, 2
+        from part where quantity <> 0 group by 1, 2 order by 1, 2 limit $5
         """,
         path,
         since,
         until,
         meter,
+        limit,
         *args,
     )
     return [MeterPoint(row["at"], _words(row["grouped"]), int(row["quantity"])) for row in rows]

@@ -15,6 +15,7 @@ from ironworks.platform.metering.model import (
     MAX_AHEAD,
     MAX_APART,
     MAX_LATE,
+    MAX_QUANTITY,
     Every,
     GroupBy,
     GroupedEvent,
@@ -33,11 +34,12 @@ from ironworks.platform.metering.model import (
 from ironworks.platform.metering.rules import Window, find_bad_reading, find_problem
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import METER
-from ironworks.shared.errors import NotFound, field_problem
+from ironworks.shared.errors import NotFound, field_problem, invalid
 
 MONTHS_AHEAD: Final = 3
 FORGET_BATCH: Final = 10_000
 MAX_METERS: Final = 10_000
+MAX_GROUPS: Final = 50_000
 
 
 async def record_usage(ctx: Context, events: Sequence[UsageEvent]) -> list[UsageEvent]:
@@ -151,6 +153,7 @@ async def settle_readings(ctx: Context) -> list[UsageEvent]:
         for total in await readings.list_totals(ctx, month, begin, min(now, end)):
             meter = meters.get(total.meter)
             quantity = total.quantity(meter["aggregation"], meter["unit"], now >= end) if meter else 0
+            quantity = min(quantity, total.settled + MAX_QUANTITY)  # no event may hold more; the rest comes next time
             if quantity > total.settled:
                 event = settled_event(total, quantity, min(now, end - timedelta(microseconds=1)))
                 grown[event.id] = total, quantity
@@ -250,9 +253,11 @@ async def summarize_usage(
 ) -> list[UsageTotal]:
     """Sums per group over the events at and below `path` with since <= occurred_at < until.
 
-    Reads every event of the period. Raises NotFound for a scope that never existed.
+    Reads every event of the period. Raises NotFound for a scope that never existed, and Invalid for more than
+    MAX_GROUPS groups: whoever calls names end users and metadata as he likes.
     """
-    totals = await store.total_usage(ctx, path, since, until, by)
+    totals = await store.total_usage(ctx, path, since, until, by, MAX_GROUPS + 1)
+    _check_size(totals)
     if not totals:
         await tenancy.require_scope(ctx, path)
     return totals
@@ -282,14 +287,20 @@ async def list_points(
     """What `meter` counted at and below `path`, per hour or day that begins in [since, until), oldest first.
 
     The meter '' counts events. Exact to the last event that is recorded. `by`: words of SERIES_PATTERN. Raises
-    NotFound for a meter that is not registered and for a scope that never existed.
+    NotFound for a meter that is not registered and for a scope that never existed, Invalid for more than MAX_GROUPS.
     """
-    points = await rollups.list_points(ctx, path, meter, since, until, every, by)
+    points = await rollups.list_points(ctx, path, meter, since, until, every, by, MAX_GROUPS + 1)
+    _check_size(points)
     if not points:
         if meter:
             await registry.get_entry(ctx, METER, meter)
         await tenancy.require_scope(ctx, path)
     return points
+
+
+def _check_size(found: Sequence[object]) -> None:
+    if len(found) > MAX_GROUPS:
+        raise invalid("group_by", f"makes more than {MAX_GROUPS}", "group by less, or ask for a shorter period")
 
 
 async def roll_usage(ctx: Context) -> bool:

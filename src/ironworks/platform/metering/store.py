@@ -266,8 +266,10 @@ async def list_usage(
     return [_recorded(row) for row in rows]
 
 
-async def total_usage(ctx: Context, path: str, since: datetime, until: datetime, by: GroupBy) -> list[UsageTotal]:
-    """Sums over the events at and below `path` in [since, until)."""
+async def total_usage(
+    ctx: Context, path: str, since: datetime, until: datetime, by: GroupBy, limit: int
+) -> list[UsageTotal]:
+    """Sums over the events at and below `path` in [since, until), of at most `limit` groups."""
     group, args = _group(by)
     rows = await ctx.db.fetch(
         f"""
@@ -277,12 +279,14 @@ async def total_usage(ctx: Context, path: str, since: datetime, until: datetime,
         select c.bucket, c.requests,
                coalesce((select jsonb_object_agg(s.key, s.total) from sums s where s.bucket = c.bucket), '{{}}')
                  as totals
-        from (select bucket, count(*) as requests from part group by bucket) c order by c.bucket collate "C"
+        from (select bucket, count(*) as requests from part group by bucket order by 1 limit ${4 + len(args)}) c
+        order by c.bucket collate "C"
         """,
         path,
         since,
         until,
         *args,
+        limit,
     )
     return [
         UsageTotal(r["bucket"], r["requests"], {meter: int(q) for meter, q in json.loads(r["totals"]).items()})
