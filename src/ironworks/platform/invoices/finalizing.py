@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import Final
 from uuid import UUID
 
 from ironworks.platform import ledger
@@ -27,6 +28,8 @@ from ironworks.platform.invoices.model import (
 )
 from ironworks.shared.context import Context
 from ironworks.shared.path import OPERATOR
+
+_NOTHING: Final = "another close took all that it was for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,21 @@ async def finalize_drafts(ctx: Context, close_ids: Collection[UUID], payers: Map
 
 
 async def _finalize(ctx: Context, invoices: Sequence[Invoice], payers: Mapping[str, BillingDetails]) -> list[Invoice]:
+    """A draft that another close left nothing for is void: nobody is sent an invoice of nothing."""
     scopes = await _checked(ctx, invoices)
+    empty = [invoice for invoice in invoices if not scopes[invoice.id]]
+    voided = [await store.save_state(ctx, invoice, InvoiceState.VOID, _NOTHING) for invoice in empty]
     drafts = []
-    for invoice in invoices:
+    for invoice in (each for each in invoices if scopes[each.id]):
         payer = payers[invoice.account]
-        lines_nano = sum(scopes[invoice.id].values())
-        totals = total_up(lines_nano, invoice.currency, payer.taxes)
+        totals = total_up(sum(scopes[invoice.id].values()), invoice.currency, payer.taxes)
         drafts.append(_Draft(invoice, scopes[invoice.id], totals, payer))
-    numbers = await _number(ctx, invoices)
+    return voided + (await _issue(ctx, drafts) if drafts else [])
+
+
+async def _issue(ctx: Context, drafts: Sequence[_Draft]) -> list[Invoice]:
+    """Number, post, use credit, save and tell."""
+    numbers = await _number(ctx, [draft.invoice for draft in drafts])
     await _post(ctx, drafts)
     credit = await _use_credit(ctx, drafts)
     final = await store.save_finals(
