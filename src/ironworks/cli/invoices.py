@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
-from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import click
 import yaml
 
+from ironworks.cli.closes import close, closes, show_invoices
 from ironworks.cli.money import account_at, account_option, data_option, nano_of, scope_option
-from ironworks.cli.output import at_second, show_data, show_table
+from ironworks.cli.output import at_second, decimal, show_data, show_table
 from ironworks.cli.prices import Decimals
-from ironworks.cli.resources import seconds_of
-from ironworks.cli.session import TIMED_OUT, fails_clearly, open_client, own_scope
-from ironworks.sdk import Client
+from ironworks.cli.session import fails_clearly, open_client, own_scope
 
 SUMS: Final = {
     "rounding": "rounding",
@@ -56,20 +54,7 @@ def list_invoices(ctx: click.Context, scope: str | None, state: str | None, outp
     if output != "table":
         show_data({"items": items}, output)
         return
-    _show_invoices(items)
-
-
-def _show_invoices(items: list[dict[str, Any]]) -> None:
-    heads = ["INVOICE", "ACCOUNT", "FROM", "TO", "STATE", "TOTAL", "DUE", "CURRENCY", "DUE AT"]
-    show_table(heads, map(_row, items))
-
-
-def _row(invoice: dict[str, Any]) -> list[str]:
-    total, due = invoice["total"], invoice["due"]
-    return [
-        invoice["number"] or invoice["id"], invoice["account"], invoice["period_start"], invoice["period_end"],
-        invoice["state"], total["amount"], due["amount"], total["currency"], at_second(invoice["due_at"]),
-    ]  # fmt: skip
+    show_invoices(items)
 
 
 def _tell(invoice: dict[str, Any], output: str) -> None:
@@ -77,7 +62,7 @@ def _tell(invoice: dict[str, Any], output: str) -> None:
     if output != "table":
         show_data(invoice, output)
         return
-    _show_invoices([invoice])
+    show_invoices([invoice])
 
 
 @invoices.command()
@@ -86,7 +71,7 @@ def _tell(invoice: dict[str, Any], output: str) -> None:
 @click.pass_context
 @fails_clearly
 def show(ctx: click.Context, invoice: str, output: str) -> None:
-    """Print an invoice with its lines, and what was paid and credited."""
+    """Print an invoice with its lines, payments and credit notes."""
     client = open_client(ctx)
     detail = client.request("GET", f"/api/v1/invoices/{invoice}")
     lines = list(client.items(f"/api/v1/invoices/{invoice}/lines"))
@@ -95,14 +80,22 @@ def show(ctx: click.Context, invoice: str, output: str) -> None:
         return
     about = detail["invoice"]
     due = f", due {at_second(about['due_at'])}" if about["due"]["nano"] else ""
-    why = f" ({about['reason']})" if about["reason"] else ""
+    why = f" ({about['reason']})" if about["state"] in ("void", "uncollectible") else ""
     click.echo(f"{about['number'] or about['id']}  {about['account']}  {about['state']}{why}{due}")
     click.echo(f"{about['period_start']} to {about['period_end']}, that day not included (UTC)\n")
     show_table(["TENANT", "WHAT", "MODEL", "QUANTITY", "UNIT PRICE", "AMOUNT", "LINE"], map(_line, lines))
     click.echo()
-    rows = [[words, about[name]["amount"], about[name]["currency"]] for name, words in SUMS.items()]
-    show_table(["", "AMOUNT", "CURRENCY"], rows)
+    _show_sums(about, lines)
     _show_settled(detail)
+
+
+def _show_sums(about: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    """From the sum of the lines to what is due; a draft has its sum alone."""
+    exact = Decimal(sum(line["amount"]["nano"] for line in lines)).scaleb(-9)
+    rows = [["sum of the lines", decimal(f"{exact:f}"), about["total"]["currency"]]]
+    if about["number"]:
+        rows += [[words, about[name]["amount"], about[name]["currency"]] for name, words in SUMS.items()]
+    show_table(["", "AMOUNT", "CURRENCY"], rows)
 
 
 def _line(line: dict[str, Any]) -> list[str]:
@@ -173,84 +166,6 @@ def pdf(ctx: click.Context, invoice: str, kind: str, to: Path | None) -> None:
 # --- the operator's ----------------------------------------------------------------------------------------------
 
 
-def day(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    """A day in UTC: `2026-03-15`, `today` or `tomorrow`."""
-    today = datetime.now(UTC).date()
-    if value in ("today", "tomorrow"):
-        return str(today + timedelta(days=value == "tomorrow"))
-    try:
-        return value and str(date.fromisoformat(value))
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no day: say 2026-03-15, today or tomorrow", param=option) from None
-
-
-@invoices.command()
-@click.argument("account")
-@click.option("--until", callback=day, metavar="DAY",
-              help="The first day that is left out, in UTC (default: the month's beginning).")  # fmt: skip
-@click.option("--wait/--no-wait", "wait_done", default=True, show_default=True, help="Until it is done.")
-@click.option("--timeout", metavar="TIME", default="5m", show_default=True, help="30s, 5m or 1h.")
-@data_option
-@click.pass_context
-@fails_clearly
-def close(
-    ctx: click.Context, account: str, until: str | None, wait_done: bool, timeout: str, output: str
-) -> None:  # fmt: skip
-    """Close an account's period now, for the operator; a worker runs it.
-
-    --until tomorrow takes what today has had so far; the rest of today comes on the next invoice.
-    """
-    client, seconds = open_client(ctx), seconds_of(timeout)
-    opened = client.request("POST", f"/api/v1/scopes/{account}/closes", body={"until": until} if until else {})
-    if not wait_done:
-        click.echo(f"close {opened['close_id']} is open; `ironworks invoices closes -s {account}` tells how far it is")
-        return
-    done = _follow(client, account, opened["close_id"], time.monotonic() + seconds)
-    made = [
-        invoice
-        for invoice in client.items(f"/api/v1/scopes/{account}/invoices")
-        if (invoice["period_start"], invoice["period_end"]) == (done["period_start"], done["period_end"])
-    ]
-    if output != "table":
-        show_data({"close": done, "items": made}, output)
-    elif made:
-        _show_invoices(made)
-    else:
-        click.echo(f"nothing was to be invoiced before {done['period_end']}", err=True)
-
-
-def _follow(client: Client, account: str, close_id: str, deadline: float) -> dict[str, Any]:
-    """The close once it is done; each step that it comes to is told on standard error."""
-    told = ""
-    while True:
-        found = next(each for each in client.items(f"/api/v1/scopes/{account}/closes") if each["id"] == close_id)
-        if found["state"] == "done":
-            return found
-        if found["state"] != told:
-            told = found["state"]
-            click.echo(f"{told} …", err=True)
-        if time.monotonic() > deadline:
-            click.echo(f"error: timed out: close {close_id} is {told}; is a worker running?", err=True)
-            sys.exit(TIMED_OUT)
-        time.sleep(0.2)
-
-
-@invoices.command()
-@scope_option
-@data_option
-@click.pass_context
-@fails_clearly
-def closes(ctx: click.Context, scope: str | None, output: str) -> None:
-    """List closes, newest first."""
-    client = open_client(ctx)
-    items = list(client.items(f"/api/v1/scopes/{own_scope(client, scope)}/closes"))
-    if output != "table":
-        show_data({"items": items}, output)
-        return
-    rows = [[c["account"], c["period_start"], c["period_end"], c["state"], c["id"]] for c in items]
-    show_table(["ACCOUNT", "FROM", "TO", "STATE", "CLOSE"], rows)
-
-
 @invoices.command()
 @click.argument("invoice")
 @data_option
@@ -295,7 +210,7 @@ def write_off(ctx: click.Context, invoice: str, reason: str, output: str) -> Non
 def credit(
     ctx: click.Context, invoice: str, amount: int, reason: str, reference: str, refund: bool, output: str
 ) -> None:
-    """Issue a credit note over AMOUNT, for instance 12.50 with its taxes."""
+    """Issue a credit note over AMOUNT, such as 12.50, taxes included."""
     body = {"amount_nano": amount, "reason": reason, "reference": reference, "refund": refund}
     note = open_client(ctx).request("POST", f"/api/v1/invoices/{invoice}/credit-notes", body=body)
     if output != "table":
@@ -328,4 +243,6 @@ def _read(file: TextIO) -> Any:
         raise click.UsageError(f"{file.name} is neither YAML nor JSON: {problem}") from None
 
 
+for command in (close, closes):
+    invoices.add_command(command)
 COMMANDS = (invoices,)

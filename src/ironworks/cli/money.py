@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -24,6 +25,17 @@ data_option = click.option(
 def account_at(client: Client, account: str | None) -> str:
     """The account that was said, else the one in which the credential is at home."""
     return own_scope(client, account).partition(".")[0]
+
+
+def day(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A day in UTC: `2026-03-15`, `today` or `tomorrow`."""
+    today = datetime.now(UTC).date()
+    if value in ("today", "tomorrow"):
+        return str(today + timedelta(days=value == "tomorrow"))
+    try:
+        return value and str(date.fromisoformat(value))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no day: say 2026-03-15, today or tomorrow", param=option) from None
 
 
 def nano_of(_: click.Context, argument: click.Parameter, value: str) -> int:

@@ -9,7 +9,7 @@ import click
 import yaml
 
 from ironworks.cli.documents import PlainLoader
-from ironworks.cli.money import billing, data_option, scope_option
+from ironworks.cli.money import billing, data_option, day, scope_option
 from ironworks.cli.output import at_second, decimal, show_data, show_table
 from ironworks.cli.session import fails_clearly, open_client, own_scope
 
@@ -150,8 +150,8 @@ def _words(version: dict[str, Any]) -> str:
 
 @prices.command()
 @click.option("-f", "--file", "file", type=click.File(), required=True, help="The other book: `prices` and `terms`.")
-@click.option("--from", "start", metavar="DAY", help="The first day, in UTC (default: 30 days ago).")
-@click.option("--to", "end", metavar="DAY", help="The day after the last one (default: today).")
+@click.option("--from", "start", callback=day, metavar="DAY", help="The first day, in UTC (default: 30 days ago).")
+@click.option("--to", "end", callback=day, metavar="DAY", help="The day after the last one (default: today).")
 @scope_option
 @currency_option
 @click.option("--by", type=click.Choice(["meter", "account", "tenant"]), default="meter", show_default=True,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from ironworks.cli.money import data_option, scope_option
+from ironworks.cli.money import data_option, day, scope_option
 from ironworks.cli.output import decimal, show_data, show_table, text_of
 from ironworks.cli.session import fails_clearly, open_client, own_scope
 from ironworks.sdk import Client
@@ -51,10 +51,11 @@ def _show(name: str) -> click.Command:
     words = REPORTS[name]
     show = click.option("--by", metavar="WORDS", help=f"Group by some of: {words.partition(' (')[0]}.")(show)
     if name in DATED:
-        show = click.option("--until", "--to", "until", metavar="DAY", help="The day after the last (UTC).")(show)
-        show = click.option("--since", "--from", "since", metavar="DAY", help="First day (default: this month's).")(
+        show = click.option("--until", "--to", "until", callback=day, metavar="DAY", help="The day after the last.")(
             show
         )
+        show = click.option("--since", "--from", "since", callback=day, metavar="DAY",
+                            help="The first day, in UTC (default: this month's).")(show)  # fmt: skip
     file = click.Path(dir_okay=False, path_type=Path)
     show = click.option("--file", type=file, metavar="NAME", help="Write to NAME.csv or NAME.parquet instead.")(show)
     return click.command(name, help=f"{_ABOUT[name]}\n\nGroups by {words}.")(scope_option(data_option(show)))
@@ -117,7 +118,9 @@ def list_costs(ctx: click.Context, output: str) -> None:
 @click.argument("unit_cost")
 @click.option("--model", default="*", show_default=True, help="Only for this model.")
 @click.option("--currency", default="USD", show_default=True, help="Of the cost.")
-@click.option("--from", "valid_from", metavar="DAY", help="The first day it counts for (default: today, UTC).")
+@click.option(
+    "--from", "valid_from", callback=day, metavar="DAY", help="The first day it counts for (default: today, UTC)."
+)
 @data_option
 @click.pass_context
 @fails_clearly
