@@ -160,6 +160,20 @@ async def test_a_period_is_not_closed_before_its_charges_are_settled(world: Subs
         await subscriptions.advance(ctx, [unknown])
 
 
+async def test_a_period_that_closes_is_over_by_any_clock(world: Subscribers) -> None:
+    """One worker opens a close, another whose clock is a day behind settles it: the next fee is on it all the same."""
+    await world.start(trial=False)
+    await world.close_all()
+    world.on(date(2026, 5, 1))
+    async with world.lower.system("worker") as ctx:
+        due = await subscriptions.due_periods(ctx, world.at, 10)
+    world.on(date(2026, 4, 30))
+    async with world.lower.system("worker") as ctx:
+        (charges,) = await subscriptions.period_charges(ctx, due)
+        await subscriptions.advance(ctx, due)
+    assert amounts(charges) == [STARTER]
+
+
 async def test_two_changes_at_once_are_one(world: Subscribers) -> None:
     started = await asyncio.gather(*(world.start(trial=False) for _ in range(3)), return_exceptions=True)
     assert sorted(type(each).__name__ for each in started) == ["AlreadySubscribed", "AlreadySubscribed", "Subscription"]

@@ -56,7 +56,9 @@ async def period_charges(ctx: Context, wanted: Sequence[DuePeriod]) -> list[list
     if fresh:
         found = [locked[period.subscription_id] for period in fresh]
         plans = await plans_of_all(ctx, found)
-        now = await keep_all(ctx, [(before, roll(before, plans, today(ctx))) for before in found], plans)
+        # a period that closes is over, also by the clock of a worker that is behind
+        rolled = [roll(s, plans, max(today(ctx), p.end)) for s, p in zip(found, fresh, strict=True)]
+        now = await keep_all(ctx, list(zip(found, rolled, strict=True)), plans)
         await charges.save_charges(ctx, await _included_charges(ctx, list(zip(now, fresh, strict=True)), plans))
         await charges.settle_periods(ctx, fresh)
     return await charges.list_billed(ctx, wanted)
