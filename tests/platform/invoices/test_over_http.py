@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import threading
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 
 from ironworks.platform import invoices
 from ironworks.platform.invoices.documents import price_of, quantity_of, words_of
-from ironworks.platform.invoices.model import Line, LineKind
+from ironworks.platform.invoices.model import Document, Line, LineKind
 from ironworks.platform.invoices.routes import router
 from ironworks.shared.context import Actor
 from ironworks.shared.db import Database
@@ -235,3 +237,42 @@ async def test_a_bad_request_is_named(call: Caller) -> None:
         await call("operator", "scopes/acme/billing-details", body, 422, method="PUT")
     for cursor in ("x", "W10", "WyJhIiwiYiJd"):
         await call("payer", f"scopes/acme/invoices?cursor={cursor}", status=422)
+
+
+async def test_however_many_documents_are_asked_for_other_requests_go_on(
+    world: LowerWorld, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than there are connections, each of which takes its time: one is drawn at a time, and holds none."""
+    await charge(world, usage("req_1"))
+    await close_all(world)
+    go, at_once = threading.Event(), []
+
+    def draw(document: Document) -> bytes:
+        at_once.append(1)
+        go.wait(60)
+        at_once.pop()
+        return b"%PDF"
+
+    monkeypatch.setattr("ironworks.platform.invoices.paper.to_pdf", draw)
+    asked = [asyncio.create_task(call.raw("payer", "invoices/ACME-000001/document")) for _ in range(40)]
+    try:
+        async with asyncio.timeout(30):
+            while not at_once:
+                await asyncio.sleep(0.01)
+            shown = await call("payer", "invoices/ACME-000001")
+        assert (shown["invoice"]["number"], len(at_once)) == ("ACME-000001", 1)
+    finally:
+        go.set()
+    assert all(answer.content == b"%PDF" for answer in await asyncio.gather(*asked))
+
+
+async def test_a_document_of_more_lines_than_memory_is_not_made(
+    world: LowerWorld, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await charge(world, *(usage(f"req_{n}", model=f"model-{n}") for n in range(3)))
+    await close_all(world)
+    monkeypatch.setattr("ironworks.platform.invoices.service.MAX_LINES", 3)
+    refused = await call("payer", "invoices/ACME-000001/document?format=csv", status=422)
+    assert refused["error"]["details"]["fields"][0]["field"] == "invoice"
+    await call("payer", "invoices/ACME-000001")
+    assert len((await call("payer", "invoices/ACME-000001/lines"))["items"]) > 3

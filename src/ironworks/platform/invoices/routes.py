@@ -33,11 +33,13 @@ from ironworks.platform.invoices.shapes import (
     ReasonRequest,
 )
 from ironworks.shared.context import Context
-from ironworks.shared.http import Raw, Router
+from ironworks.shared.http import Call, Raw, Router
 from ironworks.shared.listing import bad_cursor, decode_cursor, encode_cursor, read_moment
 from ironworks.shared.path import parse_path
 
 router = Router("platform.invoices")
+_DRAWING = asyncio.Semaphore(1)
+"""One document at a time, and without a transaction: however many are asked for, other requests go on beside it."""
 
 
 @router.get("/api/v1/scopes/{path}/invoices", permission="invoice:read")
@@ -56,7 +58,7 @@ async def list_invoices(ctx: Context, path: str, query: InvoicesQuery) -> Invoic
 @router.get("/api/v1/invoices/{invoice}", permission="invoice:read")
 async def get_invoice(ctx: Context, invoice: str) -> InvoiceDetail:
     """Show an invoice, by its number or id, with what was paid and credited."""
-    return InvoiceDetail.of(await service.get_document(ctx, await service.find_invoice(ctx, invoice)))
+    return InvoiceDetail.of(await service.get_document(ctx, await service.find_invoice(ctx, invoice), lines=False))
 
 
 @router.get("/api/v1/invoices/{invoice}/lines", permission="invoice:read")
@@ -72,11 +74,13 @@ async def list_lines(ctx: Context, invoice: str, query: PageQuery) -> InvoiceLin
     )
 
 
-@router.get("/api/v1/invoices/{invoice}/document", permission="invoice:read")
-async def get_document(ctx: Context, invoice: str, query: DocumentQuery) -> Raw:
+@router.get("/api/v1/invoices/{invoice}/document", permission="invoice:read", calls_out=True)
+async def get_document(call: Call, invoice: str, query: DocumentQuery) -> Raw:
     """Get an invoice as PDF, HTML, CSV or JSON."""
-    document = await service.get_document(ctx, await service.find_invoice(ctx, invoice))
-    content, media_type = await asyncio.to_thread(_render, document, query.format)
+    async with _DRAWING:
+        async with call.transaction() as ctx:
+            document = await service.get_document(ctx, await service.find_invoice(ctx, invoice))
+        content, media_type = await asyncio.to_thread(_render, document, query.format)
     name = f"{document.invoice.number or document.invoice.id}.{query.format}"
     return Raw(content, media_type, headers={"content-disposition": f'inline; filename="{name}"'})
 

@@ -27,6 +27,8 @@ from ironworks.shared.path import OPERATOR, level, show_path
 
 _CLAIMS: Final = 1000
 """Transfers whose lines are looked through at a time."""
+MAX_LINES: Final = 50_000
+"""What a document is made of is held in memory as a whole."""
 _FIRST: Final = UUID(int=0)
 _OLDEST: Final = timedelta(days=366)
 
@@ -81,11 +83,16 @@ async def list_open(
     return [invoice for invoice in found if invoice.finalized_at is not None and invoice.finalized_at <= now]
 
 
-async def get_document(ctx: Context, invoice: Invoice) -> Document:
-    """An invoice with all that its documents print."""
+async def get_document(ctx: Context, invoice: Invoice, *, lines: bool = True) -> Document:
+    """An invoice with all that its documents print; `lines` False leaves out those, which may be many.
+
+    Raises Invalid for more than MAX_LINES.
+    """
+    if lines and await store.count_lines(ctx, invoice.id, MAX_LINES + 1) > MAX_LINES:
+        raise invalid("invoice", f"has more than {MAX_LINES} lines", "take them page by page: /lines")
     return Document(
         invoice,
-        await store.list_lines(ctx, invoice.id),
+        await store.list_lines(ctx, invoice.id) if lines else [],
         await store.list_payments(ctx, invoice.id),
         await store.list_notes(ctx, invoice.id),
     )

@@ -116,6 +116,14 @@ async def take_overdue(ctx: Context, limit: int) -> list[Invoice]:
     return [_invoice(row) for row in rows]
 
 
+async def count_lines(ctx: Context, invoice_id: UUID, most: int) -> int:
+    """How many lines an invoice has, as far as `most`."""
+    found: int = await ctx.db.fetchval(
+        "select count(*) from (select from platform_invoices.line where invoice_id = $1 limit $2) l", invoice_id, most
+    )
+    return found
+
+
 async def list_lines(
     ctx: Context, invoice_id: UUID, after: tuple[str, UUID] | None = None, limit: int | None = None
 ) -> list[Line]:
