@@ -3,8 +3,8 @@
 `measure_closes` works in an installation that runs, on rows of its own, of a March to come, and the installation's
 worker waits until then to touch them: accounts with a subscription and two tenants that used four meters on three days,
 so that each invoice has eight lines of usage, what the plan includes, and the next fee. Accounts and subscriptions are
-inserted, all else is made by the code that makes it otherwise: usage is charged as the gateway does, and closed under the
-worker's login role, behind row-level security, with the default durability.
+inserted, all else is made by the code that makes it otherwise: usage is charged as the gateway does, and closed under
+the worker's login role, behind row-level security, with the default durability.
 
 `python -m bench.money_close -n 500` starts an installation, closes so many, prints what that took, and removes it.
 """
