@@ -1,4 +1,4 @@
-"""Money that goes back of an invoice that was paid more than once."""
+"""Money that goes back of an invoice that was paid more than once, and a worker that hears the truth too late."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from ironworks.platform import payments
-from ironworks.platform.payments import service
-from ironworks.platform.payments.model import NotPayable
+from ironworks.platform.payments import collecting, service
+from ironworks.platform.payments.model import Charge, ChargeState, NotPayable
 from tests.platform.payments.paying import DOLLARS_5, PayingWorld
 
 DOLLAR = 10**9
@@ -44,3 +44,25 @@ async def test_refunds_of_several_payments_never_exceed_what_counts_for_the_invo
     assert await refund(second if both[0] else first, left)
     await world.work()
     assert (await world.invoice()).paid_nano == 0
+
+
+async def test_what_a_worker_hears_after_its_lease_changes_nothing(world: PayingWorld) -> None:
+    """It was told of a refusal, slept over its lease, and meanwhile another worker was told that the card paid."""
+    await world.card()
+    await world.pay()
+
+    class Late:
+        def __getattr__(self, name: str) -> object:
+            return getattr(world.provider, name)
+
+        async def confirm_charge(self, reference: str, method: str, key: str) -> Charge:
+            world.wait(hours=1)
+            await world.work()
+            return Charge(reference, ChargeState.OPEN, 0, "USD", failure_code="declined", failure_message="no")
+
+    await collecting.pay_due(await world.world.database("worker"), Late())  # type: ignore[arg-type]
+    told = await world.consume()
+    assert (await world.only_payment()).state is payments.PaymentState.SUCCEEDED
+    assert "platform.payments.payment_failed.v1" not in told
+    assert len(world.stripe.moved) == 1
+    assert await world.balance("cash") == DOLLARS_5
