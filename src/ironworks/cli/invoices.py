@@ -150,12 +150,14 @@ def explain(ctx: click.Context, line: str, limit: int, output: str) -> None:
               show_default=True, help="Which document.")  # fmt: skip
 @click.option("--to", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
               help="The file; `-` is standard output (default: by the number).")  # fmt: skip
+@click.option("--note", metavar="NUMBER", help="This credit note of it, as PDF or HTML.")
 @click.pass_context
 @fails_clearly
-def pdf(ctx: click.Context, invoice: str, kind: str, to: Path | None) -> None:
+def pdf(ctx: click.Context, invoice: str, kind: str, to: Path | None, note: str | None) -> None:
     """Save an invoice as a document: PDF, HTML, CSV or JSON."""
-    content = open_client(ctx).download(f"/api/v1/invoices/{invoice}/document", query={"format": kind})
-    file = to or Path(f"{invoice}.{kind}")
+    path = f"/api/v1/invoices/{invoice}" + (f"/credit-notes/{note}" if note else "")
+    content = open_client(ctx).download(f"{path}/document", query={"format": kind})
+    file = to or Path(f"{note or invoice}.{kind}")
     if str(file) == "-":
         sys.stdout.buffer.write(content)
         return
