@@ -206,6 +206,43 @@ async def test_a_key_has_no_sessions(http: httpx.AsyncClient, world: World) -> N
     assert code(answer) == (403, "FORBIDDEN")
 
 
+async def test_people_say_how_they_are_called(http: httpx.AsyncClient, world: World) -> None:
+    await signed_up(world)
+    mine = await sign_in(http)
+    for name in ("Alice Liddell", "Alice Liddell", None):
+        answer = await http.patch("/api/v1/me", json={"display_name": name}, headers=mine)
+        assert (answer.status_code, answer.json()["display_name"]) == (200, name), answer.text
+        assert (await http.get("/api/v1/me", headers=mine)).json()["display_name"] == name
+    records = await world.admin.fetch("select 1 from platform_audit.pending where action = 'iam.profile.change'")
+    assert len(records) == 2
+    assert (await http.patch("/api/v1/me", json={}, headers=mine)).status_code == 422
+    others = await world.admin.fetch("select name from platform_iam.user where display_name ~ 'Alice'")
+    assert others == []
+
+
+async def test_pages_remember_what_people_like(http: httpx.AsyncClient, world: World) -> None:
+    await signed_up(world)
+    await signed_up(world, "bob@example.com")
+    mine, others = await sign_in(http), await sign_in(http, "bob@example.com")
+    path = "/api/v1/me/preferences"
+    assert (await http.get(path, headers=mine)).json() == {"preferences": {}}
+    liked = {"preferences": {"theme": "dark", "columns": {"endpoints": ["name", "phase"]}}}
+    assert (await http.put(path, json=liked, headers=mine)).json() == liked
+    assert (await http.get(path, headers=mine)).json() == liked
+    assert (await http.get(path, headers=others)).json() == {"preferences": {}}
+    for bad in ({"preferences": {"x": "y" * 16 * 1024}}, {"preferences": []}, {}):
+        assert (await http.put(path, json=bad, headers=mine)).status_code == 422
+    key = {"authorization": f"Bearer {world.operator_key}"}
+    for answer in (
+        await http.get(path, headers=key), await http.put(path, json=liked, headers=key),
+        await http.patch("/api/v1/me", json={"display_name": "x"}, headers=key),
+    ):  # fmt: skip
+        assert code(answer) == (403, "FORBIDDEN")
+    name = await world.admin.fetchval("select name from platform_iam.user where spec ->> 'email' = $1", EMAIL)
+    await world.delete(iam.USER, "", name)
+    assert await world.admin.fetchval("select count(*) from platform_iam.preference") == 0
+
+
 # --- the first start -------------------------------------------------------------------------------------------------
 
 

@@ -76,6 +76,7 @@ class ShellCaller(BaseModel):
     uid: str
     kind: str
     name: str
+    display_name: str | None
 
 
 class ShellScope(BaseModel):
@@ -126,7 +127,7 @@ async def bootstrap(ctx: Context, query: BootstrapQuery, shell: Shell) -> Bootst
     caller: dict[str, Any] = found.caller
     return BootstrapView(
         version=shell.version,
-        caller=ShellCaller(uid=caller["uid"], kind=caller["kind"], name=caller["name"]),
+        caller=ShellCaller.model_validate(caller),
         permissions=permissions_by_scope(caller["grants"]),
         scopes=[ShellScope.model_validate(scope, from_attributes=True) for scope in found.scopes],
         more_scopes=found.more,

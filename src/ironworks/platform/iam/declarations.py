@@ -19,6 +19,7 @@ DECLARATIONS = Declarations(
         AuditAction("iam.login.blocked", "A sign-in was refused unread: too many attempts"),
         AuditAction("iam.session.end", "A user signed out"),
         AuditAction("iam.session.reuse", "A used refresh token came again: its session was ended"),
+        AuditAction("iam.profile.change", "A user changed how he is called"),
         AuditAction("iam.password.change", "A password was changed"),
         AuditAction("iam.signup.begin", "Somebody signed up"),
         AuditAction("iam.signup.verify", "A sign-up's address was verified"),

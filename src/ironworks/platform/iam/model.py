@@ -213,6 +213,9 @@ ACCOUNT_TRIES: Final = 5
 ADDRESS_TRIES: Final = 30
 SIGNUP_TRIES: Final = 20
 
+MAX_PREFERENCES: Final = 16 * 1024
+"""Bytes of JSON that a person's pages may remember."""
+
 Password: TypeAlias = Annotated[str, Field(min_length=8, max_length=256, description="8 to 256 characters.")]
 
 

@@ -23,6 +23,8 @@ from ironworks.platform.iam.shapes import (
     LoginRequest,
     OwnSessionList,
     OwnSessionView,
+    Preferences,
+    ProfileRequest,
     RefreshRequest,
     ResendRequest,
     RotateRequest,
@@ -50,6 +52,26 @@ log = telemetry.logger(__name__)
 async def whoami(ctx: Context) -> CallerView:
     """Who the caller is, and what it may do where."""
     return CallerView.model_validate(await service.describe_caller(ctx))
+
+
+@router.patch("/api/v1/me", permission=AUTHENTICATED)
+async def change_profile(ctx: Context, body: ProfileRequest) -> CallerView:
+    """Change how one is called."""
+    await service.rename_self(ctx, body.display_name)
+    return CallerView.model_validate(await service.describe_caller(ctx))
+
+
+@router.get("/api/v1/me/preferences", permission=AUTHENTICATED)
+async def read_preferences(ctx: Context) -> Preferences:
+    """Read what one's pages remember."""
+    return Preferences(preferences=await service.read_preferences(ctx))
+
+
+@router.put("/api/v1/me/preferences", permission=AUTHENTICATED)
+async def save_preferences(ctx: Context, body: Preferences) -> Preferences:
+    """Replace what one's pages remember."""
+    await service.save_preferences(ctx, body.preferences)
+    return body
 
 
 @router.get("/api/v1/scopes/{path}/access", permission="role-assignment:read")

@@ -13,6 +13,7 @@ from ironworks.platform.iam.events import KeyRotated
 from ironworks.platform.iam.model import (
     API_KEY,
     MAX_GRACE,
+    MAX_PREFERENCES,
     PRESETS,
     USER,
     GatewayKey,
@@ -21,7 +22,7 @@ from ironworks.platform.iam.model import (
     preset_permissions,
     token_hash,
 )
-from ironworks.shared.context import Context
+from ironworks.shared.context import Context, to_json
 from ironworks.shared.errors import Conflict, Forbidden, NotFound, invalid
 from ironworks.shared.path import show_path
 from ironworks.shared.resources import load
@@ -91,9 +92,9 @@ async def end_own_sessions(ctx: Context, *, but_this: bool) -> int:
     return ended
 
 
-def _require_user(ctx: Context) -> None:
+def _require_user(ctx: Context, what: str = "sessions") -> None:
     if ctx.actor.kind != "user":
-        raise Forbidden("only a signed-in user has sessions")
+        raise Forbidden(f"only a signed-in user has {what}")
 
 
 async def list_people_with(ctx: Context, permission: str, place: str) -> list[tuple[UUID, str]]:
@@ -111,6 +112,32 @@ async def describe_caller(ctx: Context) -> dict[str, Any]:
     if found is None:
         raise NotFound("this subject is gone or disabled: it may do nothing")
     return found
+
+
+async def read_preferences(ctx: Context) -> dict[str, Any]:
+    """What the caller's pages remember of him. Raises Forbidden for what is no user."""
+    _require_user(ctx, "preferences")
+    return await store.fetch_preferences(ctx)
+
+
+async def save_preferences(ctx: Context, preferences: dict[str, Any]) -> None:
+    """Make these all that the caller's pages remember. Raises Invalid for too much, Forbidden for what is no user."""
+    _require_user(ctx, "preferences")
+    size = len(to_json(preferences).encode())
+    if size > MAX_PREFERENCES:
+        raise invalid("preferences", f"has {size} bytes as JSON", f"send at most {MAX_PREFERENCES}")
+    await store.save_preferences(ctx, preferences)
+
+
+async def rename_self(ctx: Context, display_name: str | None) -> None:
+    """Change how the caller is called. Raises Forbidden for what is no user."""
+    _require_user(ctx, "a name to change here")
+    before = await store.rename_self(ctx, display_name)
+    if before != display_name:
+        await ctx.audit(
+            "iam.profile.change", USER.name, ctx.actor.name,
+            before={"display_name": before}, after={"display_name": display_name},
+        )  # fmt: skip
 
 
 async def explain_access(ctx: Context, subject: str, permission: str, scope: str) -> dict[str, Any]:

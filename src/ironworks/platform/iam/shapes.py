@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -146,11 +146,12 @@ class GrantView(BaseModel):
 
 
 class CallerView(BaseModel):
-    """`scope`, `owner`, `expires_at` and `permissions` are an API key's."""
+    """`display_name` is a user's; `scope`, `owner`, `expires_at` and `permissions` are an API key's."""
 
     uid: str
     kind: str
     name: str
+    display_name: str | None
     scope: str | None
     owner: str | None
     expires_at: datetime | None
@@ -186,6 +187,14 @@ class AccessView(BaseModel):
     owner: str | None = Field(description="Of a key: it holds no more than its owner.")
     assignments: list[GivingAssignment]
     obstacles: list[Obstacle] = Field(description="Everything that stands against it; none where it is allowed.")
+
+
+class ProfileRequest(_Body):
+    display_name: str | None = Field(max_length=128, description="How people read it; null for none.")
+
+
+class Preferences(_Body):
+    preferences: dict[str, Any] = Field(description="Whatever pages like to remember; at most 16 KiB of JSON.")
 
 
 class SignOnQuery(_Body):

@@ -242,6 +242,22 @@ async def ensure_operator(ctx: Context, name: str, email: str, key_name: str) ->
     return row["user_uid"], row["key_uid"], row["key_issued"]
 
 
+async def fetch_preferences(ctx: Context) -> dict[str, Any]:
+    """The caller's; empty for one that saved none."""
+    found: dict[str, Any] = json.loads(await ctx.db.fetchval("select platform_iam.own_preferences()::text"))
+    return found
+
+
+async def save_preferences(ctx: Context, preferences: Mapping[str, Any]) -> None:
+    await ctx.db.execute("select platform_iam.save_preferences($1::jsonb, $2)", to_json(preferences), ctx.now())
+
+
+async def rename_self(ctx: Context, display_name: str | None) -> str | None:
+    """How the caller was called before."""
+    before: str | None = await ctx.db.fetchval("select platform_iam.rename_self($1)", display_name)
+    return before
+
+
 async def explain_access(ctx: Context, subject: str, permission: str, scope: str) -> dict[str, Any] | None:
     """Why a subject may do something in a scope, or why not; None for a subject that the caller does not know."""
     text = await ctx.db.fetchval(

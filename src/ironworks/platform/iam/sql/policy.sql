@@ -412,6 +412,7 @@ create or replace function platform_iam.whoami() returns jsonb language sql stab
 set search_path = pg_catalog, public, pg_temp as $$
   select jsonb_build_object(
     'uid', s.uid, 'kind', s.kind, 'name', s.name,
+    'display_name', (select u.display_name from platform_iam.user u where u.uid = s.uid),
     'scope', case when s.kind = 'api_key' then coalesce(nullif(s.scope::text, ''), '-') end,
     'owner', (select replace(o.kind, '_', '-') || ':' || o.name from platform_iam.principal o where o.uid = s.owner),
     'expires_at', s.expires_at, 'permissions', s.permissions,

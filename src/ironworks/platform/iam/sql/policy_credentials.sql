@@ -251,6 +251,31 @@ begin
     where b.scope = ''::ltree and u.name <> 'operator');
 end $$;
 
+-- What the caller's pages remember of him; only users have pages.
+create or replace function platform_iam.own_preferences() returns jsonb
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select coalesce((select p.document from platform_iam.preference p where p.user_uid = shared.subject()), '{}')
+$$;
+
+create or replace function platform_iam.save_preferences(wanted jsonb, at timestamptz) returns void
+language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+  insert into platform_iam.preference as p (user_uid, document, changed_at)
+    select u.uid, wanted, at from platform_iam.user u where u.uid = shared.subject()
+    on conflict (user_uid) do update set document = excluded.document, changed_at = excluded.changed_at
+$$;
+
+-- Changes how the caller, a user, is called; returns how he was called before.
+create or replace function platform_iam.rename_self(title text) returns text
+language plpgsql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  before text;
+begin
+  select u.display_name into before from platform_iam.user u where u.uid = shared.subject() for update;
+  update platform_iam.user u set display_name = title
+    where u.uid = shared.subject() and u.display_name is distinct from title;
+  return before;
+end $$;
+
 -- Why a subject holds a permission at a place, or why not: each assignment that would give it, and what stands against
 -- it. An assignment above that the caller may not read is told without its name. Null where there is no such subject.
 create or replace function platform_iam.explain_access(written text, wanted text, place ltree) returns jsonb
@@ -391,7 +416,7 @@ end $$;
 select platform_iam.hand_out(
   api => array['issue_key', 'find_key', 'touch_keys', 'begin_attempt', 'attempt_succeeded', 'find_login', 'set_password',
     'open_session', 'renew_session', 'end_session', 'end_sessions', 'own_sessions', 'end_own_sessions', 'setup_needed',
-    'explain_access',
+    'explain_access', 'own_preferences', 'save_preferences', 'rename_self',
     'signing_keys', 'publish_signing_key',
     'begin_signup', 'waiting_signups', 'redeem_signup', 'admit_newcomer'],
   worker => array['issue_key', 'touch_keys', 'key_facts', 'set_password', 'purge', 'signing_keys', 'publish_signing_key',
