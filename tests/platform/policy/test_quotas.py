@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from ironworks.platform import iam, policy, tenancy
@@ -234,3 +235,16 @@ async def test_two_plans_at_once_leave_one_of_them_whole(world: World) -> None:
     await asyncio.gather(*(plan(world, wanted) for wanted in (small, large) * 5))
     found = {name: quota.limit for name, quota in (await effective(world, "acme")).items()}
     assert found in (small, large)
+
+
+async def test_nobody_asks_what_another_account_has_room_for(world: World) -> None:
+    """The question looks past policies and makes whoever asks wait: it is for who creates there."""
+    await world.scope("acme.shop.eu")
+    await plan(world, {"tenants": 1})
+    rival = await world.user("rival@example.com")
+    ask = "select * from platform_policy.refuse_over('Tenant', 'tenants', 'acme.shop', now())"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with world.acting(rival) as ctx:
+            await ctx.db.fetch(ask)
+    async with world.acting(world.operator) as ctx:
+        assert await ctx.db.fetch(ask) == []

@@ -82,6 +82,9 @@ begin
   if not found then
     return;
   end if;
+  if session_user = 'ironworks_api' and not shared.sees(place) then
+    raise exception 'nobody creates, or asks for room, where he sees nothing' using errcode = 'insufficient_privilege';
+  end if;
   perform pg_advisory_xact_lock(hashtextextended('platform_policy.quota ' || ltree2text(subpath(place, 0, 1)) || ' ' || quota, 0));
   -- a second look: what others did while this one waited
   select * into found_limit from platform_policy.limit_at(quota, place, at) l where l.allowed is not null;
