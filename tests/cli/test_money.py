@@ -81,6 +81,8 @@ def test_usage_from_a_file_is_told_event_by_event(run: Run) -> None:
     lines = "\n".join(map(json.dumps, events))
     said = run("usage", "send", "-", given=lines, code=1)
     assert "1 accepted, 1 duplicate, 1 conflict, 1 refused" in said
+    assert "event 3 (/farm a): conflict: id: " in said
+    assert "; give another event another id" in said
     assert "event 4 (/farm b): refused: time: " in said
     outcomes = json.loads(run("usage", "send", "-", "-o", "json", given=json.dumps(events[:2])))["items"]
     assert [item["outcome"] for item in outcomes] == ["duplicate", "duplicate"]

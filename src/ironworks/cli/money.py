@@ -173,7 +173,8 @@ def list_records(
         return
     heads = ["TIME", "ACTOR", "ACTION", "TARGET", "RESULT", "REQUEST"]
     rows = [
-        [r["occurred_at"], r["actor"], r["action"], r["target_id"], r["result"], r["correlation_id"]] for r in items
+        [at_second(r["occurred_at"]), r["actor"], r["action"], r["target_id"], r["result"], r["correlation_id"]]
+        for r in items
     ]
     show_table(heads, rows)
 

@@ -140,8 +140,15 @@ _FIELD_OF: Final = {
     "bad_text": "data",
     "conflict": "id",
 }
+_REMEDY_OF: Final = {
+    "too_late": "it cannot count any more: hand usage in sooner",
+    "in_future": "set the clock that it came from",
+    "conflict": "give another event another id; what was recorded stays as it is",
+    "unknown_meter": "use a declared one: `ironworks usage meters` lists them for the operator",
+}
 
 
 def problem_of(case: SetAside) -> dict[str, str]:
     """What is wrong with an event that broke a rule."""
-    return field_problem(_FIELD_OF.get(case.reason, "data.quantities"), f"{case.reason}: {case.problem}")
+    field = _FIELD_OF.get(case.reason, "data.quantities")
+    return field_problem(field, f"{case.reason}: {case.problem}", _REMEDY_OF.get(case.reason, ""))
