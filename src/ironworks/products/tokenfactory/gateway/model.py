@@ -49,7 +49,8 @@ class GatewaySettings:
         stale_after: how long keys and routes may go unconfirmed before `when_stale` applies.
         when_stale: keep serving what is known, or refuse with 503.
         sync: whether closing records are forced to disk before the answer ends (off only in benchmarks).
-        ship_every, ship_batch: how often, and how many at once, closed records are charged.
+        ship_every, ship_batch: how often, and how many at most in one transaction, closed records are charged.
+            What comes within `ship_every` is far less: a full batch is what has piled up, and large ones are cheaper.
         drain: how long a stop waits for requests in flight; then they are cut off and billed as far as they got.
         first_load: how long a start waits for the first keys and routes; callers wait in the socket's queue meanwhile,
             and are refused after that.
@@ -81,7 +82,7 @@ class GatewaySettings:
     sync: bool = True
     segment: int = 4 * 1024 * 1024
     ship_every: float = 0.2
-    ship_batch: int = 500
+    ship_batch: int = 5_000
     drain: float = 30.0
     first_load: float = 5.0
     own_process: bool = False
