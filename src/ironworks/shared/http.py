@@ -106,6 +106,7 @@ class Route:
         permission: `<resource>:<action>`, PUBLIC or AUTHENTICATED.
         rows_decide: the permission is enforced by row-level security and the resource engine, not before the handler.
         calls_out: the handler takes `call`, and no transaction is opened for it.
+        heavy: it may read for seconds; a few of these run at a time, so that short requests find a connection.
         node: what `{path}` and `{name}` name is itself a scope, and the permission is asked at it.
         rehearsal: what a dry run answers, with 200, where that is not what `returns` says.
         streams: the media type of the stream that may be answered.
@@ -121,6 +122,7 @@ class Route:
     summary: str = ""
     rows_decide: bool = False
     calls_out: bool = False
+    heavy: bool = False
     node: bool = False
     name: str = ""
     body: Any = None

@@ -7,11 +7,13 @@ envelope. Nothing here knows a domain; the authenticator is handed in.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import asyncpg
@@ -57,6 +59,8 @@ log = telemetry.logger(__name__)
 MAX_DEPTH = 64
 """Levels of JSON; whatever walks a document may recurse this far and more."""
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_.:/+=@-]{1,128}")
+HEAVY_AT_ONCE: Final = 3
+"""Fewer than a process has connections."""
 _SECURITY = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -95,6 +99,7 @@ class Api:
         refused: told of every 401 and 403, for the audit trail.
         body_limit: bytes.
         injected: what handlers ask for, by type; LookupError at the start where something is missing.
+        heavy: what heavy routes wait for, before they take a connection.
     """
 
     database: Database
@@ -105,6 +110,7 @@ class Api:
     limiter: RateLimiter = field(default_factory=RateLimiter)
     body_limit: int = 1 << 20
     injected: Mapping[type, object] = field(default_factory=dict)
+    heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HEAVY_AT_ONCE))
 
     def __post_init__(self) -> None:
         for route in self.table.routes:
@@ -185,7 +191,7 @@ class Api:
                 self.changed()
             return _response(route, result)
         try:
-            async with call.transaction() as ctx:
+            async with self.heavy if route.heavy else nullcontext(), call.transaction() as ctx:
                 await _permit(ctx, route, request.values)
                 response = await _run(ctx, route, arguments, request, key, body)
         except DryRun as dry:

@@ -226,7 +226,7 @@ async def ingest_usage(ctx: Context, body: UsageBatch) -> IngestedBatch:
     )
 
 
-@router.get("/api/v1/scopes/{path}/usage", permission="usage:read")
+@router.get("/api/v1/scopes/{path}/usage", permission="usage:read", heavy=True)
 async def summarize_usage(ctx: Context, path: str, query: SummaryQuery) -> UsageSummaryView:
     """Sum up what a scope and all below it used."""
     since, until = query.bounds(ctx.now())
@@ -235,7 +235,7 @@ async def summarize_usage(ctx: Context, path: str, query: SummaryQuery) -> Usage
     return UsageSummaryView(scope=show_path(path), since=since, until=until, group_by=query.group_by, items=items)
 
 
-@router.get("/api/v1/scopes/{path}/usage/meters/{meter}", permission="usage:read")
+@router.get("/api/v1/scopes/{path}/usage/meters/{meter}", permission="usage:read", heavy=True)
 async def list_points(ctx: Context, path: str, meter: str, query: PointsQuery) -> MeterSeriesView:
     """Show what a meter counted at a scope and all below it, by hour or day; `events` counts the events themselves."""
     since, until = query.bounds(ctx.now())

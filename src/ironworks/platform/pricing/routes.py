@@ -81,7 +81,7 @@ async def set_currency(ctx: Context, path: str, body: NewCurrency) -> CurrencyVi
     return await get_currency(ctx, path)
 
 
-@router.get("/api/v1/scopes/{path}/adjustments", permission="billing:read")
+@router.get("/api/v1/scopes/{path}/adjustments", permission="billing:read", heavy=True)
 async def list_adjustments(ctx: Context, path: str, query: PeriodQuery) -> AdjustmentList:
     """Show what terms make of an account's usage of a period, as far as it has come."""
     if level(path) != 1:
@@ -90,7 +90,7 @@ async def list_adjustments(ctx: Context, path: str, query: PeriodQuery) -> Adjus
     return AdjustmentList(currency=query.currency, items=[AdjustmentView.of(each) for each in found])
 
 
-@router.post("/api/v1/scopes/{path}/prices:simulate", permission="billing:read")
+@router.post("/api/v1/scopes/{path}/prices:simulate", permission="billing:read", heavy=True)
 async def simulate_prices(ctx: Context, path: str, body: SimulationBody) -> SimulationView:
     """Compare what a past period cost with what it would have cost under another book; changes nothing."""
     found = await service.simulate_prices(ctx, path, *body.days(), body.currency, body.book(), body.group_by)

@@ -113,7 +113,9 @@ class CostRateList(BaseModel):
     next_cursor: str | None
 
 
-@router.get("/api/v1/scopes/{path}/reports/revenue", permission="billing:read", returns=ReportView, files=FILES)
+@router.get(
+    "/api/v1/scopes/{path}/reports/revenue", permission="billing:read", returns=ReportView, files=FILES, heavy=True
+)
 async def report_revenue(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     """Report what was earned; by: day, month, account, platform, tenant, kind."""
     start, end = _period(ctx, query)
@@ -122,7 +124,9 @@ async def report_revenue(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     )
 
 
-@router.get("/api/v1/scopes/{path}/reports/usage", permission="billing:read", returns=ReportView, files=FILES)
+@router.get(
+    "/api/v1/scopes/{path}/reports/usage", permission="billing:read", returns=ReportView, files=FILES, heavy=True
+)
 async def report_usage(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     """Report what was used; by: day, month, account, platform, tenant, meter, model."""
     start, end = _period(ctx, query)
@@ -131,7 +135,7 @@ async def report_usage(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     )
 
 
-@router.get("/api/v1/scopes/{path}/reports/margin", permission=MARGIN, returns=ReportView, files=FILES)
+@router.get("/api/v1/scopes/{path}/reports/margin", permission=MARGIN, returns=ReportView, files=FILES, heavy=True)
 async def report_margin(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     """Report what is earned over cost; by: day, month, account, platform, tenant, meter, model."""
     start, end = _period(ctx, query)
@@ -145,13 +149,17 @@ async def report_margin(ctx: Context, path: str, query: PeriodQuery) -> Raw:
     )
 
 
-@router.get("/api/v1/scopes/{path}/reports/unbilled", permission="billing:read", returns=ReportView, files=FILES)
+@router.get(
+    "/api/v1/scopes/{path}/reports/unbilled", permission="billing:read", returns=ReportView, files=FILES, heavy=True
+)
 async def report_unbilled(ctx: Context, path: str, query: ReportQuery) -> Raw:
     """Report what is owed and on no invoice yet; by: account, platform, tenant."""
     return await _answer("unbilled", path, query, await service.report_unbilled(ctx, path, _words(query, "account")))
 
 
-@router.get("/api/v1/scopes/{path}/reports/receivables", permission="invoice:read", returns=ReportView, files=FILES)
+@router.get(
+    "/api/v1/scopes/{path}/reports/receivables", permission="invoice:read", returns=ReportView, files=FILES, heavy=True
+)
 async def report_receivables(ctx: Context, path: str, query: ReportQuery) -> Raw:
     """Report what open invoices leave to pay, by days overdue; by: account, invoice."""
     table = await service.report_receivables(ctx, path, _words(query, "account"))
