@@ -7,7 +7,9 @@ import csv
 import io
 import threading
 from collections.abc import AsyncIterator
+from datetime import date
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +17,7 @@ import httpx
 import pytest
 
 from ironworks.platform import invoices
-from ironworks.platform.invoices.documents import price_of, quantity_of, words_of
+from ironworks.platform.invoices.documents import period_of, price_of, quantity_of, words_of
 from ironworks.platform.invoices.model import Document, Line, LineKind
 from ironworks.platform.invoices.routes import router
 from ironworks.shared.context import Actor
@@ -276,3 +278,16 @@ async def test_a_document_of_more_lines_than_memory_is_not_made(
     assert refused["error"]["details"]["fields"][0]["field"] == "invoice"
     await call("payer", "invoices/ACME-000001")
     assert len((await call("payer", "invoices/ACME-000001/lines"))["items"]) > 3
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        (date(2026, 3, 1), date(2026, 4, 1), "1 March 2026 – 31 March 2026"),
+        (date(2026, 3, 1), date(2026, 3, 2), "1 March 2026"),
+        (date(2026, 3, 1), date(2026, 3, 1), "1 March 2026"),
+    ],
+)
+def test_a_period_is_said_by_its_first_and_last_day(start: date, end: date, said: str) -> None:
+    period: Any = SimpleNamespace(period_start=start, period_end=end)
+    assert period_of(period) == said

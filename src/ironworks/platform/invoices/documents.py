@@ -48,9 +48,9 @@ def state_of(invoice: Invoice) -> str:
 
 
 def period_of(invoice: Invoice) -> str:
-    """The first and the last day."""
-    last = max(invoice.period_end - timedelta(days=1), invoice.period_start)
-    return f"{show_day(invoice.period_start)} – {show_day(last)}"
+    """The first and the last day, or the only one."""
+    first, last = invoice.period_start, invoice.period_end - timedelta(days=1)
+    return show_day(first) if last <= first else f"{show_day(first)} – {show_day(last)}"
 
 
 def show_day(day: date) -> str:
