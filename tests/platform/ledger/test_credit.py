@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from ironworks.platform import ledger
+from ironworks.platform.ledger import prepaid, standing
 from ironworks.platform.ledger.controller import expire_credit, watch_credit
 from ironworks.shared.context import Context
 from ironworks.shared.errors import Invalid, NotFound
@@ -370,3 +371,26 @@ async def test_by_hand_only_who_may_post(world: LowerWorld) -> None:
     async with world.acting(stranger) as ctx:
         assert await ledger.list_grants(ctx, "acme") == []
         assert (await ledger.get_credit(ctx, "acme", "USD")).credit_nano == 0
+
+
+@pytest.mark.parametrize("step", ["expire_credit", "review_credit"])
+async def test_an_account_whose_books_are_broken_keeps_no_other_from_its_turn(
+    world: LowerWorld, clock: Clock, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    for account in ("acme", "rival"):
+        await give(world, "a month", expires=NOON + DAY, account=account)
+        async with world.system("worker") as ctx:
+            await ledger.set_prepaid(ctx, account, "USD", ledger.CreditTerms(1))
+    module, turn = (prepaid, expire_credit) if step == "expire_credit" else (standing, watch_credit)
+    real, done = getattr(module, step), []
+
+    async def mortal(ctx: Context, account: str, currency: str) -> None:
+        if account == "acme":
+            raise RuntimeError("its books are broken")
+        await real(ctx, account, currency)
+        done.append(account)
+
+    monkeypatch.setattr(module, step, mortal)
+    clock.now += 2 * DAY
+    await turn(await world.database("worker"))
+    assert done == ["rival"]
