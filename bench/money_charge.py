@@ -44,6 +44,11 @@ class Load:
     scopes: Sequence[str]
     batch: int
 
+    @property
+    def batches(self) -> int:
+        """Of each writer; at least one."""
+        return max(1, self.requests // self.writers // self.batch)
+
 
 @dataclass(frozen=True)
 class Charged:
@@ -108,8 +113,7 @@ def write(url: str, load: Load, start: Barrier, answers: Any) -> None:
         database, ids = await _ready(url, load.scopes)
         async with database.pool.acquire() as conn:
             backend = conn.get_server_pid()
-        count = load.requests // load.writers // load.batch
-        batches = [events(load.batch, load.scopes, ids) for _ in range(count)]
+        batches = [events(load.batch, load.scopes, ids) for _ in range(load.batches)]
         suit_the_interpreter()
         start.wait(timeout=PATIENCE)
         began, own, theirs = time.monotonic(), time.process_time(), cpu_seconds(backend)
@@ -190,7 +194,7 @@ def together(target: Callable[..., None], url: str, load: Load) -> list[Any]:
 def measure(url: str, load: Load) -> Charged:
     """A load, charged and committed."""
     answers = together(write, url, load)
-    done = load.requests // load.writers // load.batch * load.batch * load.writers
+    done = load.writers * load.batches * load.batch
     seconds = max(end for _, end, _, _ in answers) - min(begin for begin, *_ in answers)
     own, theirs = sum(each[2] for each in answers), sum(each[3] for each in answers)
     return Charged(done / seconds, 1e6 * own / done, 1e6 * theirs / done)
@@ -208,7 +212,8 @@ async def measure_copy(admin: asyncpg.Connection[asyncpg.Record], requests: int,
     price = await admin.fetchval("select id from platform_pricing.price limit 1")
     ids, backend = RequestIds(), admin.get_server_pid()
     seconds = own = theirs = 0.0
-    for _ in range(requests // batch):
+    batches = max(1, requests // batch)
+    for _ in range(batches):
         tables = _rows(events(batch, TENANTS, ids), price)
         before = time.monotonic(), time.process_time(), cpu_seconds(backend)
         async with admin.transaction():
@@ -219,7 +224,7 @@ async def measure_copy(admin: asyncpg.Connection[asyncpg.Record], requests: int,
             total + now - then for total, now, then in zip((seconds, own, theirs), after, before, strict=True)
         )
     await admin.execute("drop table public.floor_claim, public.floor_event, public.floor_line")
-    done = requests // batch * batch
+    done = batches * batch
     return Charged(done / seconds, 1e6 * own / done, 1e6 * theirs / done)
 
 
