@@ -9,9 +9,10 @@ Invariants:
   - verifying needs nothing but the rows: it finds an altered, missing or reordered record, and the first of them.
 """
 
-from ironworks.platform.audit.model import ACCESS_DENIED, Anchor, BadRecord, ChainReport, Record, TrailQuery
+from ironworks.platform.audit.model import ACCESS_DENIED, Anchor, BadRecord, ChainReport, NewRecord, Record, TrailQuery
 from ironworks.platform.audit.service import (
     append_record,
+    append_records,
     list_records,
     record_denied,
     seal_records,
@@ -24,9 +25,11 @@ __all__ = [
     "Anchor",
     "BadRecord",
     "ChainReport",
+    "NewRecord",
     "Record",
     "TrailQuery",
     "append_record",
+    "append_records",
     "list_records",
     "record_denied",
     "seal_records",

@@ -7,7 +7,7 @@ a fault or a fraud in the one shows in the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
@@ -35,6 +35,16 @@ class BadResult(Invalid):
     """A result that is none of ok, denied, failed."""
 
     code = "UNKNOWN_AUDIT_RESULT"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """What something was done to, and how it is since; `after` must hold no secret."""
+
+    target_type: str
+    target_id: str
+    scope: str
+    after: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ironworks.platform import registry
@@ -15,6 +15,7 @@ from ironworks.platform.audit.model import (
     BadResult,
     Chain,
     ChainReport,
+    NewRecord,
     Record,
     TrailQuery,
     clean,
@@ -44,24 +45,31 @@ async def append_record(
     """
     if result not in RESULTS:
         raise BadResult(f"an audit result is one of {', '.join(RESULTS)}, not {result!r}")
-    client_request_id = ctx.client_request_id
-    appended = await store.append(
-        ctx,
-        action,
-        {
-            "actor": clean(ctx.actor.name),
-            "address": clean(ctx.actor.address),
-            "target_type": clean(target_type),
-            "target_id": clean(target_id),
-            "scope": scope,
-            "result": result,
-            "client_request_id": None if client_request_id is None else clean(client_request_id),
-            "before": clean_json(before),
-            "after": clean_json(after),
-        },
-    )
-    if not appended:
+    if not await store.append(
+        ctx, action, _fields(ctx, NewRecord(target_type, target_id, scope, after), result, before)
+    ):
         await registry.require(ctx, AUDIT_ACTION, action)
+
+
+async def append_records(ctx: Context, action: str, records: Sequence[NewRecord]) -> None:
+    """Append records of one action that was done to many, at the cost of one. Raises what append_record raises."""
+    await registry.require(ctx, AUDIT_ACTION, action)
+    await store.append_all(ctx, action, [_fields(ctx, record, "ok", None) for record in records])
+
+
+def _fields(ctx: Context, record: NewRecord, result: str, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    client_request_id = ctx.client_request_id
+    return {
+        "actor": clean(ctx.actor.name),
+        "address": clean(ctx.actor.address),
+        "target_type": clean(record.target_type),
+        "target_id": clean(record.target_id),
+        "scope": record.scope,
+        "result": result,
+        "client_request_id": None if client_request_id is None else clean(client_request_id),
+        "before": clean_json(before),
+        "after": clean_json(record.after),
+    }
 
 
 async def record_denied(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import ledger
+from ironworks.platform import audit, ledger
 from ironworks.platform.invoices import closes, settling, store
 from ironworks.platform.invoices.events import InvoiceFinalized
 from ironworks.platform.invoices.model import (
@@ -93,12 +93,10 @@ async def _issue(ctx: Context, drafts: Sequence[_Draft]) -> list[Invoice]:
         ],
         (await store.list_details(ctx, [OPERATOR]))[OPERATOR],
     )
-    settled = []
     for invoice in final:
         await settling.credit_negative_total(ctx, invoice)
-        await _tell(ctx, invoice)
-        settled.append(await settling.settle(ctx, invoice))
-    return settled
+    await _tell(ctx, final)
+    return [await settling.settle(ctx, invoice) for invoice in final]
 
 
 async def _checked(ctx: Context, invoices: Sequence[Invoice]) -> dict[UUID, dict[str, int]]:
@@ -160,10 +158,20 @@ async def _use_credit(ctx: Context, drafts: Sequence[_Draft]) -> dict[UUID, int]
     return used
 
 
-async def _tell(ctx: Context, invoice: Invoice) -> None:
+async def _tell(ctx: Context, final: Sequence[Invoice]) -> None:
+    events = [(_finalized(invoice), invoice.account) for invoice in final]
+    await ctx.emit_all(events)
+    await audit.append_records(
+        ctx,
+        "invoices.invoice.finalize",
+        [audit.NewRecord("invoice", str(e.invoice_id), e.account, e.model_dump(mode="json")) for e, _ in events],
+    )
+
+
+def _finalized(invoice: Invoice) -> InvoiceFinalized:
     assert invoice.number is not None
     assert invoice.due_at is not None
-    event = InvoiceFinalized(
+    return InvoiceFinalized(
         invoice_id=invoice.id,
         account=invoice.account,
         number=invoice.number,
@@ -171,8 +179,4 @@ async def _tell(ctx: Context, invoice: Invoice) -> None:
         total_nano=invoice.total_nano,
         due_nano=max(invoice.open_nano, 0),
         due_at=invoice.due_at,
-    )
-    await ctx.emit(event, invoice.account)
-    await ctx.audit(
-        "invoices.invoice.finalize", "invoice", str(invoice.id), invoice.account, after=event.model_dump(mode="json")
     )
