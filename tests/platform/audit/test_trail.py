@@ -70,6 +70,22 @@ async def test_an_unregistered_action_is_refused_and_so_is_the_change(world: Low
     assert await world.query("select from platform_audit.pending") == []
 
 
+async def test_many_records_of_one_action_are_as_good_as_one_each(world: LowerWorld) -> None:
+    actor = await world.subject("ada", {})
+    made = [audit.NewRecord("bucket", name, "acme.shop", {"size": n}) for n, name in enumerate(("a", "b\x00"))]
+    async with world.acting(actor) as ctx:
+        await audit.append_records(ctx, "bucket.create", made)
+        await ctx.audit("bucket.create", "bucket", "a", "acme.shop", after={"size": 0})
+    first, alone, second = await world.query(
+        "select actor, action, target_id, ltree2text(scope), result, after::text from platform_audit.pending order by 3"
+    )
+    assert tuple(first) == tuple(alone) == ("ada", "bucket.create", "a", "acme.shop", "ok", '{"size": 0}')
+    assert second["target_id"] == "b\N{REPLACEMENT CHARACTER}"
+    with pytest.raises(registry.UnknownEntry, match=r"bucket\.explode"):
+        async with world.acting(actor) as ctx:
+            await audit.append_records(ctx, "bucket.explode", made)
+
+
 async def test_a_disabled_action_is_refused(world: LowerWorld) -> None:
     await world.admin("update platform_registry.entry set enabled = false where name = 'bucket.create'")
     with pytest.raises(registry.DisabledEntry):
