@@ -15,7 +15,7 @@ import pytest
 from ironworks.platform import invoices, payments
 from ironworks.platform.payments import controller, reconciling, service
 from ironworks.platform.payments.model import BadSignature, ProviderSecrets
-from ironworks.shared.errors import Invalid, IronworksError
+from ironworks.shared.errors import Invalid, IronworksError, NotFound
 from ironworks.shared.telemetry import JsonFormatter
 from tests.platform.payments.paying import ACCOUNT, DOLLARS_5, PayingWorld
 from tests.platform.payments.stripe_server import KEY, SECRET
@@ -68,6 +68,32 @@ async def test_a_customer_whom_stripe_forgot_keeps_nobody_else_from_paying(world
     assert (await world.only_payment()).state is STATE.SUCCEEDED
     (rival,) = await world.world.query("select * from platform_payments.customer where account = 'rival'")
     assert rival["default_method"] is None
+    assert not await world.world.query("select from platform_payments.notice where handled_at is null")
+
+
+@pytest.mark.parametrize("account", ["nobody", "rival"])
+async def test_no_customer_is_made_for_an_account_that_is_not_there(world: PayingWorld, account: str) -> None:
+    """An operator who mistypes, and an account that was deleted."""
+    await world.world.admin("update platform_tenancy.node_path set closed_at = now() where path = 'rival'")
+    call = await world.call(await world.world.subject("operator", {"payment-method:create": [""]}))
+    with pytest.raises(NotFound):
+        await service.open_checkout(call, world.provider, account, "USD", "https://a.example", "https://a.example")
+    assert world.stripe.calls == []
+    assert not await world.world.query("select from platform_payments.customer")
+
+
+async def test_notices_of_types_that_nobody_knows_are_taken_and_mean_nothing(world: PayingWorld) -> None:
+    await world.card("processing")
+    await world.pay()
+    await world.work()
+    before = await world.only_payment()
+    for n, kind in enumerate(("account.updated", "x" * 200, "payment_intent", "charge", "\u202e", "")):
+        about = {"id": before.reference, "customer": {"id": 7}, "payment_intent": ["pi_1"]}
+        await world.deliver(
+            {"id": f"evt_odd_{n}", "object": "event", "type": kind, "created": 2**33, "data": {"object": about}}
+        )
+    await world.work()
+    assert await world.only_payment() == before
     assert not await world.world.query("select from platform_payments.notice where handled_at is null")
 
 

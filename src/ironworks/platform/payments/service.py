@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID, uuid4
 
-from ironworks.platform import invoices
+from ironworks.platform import invoices, tenancy
 from ironworks.platform.payments import notices, store
 from ironworks.platform.payments.events import PaymentSucceeded, RefundSucceeded
 from ironworks.platform.payments.model import (
@@ -245,12 +245,15 @@ async def open_checkout(
 ) -> Checkout:
     """A page of the provider's on which an account leaves a payment method.
 
-    Needs `payment-method:create` at the account. Raises PaymentsOff, ProviderUnavailable, ProviderRefused.
+    Needs `payment-method:create` at the account. Raises NotFound (no account, or one that is being deleted),
+    PaymentsOff, ProviderUnavailable, ProviderRefused.
     """
     account = account_of(path)
     if not provider.enabled:
         raise PaymentsOff
     async with call.transaction() as ctx:
+        if not await tenancy.is_open(ctx, account):
+            raise NotFound(f"no account {account!r} for this caller, or it is being deleted")
         await store.insert_customer(ctx, account, provider.name)
         customer = await store.find_customer(ctx, account)
     reference = customer.reference if customer else None
