@@ -36,13 +36,14 @@ _SOME = [uuid5(NAMESPACE_DNS, str(n)) for n in range(100)]
 
 @dataclass(frozen=True)
 class Load:
-    """`writers` processes charge `requests` in all, spread over `scopes`, `batch` at a time."""
+    """`writers` processes charge `requests` in all, spread over `scopes`, `batch` at a time; `judged` by the goal."""
 
     name: str
     writers: int
     requests: int
     scopes: Sequence[str]
     batch: int
+    judged: bool = True
 
     @property
     def batches(self) -> int:
