@@ -38,8 +38,8 @@ acts = st.lists(
         st.sampled_from(["all", "half", "a coin", "more"]),
         st.integers(0, 40).map("n{}".format),
     ),
-    min_size=1,
-    max_size=6,
+    min_size=2,
+    max_size=8,
 )
 
 
@@ -58,11 +58,12 @@ class InvoiceRules(Story):
         return fits[pick % len(fits)] if fits else None
 
     @precondition(lambda self: self.now < DUSK)
-    @rule(days=st.integers(1, 12))
-    def a_month_ends(self, days: int) -> None:
+    @rule(days=st.integers(1, 12), acts=acts)
+    def a_month_ends(self, days: int, acts: list[tuple[str, int, str, str]]) -> None:
         self.now = (self.now.replace(day=1) + timedelta(days=32)).replace(day=days)
         self.run(self.schedules(charge_waiting_usage))
         self.run(close_all(self.world))
+        self.people_deal_with_invoices(acts)
 
     @rule()
     def closes(self) -> None:
@@ -91,6 +92,9 @@ class InvoiceRules(Story):
         self.tell(lambda ctx: invoices.set_details(ctx, account, details))
 
     @rule(acts=acts)
+    def invoices_are_dealt_with(self, acts: list[tuple[str, int, str, str]]) -> None:
+        self.people_deal_with_invoices(acts)
+
     def people_deal_with_invoices(self, acts: list[tuple[str, int, str, str]]) -> None:
         for what, pick, part, name in acts:
             if row := self.invoice(pick, STATES[what]):
