@@ -143,8 +143,8 @@ TEMPLATE: Final = """# Money: how fast usage becomes transfers
 Made {when} by `python -m bench.money` on {machine},
 Postgres 18 with its defaults for durability. A request has three quantities; charged means: claimed, recorded, rated,
 posted and committed, under the gateway's login role behind row-level security, in batches of {batch:,}, which is what a
-gateway ships at most at once. Writers, Postgres and the installation's own processes share the cores. A deadlock, or any other error of a
-writer, fails the run.
+gateway ships at most at once. Writers, Postgres and the installation's own processes share the cores. A deadlock, or
+any other error of a writer, fails the run.
 
 {goals}
 
