@@ -15,7 +15,8 @@ endif
 
 .PHONY: up down status test test-all lint format lock contracts compiled console sdk-publish bench bench-gateway bench-money clean anew
 
-up: .venv/.run ## start everything in the background and run the main job
+up: .venv/.run ## build the console, start everything in the background and run the main job
+	@$(bin)/python web/build/console.py build || echo "ironworks: going on without the console" >&2
 	@$(bin)/python -m ironworks.app up
 
 down: ## stop everything; `ironworks down --purge` removes the state too
@@ -35,8 +36,8 @@ test-all: .venv/.dev ## the long ones too
 	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) --timeout 3600
 	@test ! -e .venv/.lint-failed
 
-.PHONY: ruff types imports
-lint: ruff types imports
+.PHONY: ruff types imports web
+lint: ruff types imports web
 ruff: .venv/.dev
 	@$(bin)/ruff check --quiet .
 	@$(bin)/ruff format --quiet --check .
@@ -44,6 +45,10 @@ types: .venv/.dev
 	@$(bin)/mypy
 imports: .venv/.dev
 	@PYTHONPATH=. $(bin)/lint-imports
+
+web: .venv/.dev
+	@$(bin)/python web/build/console.py check
+	@$(bin)/python web/build/console.py build
 
 format: .venv/.dev ## put the code into shape
 	@$(bin)/ruff check --quiet --fix .

@@ -16,7 +16,8 @@ export default ts.config(
   { ignores: ["dist/", "dist.next/", "**/generated/", "node_modules/", "**/.stage/"] },
   js.configs.recommended,
   ...ts.configs.strict,
-  { files: ["**/*.mjs"], languageOptions: { globals: { process: "readonly", URL: "readonly", console: "readonly" } } },
+  { files: ["**/*.mjs"], languageOptions: { globals: { process: "readonly", URL: "readonly", fetch: "readonly" } } },
+  { files: ["e2e/**"], languageOptions: { globals: { document: "readonly", window: "readonly", innerWidth: "readonly" } } },
   {
     files: ["**/*.{ts,tsx}"],
     plugins: { "react-hooks": hooks },
@@ -61,4 +62,5 @@ export default ts.config(
       "../../../**",
     ]),
   },
+  { files: ["**/virtual.d.ts"], rules: { "no-restricted-imports": "off" } },
 );

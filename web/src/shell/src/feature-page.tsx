@@ -1,6 +1,6 @@
 /** One page of a feature: matched by its manifest, gated, loaded, and kept apart from everything else. */
 import { holdsWithin, PlaceProvider, reportError, useBootstrap } from "@ironworks/sdk";
-import type { FeatureDefinition, FeatureManifest } from "@ironworks/sdk";
+import type { Bootstrap, FeatureDefinition, FeatureManifest } from "@ironworks/sdk";
 import { Empty, ErrorBoundary, Failure, Loading } from "@ironworks/ui";
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
@@ -10,6 +10,7 @@ import { NotFound } from "./not-found.tsx";
 import { isEnabled, knownFeatures, loadFeature, matchRoute, mayUse } from "./registry.ts";
 import type { KnownFeature, Match } from "./registry.ts";
 import { usePageAddress } from "./place.ts";
+import { visibleScopes } from "./scopes.tsx";
 import { t } from "./words.ts";
 
 export function FeaturePage() {
@@ -17,7 +18,7 @@ export function FeaturePage() {
   const bootstrap = useBootstrap();
   const feature = knownFeatures(bootstrap).get(id);
   const match = feature ? matchRoute(feature.manifest, path) : null;
-  if (!feature || !match) return <NotFound />;
+  if (!feature || !match || !isVisible(bootstrap, scope)) return <NotFound />;
   if (!isEnabled(bootstrap, feature.manifest)) {
     return (
       <Empty icon="plug" title={t("featureOff", { feature: feature.manifest.display_name })}>
@@ -29,6 +30,10 @@ export function FeaturePage() {
   if (!mayUse(bootstrap, feature.manifest, scope) || (permission && !holdsWithin(bootstrap, permission, scope))) return <NotFound />;
   return <OpenPage key={id} feature={feature} match={match} scope={scope} />;
 }
+
+/** A scope that the caller cannot see looks like one that does not exist. */
+const isVisible = (bootstrap: Bootstrap, scope: string): boolean =>
+  visibleScopes(bootstrap).some((one) => one.path === scope) || (bootstrap.more_scopes && scope !== "-");
 
 function OpenPage({ feature, match, scope }: { feature: KnownFeature; match: Match; scope: string }) {
   const { manifest } = feature;

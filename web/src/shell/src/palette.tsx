@@ -1,9 +1,8 @@
 /** Ctrl K: every page, scope, kind, resource and action, by typing. */
-import { addressOf, kindAddress, pageAddress, permissionWord, signOut, useBootstrap, useGo, usePathname } from "@ironworks/sdk";
-import type { Resource } from "@ironworks/sdk";
+import { kindAddress, pageAddress, permissionWord, request, resourceAddress, signOut, useBootstrap, useGo, usePathname } from "@ironworks/sdk";
 import { Dialog, Icon, cx, rank, setPreferences, words } from "@ironworks/ui";
-import { useQueryClient } from "@tanstack/react-query";
-import { useId, useMemo, useState } from "react";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useDeferredValue, useId, useMemo, useState } from "react";
 import type { KeyboardEvent } from "react";
 
 import type { Entry } from "./registry.ts";
@@ -43,11 +42,12 @@ function Content({ onClose, scope, entries, onHelp }: PaletteProps) {
   const [typed, setTyped] = useState("");
   const [at, setAt] = useState(0);
   const items = useItems(scope, entries, onHelp);
+  const hits = useHits(typed, scope);
   const found = useMemo(() => {
-    const ranked = rank(typed, items, (item) => `${item.label} ${item.hint ?? ""}`);
+    const ranked = rank(typed, [...items, ...hits], (item) => `${item.label} ${item.hint ?? ""}`);
     const most = typed ? MOST_OF_A_GROUP : 6;
-    return GROUPS.flatMap((group) => (!typed && group === "resources" ? [] : ranked.filter((item) => item.group === group).slice(0, most)));
-  }, [typed, items]);
+    return GROUPS.flatMap((group) => ranked.filter((item) => item.group === group).slice(0, most));
+  }, [typed, items, hits]);
   const active = Math.min(at, found.length - 1);
   const run = (item: Item) => {
     onClose();
@@ -114,7 +114,6 @@ function useItems(scope: string, entries: Entry[], onHelp: () => void): Item[] {
   const go = useGo();
   const pathname = usePathname();
   const bootstrap = useBootstrap();
-  const client = useQueryClient();
   return useMemo(() => {
     const pages = entries.flatMap(flat).map(
       (entry): Item => ({
@@ -135,25 +134,50 @@ function useItems(scope: string, entries: Entry[], onHelp: () => void): Item[] {
         run: () => go(kindAddress(scope, kind.plural)),
       }),
     );
-    const seen = new Map<string, Item>();
-    for (const [key, data] of client.getQueriesData<{ pages: { items: Resource[] }[] }>({ queryKey: ["list"] })) {
-      for (const resource of data?.pages.flatMap((page) => page.items) ?? []) {
-        const plural = String(key[1]);
-        const { metadata, kind } = resource;
-        seen.set(`${plural} ${metadata.scope}/${metadata.name}`, {
-          id: `resource ${plural} ${metadata.scope}/${metadata.name}`, group: "resources", label: metadata.name,
-          hint: `${kind} · ${metadata.scope}`, icon: "box", run: () => go(addressOf(scope, plural, resource)),
-        });
-      }
-    }
     const actions: Item[] = [
       { id: "dark", group: "actions", label: t("themeDark"), icon: "moon", run: () => setPreferences({ theme: "dark" }) },
       { id: "light", group: "actions", label: t("themeLight"), icon: "sun", run: () => setPreferences({ theme: "light" }) },
       { id: "help", group: "actions", label: t("shortcuts"), hint: "?", icon: "keyboard", run: onHelp },
       { id: "out", group: "actions", label: t("signOut"), icon: "signout", run: () => void signOut() },
     ];
-    return [...pages, ...kinds, ...scopes, ...seen.values(), ...actions];
-  }, [scope, entries, bootstrap, client, go, pathname, onHelp]);
+    return [...pages, ...kinds, ...scopes, ...actions];
+  }, [scope, entries, bootstrap, go, pathname, onHelp]);
+}
+
+interface Hit {
+  kind: string;
+  scope: string;
+  name: string;
+  display_name: string | null;
+  phase: string | null;
+}
+
+/** Resources whose names hold what was typed; the API looks, under the caller's rights. */
+function useHits(typed: string, scope: string): Item[] {
+  const go = useGo();
+  const { kinds } = useBootstrap();
+  const text = useDeferredValue(typed.trim().split(/\s+/)[0] ?? "");
+  const { data } = useQuery({
+    queryKey: ["search", text],
+    queryFn: ({ signal }) => request<{ items: Hit[] }>(`/api/v1/search?limit=20&q=${encodeURIComponent(text)}`, { signal }),
+    enabled: text.length > 1,
+    placeholderData: keepPreviousData,
+  });
+  return useMemo(
+    () =>
+      (text.length > 1 ? (data?.items ?? []) : []).flatMap((hit) => {
+        const plural = kinds.find((kind) => kind.name === hit.kind)?.plural;
+        if (!plural) return [];
+        const label = hit.display_name ? `${hit.name} · ${hit.display_name}` : hit.name;
+        return [
+          {
+            id: `resource ${hit.kind} ${hit.scope}/${hit.name}`, group: "resources" as const, label, hint: `${hit.kind} · ${hit.scope}`, icon: "box",
+            run: () => go(resourceAddress(scope, plural, hit.scope, hit.name)),
+          },
+        ];
+      }),
+    [text, data, kinds, go, scope],
+  );
 }
 
 const flat = (entry: Entry): Entry[] => [...(entry.path === null ? [] : [entry]), ...entry.children.flatMap(flat)];

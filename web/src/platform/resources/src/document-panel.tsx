@@ -24,7 +24,7 @@ export function DocumentPanel({ kind, resource, editable }: { kind: Kind; resour
   return (
     <div className="flex flex-col gap-2">
       <div className="flex items-center justify-end gap-1">
-        {shown.data && <CopyButton text={shown.data} className="size-8" />}
+        {shown.data && <CopyButton text={shown.data} size="normal" />}
         {editable && (
           <Button icon="edit" onClick={() => void edit()}>
             {t("edit")}

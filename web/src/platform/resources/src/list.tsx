@@ -77,12 +77,12 @@ function columnsOf(kind: Kind, items: readonly Resource[], scope: string): Colum
   const phases = [...new Set([...kind.phases, ...items.map((item) => item.status.phase)])];
   return [
     { id: "name", label: t("name"), value: (row) => row.metadata.name, width: "minmax(11rem, 1.6fr)" },
-    ...(apart ? [{ id: "scope", label: t("scope"), value: (row: Resource) => row.metadata.scope, width: "minmax(8rem, 1fr)" }] : []),
-    ...kind.columns.map((dotted) => declared(dotted, items)),
     {
       id: "phase", label: t("phase"), value: (row) => row.status.phase, cell: (row) => <Phase phase={row.status.phase} />,
       options: phases, width: "minmax(9rem, 10rem)",
     },
+    ...(apart ? [{ id: "scope", label: t("scope"), value: (row: Resource) => row.metadata.scope, width: "minmax(8rem, 1fr)" }] : []),
+    ...kind.columns.map((dotted) => declared(dotted, items)),
     {
       id: "age", label: t("age"), value: (row) => Date.parse(row.metadata.creation_timestamp),
       cell: (row) => <Time at={row.metadata.creation_timestamp} />, width: "minmax(6.5rem, 8rem)",

@@ -35,7 +35,7 @@ function add(report: Report): void {
   const twin = waiting.find((other) => other.kind === "error" && report.kind === "error" && other.message === report.message);
   if (twin?.kind === "error") twin.count = Math.min(1000, twin.count + 1);
   else if (waiting.length < MOST && sent < MOST * 5) waiting.push(report); // more tell nothing new
-  timer ??= setTimeout(() => void flush(), WAIT_MS);
+  if (report.kind === "error") timer ??= setTimeout(() => void flush(), WAIT_MS); // how fast it was can wait for the end
 }
 
 async function flush(): Promise<void> {

@@ -50,10 +50,13 @@ interface IconButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
   icon: IconName;
   label: string;
   keys?: string;
+  size?: "normal" | "small" | "tiny";
 }
 
+const SIZES = { normal: "size-8 [@media(pointer:coarse)]:size-10", small: "size-7", tiny: "size-5" };
+
 /** A button that is only a picture; `label` is its name and its tooltip. */
-export function IconButton({ icon, label, keys, className, ...rest }: IconButtonProps) {
+export function IconButton({ icon, label, keys, size = "normal", className, ...rest }: IconButtonProps) {
   return (
     <Tip text={label} keys={keys}>
       <button
@@ -61,12 +64,13 @@ export function IconButton({ icon, label, keys, className, ...rest }: IconButton
         aria-label={label}
         {...rest}
         className={cx(
-          "inline-flex size-8 items-center justify-center rounded-md text-muted transition-colors",
-          "hover:bg-hover hover:text-ink disabled:opacity-50 [@media(pointer:coarse)]:size-10",
+          "inline-flex shrink-0 items-center justify-center rounded-md text-muted transition-colors",
+          "hover:bg-hover hover:text-ink disabled:opacity-50",
+          SIZES[size],
           className,
         )}
       >
-        <Icon name={icon} />
+        <Icon name={icon} size={size === "tiny" ? 13 : 15} />
       </button>
     </Tip>
   );

@@ -37,14 +37,18 @@ const token = (name: string): string => getComputedStyle(document.documentElemen
 
 function options(props: ChartProps, width: number): uPlot.Options {
   const axis = { stroke: token("--faint"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter Variable" };
+  const whole = props.series.every((one) => one.values.every((value) => value === null || Number.isInteger(value)));
   const bars = props.kind === "bars" ? (uPlot.paths.bars?.({ size: [0.7, 40], radius: 0.1 }) ?? null) : null;
   return {
     width,
     height: props.height ?? 200,
     cursor: { points: { size: 7 }, drag: { x: props.onRange !== undefined, y: false, setScale: false } },
-    legend: { show: true, live: props.series.length > 1 || !bars, markers: { width: 0 } },
+    legend: { show: props.series.length > 1 || !bars, markers: { width: 0 } },
     scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-    axes: [{ ...axis, values: hours }, { ...axis, size: 64, values: (_plot, values) => values.map((value) => props.format(value)) }],
+    axes: [
+      { ...axis, size: 28, values: hours },
+      { ...axis, size: 64, values: (_plot, values) => values.map((value) => (whole && value % 1 !== 0 ? "" : props.format(value))) },
+    ],
     series: [
       { value: (_plot: uPlot, at: number | null) => (at === null ? "" : new Date(at * 1000).toLocaleString("en", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" })) },
       ...props.series.map((one, index) => {

@@ -9,8 +9,15 @@ export async function copyText(text: string): Promise<void> {
   await navigator.clipboard.writeText(text);
 }
 
+interface CopyProps {
+  text: string;
+  label?: string;
+  size?: "normal" | "small" | "tiny";
+  className?: string;
+}
+
 /** Copies, and shows for a moment that it did. */
-export function CopyButton({ text, label = t("copy"), className }: { text: string; label?: string; className?: string }) {
+export function CopyButton({ text, label = t("copy"), size = "small", className }: CopyProps) {
   const [done, setDone] = useState(false);
   const copy = async () => {
     try {
@@ -27,7 +34,8 @@ export function CopyButton({ text, label = t("copy"), className }: { text: strin
       icon={done ? "check" : "copy"}
       label={done ? t("copied") : label}
       onClick={() => void copy()}
-      className={cx("size-5", className)}
+      size={size}
+      {...(className && { className })}
     />
   );
 }
@@ -46,7 +54,7 @@ export function CodeBlock({ text, label, wrap, className }: { text: string; labe
       >
         {text}
       </pre>
-      <CopyButton text={text} className="absolute top-1.5 right-1.5 size-7" />
+      <CopyButton text={text} className="absolute top-1.5 right-1.5" />
     </div>
   );
 }
@@ -55,6 +63,6 @@ export function CodeBlock({ text, label, wrap, className }: { text: string; labe
 export const Id = ({ text }: { text: string }) => (
   <span className="inline-flex max-w-full items-center gap-0.5 font-mono text-xs">
     <span className="clip-line">{text}</span>
-    <CopyButton text={text} className="size-5" />
+    <CopyButton text={text} size="tiny" />
   </span>
 );

@@ -237,7 +237,9 @@ function Body<T>({ label, rows, columns, rowKey, tracks, state, onState, onOpen,
               style={{ gridTemplateColumns: tracks, height: item.size, transform: `translateY(${item.start}px)` }}
               onClick={(event) => {
                 setActive(item.index);
-                if (!isInteractive(event.target)) onOpen?.(row);
+                // what a cell opens elsewhere, a menu or a dialog, is not a click on the row
+                if (!event.currentTarget.contains(event.target as Node) || isInteractive(event.target)) return;
+                onOpen?.(row);
               }}
               className={cx(
                 "absolute inset-x-0 top-0 grid items-center border-b border-line text-sm",

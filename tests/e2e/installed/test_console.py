@@ -1,0 +1,78 @@
+"""The console in a real browser before a real installation; the stories are in web/e2e/stories."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.site import Site
+from tests.support.browser import Stage, build_console, find_browser
+
+pytestmark = pytest.mark.timeout(600)  # a first build installs what it needs
+BUDGET = 200 * 1024
+
+
+@pytest.fixture(scope="module")
+def dist() -> Path:
+    return build_console()
+
+
+@pytest.fixture(scope="module")
+def stage(site: Site, dist: Path, run_folder: Path) -> Stage:
+    """IRONWORKS_SHOTS names a folder to keep the pictures in."""
+    settings = site.installed.settings
+    shots = Path(os.environ.get("IRONWORKS_SHOTS") or run_folder / "shots")
+    shots.mkdir(parents=True, exist_ok=True)
+    key = (settings.home / "credentials" / "operator-token").read_text().strip()
+    return Stage(find_browser(), f"http://127.0.0.1:{settings.api_port}", key, shots)
+
+
+def test_shell_is_small(dist: Path) -> None:
+    """What a first visit loads before any page: under 200 KB as it is sent, without fonts."""
+    index = (dist / "index.html").read_text()
+    first = re.findall(r'(?:src|href)="/(assets/[^"]+\.(?:js|css))"', index)
+    sizes = {name: (dist / f"{name}.br").stat().st_size for name in first}
+    assert first
+    assert sum(sizes.values()) < BUDGET, sizes
+
+
+def test_build_runs_no_inline_script(dist: Path) -> None:
+    index = (dist / "index.html").read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=", index)
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', index)
+
+
+def test_first_person_signs_in_and_finds_the_way(stage: Stage) -> None:
+    stage.tell("sign-in")
+
+
+def test_lists_are_live_and_heal(stage: Stage, site: Site) -> None:
+    pid = site.installed.pids()["api"]
+    stage.tell("live", IRONWORKS_API_PID=str(pid))
+
+
+def test_documents_are_edited_and_deleted_with_care(stage: Stage) -> None:
+    stage.tell("editing")
+
+
+def test_viewer_is_offered_nothing_more(stage: Stage) -> None:
+    stage.tell("viewer")
+
+
+def test_keys_are_shown_once_and_stop(stage: Stage) -> None:
+    stage.tell("keys")
+
+
+def test_a_model_is_deployed_in_a_few_clicks(stage: Stage) -> None:
+    stage.tell("deploy", within=150.0)
+
+
+def test_features_come_at_run_time_and_fail_alone(stage: Stage) -> None:
+    stage.tell("features")
+
+
+def test_every_page_in_both_themes(stage: Stage) -> None:
+    stage.tell("pages", within=300.0)

@@ -1,0 +1,85 @@
+/** Every page, in both themes and on a phone: accessible, without an error, with few calls; pictures of all. */
+import { createRequire } from "node:module";
+
+const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const MOST_CALLS = 6;
+const AT = "/s/demo.app.dev";
+const PAGES = {
+  overview: `${AT}/overview`,
+  installation: "/s/-/overview",
+  resources: `${AT}/resources`,
+  list: `${AT}/resources/endpoints`,
+  "list-empty": `${AT}/resources/budgets`,
+  roles: "/s/-/resources/roles",
+  detail: `${AT}/resources/endpoints/demo.app.dev/smollm2`,
+  yaml: `${AT}/resources/endpoints/demo.app.dev/smollm2?tab=yaml`,
+  history: `${AT}/resources/endpoints/demo.app.dev/smollm2?tab=history`,
+  new: `${AT}/resources/endpoints/new`,
+  endpoints: `${AT}/endpoints`,
+  endpoint: `${AT}/endpoints/demo.app.dev/smollm2`,
+  call: `${AT}/endpoints/demo.app.dev/smollm2?tab=call&in=python`,
+  logs: `${AT}/endpoints/demo.app.dev/smollm2?tab=logs`,
+  deploy: `${AT}/endpoints/new`,
+  keys: `${AT}/keys`,
+  usage: `${AT}/usage?range=hour`,
+  preferences: `${AT}/settings`,
+  profile: `${AT}/settings/profile`,
+  password: `${AT}/settings/password`,
+  sessions: `${AT}/settings/sessions`,
+  features: `${AT}/settings/features`,
+};
+
+export default async function ({ page, url, shots, signIn, assert, context }) {
+  await signIn(page);
+  let calls = [];
+  page.on("request", (request) => {
+    const { pathname } = new URL(request.url());
+    // those of the shell itself are made once, not for each page
+    if (pathname.startsWith("/api/") && !/\/(session|bootstrap|watch|reports|console)/.test(pathname)) calls.push(pathname);
+  });
+  for (const theme of ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme: theme });
+    for (const [name, path] of Object.entries(PAGES)) {
+      calls = [];
+      await page.goto(url + path);
+      await settle(page);
+      assert.ok(calls.length <= MOST_CALLS, `${name} makes ${calls.length} calls: ${calls.join(" ")}`);
+      if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}.png` });
+      assert.deepEqual(await violations(page), [], `${name}, ${theme}`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: "dark" });
+  for (const width of [360, 3840]) {
+    await page.setViewportSize({ width, height: width < 1000 ? 740 : 2160 });
+    for (const name of ["overview", "list", "detail"]) {
+      await page.goto(url + PAGES[name]);
+      await settle(page);
+      if (shots) await page.screenshot({ path: `${shots}/${name}-${width}.png` });
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${name} is ${wide} px too wide at ${width}`);
+    }
+  }
+  await context.close();
+}
+
+async function settle(page) {
+  await page.locator("[data-live=live]").waitFor();
+  await page.locator("main h1, main h2").first().waitFor();
+  await page.waitForFunction(() => !document.querySelector("main [role=status], main .animate-pulse:not([aria-hidden] .size-1\\.5)"), null, { timeout: 5_000 }).catch(() => undefined);
+  await page.evaluate(() => document.fonts.ready);
+  await page.waitForTimeout(150);
+}
+
+async function violations(page) {
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(await source());
+  const { violations: found } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return found
+    .filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(" | ")}`);
+}
+
+let text = "";
+async function source() {
+  text ||= (await import("node:fs")).readFileSync(axe, "utf8");
+  return text;
+}

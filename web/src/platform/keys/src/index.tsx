@@ -1,0 +1,7 @@
+/** Keys: what programs call models with. */
+import { defineFeature } from "@ironworks/sdk";
+import type { FeatureManifest } from "@ironworks/sdk";
+
+import manifest from "../feature.json";
+
+export default defineFeature({ manifest: manifest as FeatureManifest, pages: { keys: () => import("./keys.tsx") } });
