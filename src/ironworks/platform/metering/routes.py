@@ -262,12 +262,12 @@ async def list_usage(ctx: Context, path: str, query: RequestsQuery) -> UsagePage
     )
 
 
-@router.get("/api/v1/scopes/{path}/usage/requests/{request}", permission="usage:read")
-async def read_usage(ctx: Context, path: str, request: str) -> UsageView:
+@router.get("/api/v1/scopes/{path}/usage/requests/{request_id}", permission="usage:read")
+async def read_usage(ctx: Context, path: str, request_id: str) -> UsageView:
     """Read one request of a scope, or of one below it: who called what, which endpoint served it, how it went."""
-    found = await service.find_usage(ctx, request)
+    found = await service.find_usage(ctx, request_id)
     if found is None or not covers(path, found.event.scope):
-        raise NotFound(f"no request {request[:128]!r} in {show_path(path)!r}")
+        raise NotFound(f"no request {request_id[:128]!r} in {show_path(path)!r}")
     return UsageView.of(found)
 
 
