@@ -3,8 +3,8 @@
 Owns: the kinds User, ServiceAccount, Role, RoleAssignment and ApiKey; `platform_iam.granted` and `visible`, which every
 policy asks; passwords, sessions, keys' secrets, sign-up. Named besides the usual files: `tokens.py` (signed tokens),
 `passwords.py` (hashing), `authentication.py` (the use cases of proving who one is), `setup.py` (the first start),
-`signon.py` and `federated.py` (OpenID providers), `headers.py` (browsers' cookies), `shapes.py` (what its operations take
-and answer).
+`signon.py` and `federated.py` (OpenID providers), `headers.py` (browsers' cookies), `shapes.py` (what its operations
+take and answer).
 Never: stores a secret other than hashed, or a private signing key at all; mails anybody (notification does).
 Invariants:
   - nobody gives, takes or learns the credentials of what he does not hold himself, whichever way in he takes;
