@@ -113,10 +113,10 @@ def _row(lease: dict[str, Any]) -> list[str]:
 def release_lost(
     ctx: click.Context, name: str, scope: str | None, host: str | None, holder: str | None, every: bool, output: str
 ) -> None:
-    """Declare that hosts are lost with their spools: what their frozen leases hold of the budget is free again.
+    """Declare hosts lost, and free what they hold of a budget.
 
-    What such a spool held is never charged; if it turns up after all, it counts in full. Who holds what is shown by
-    `leases --state frozen`.
+    Only frozen leases are freed; `leases --state frozen` shows who holds what. What a lost host's spool held is never
+    charged; if it turns up after all, it counts in full.
     """
     if every == bool(host or holder):
         raise click.UsageError("say which: --host, --holder or both, or --all")
