@@ -38,7 +38,7 @@ class Books:
     @property
     def ids(self) -> list[str]:
         """Those that nobody else's have."""
-        return [self.names[kind] for kind in ("invoice", "line", "payment", "request_id", "transfer_id")]
+        return [self.names[kind] for kind in ("invoice", "line", "payment", "request_id", "transfer_id", "number")]
 
     @property
     def routes(self) -> list[Route]:
@@ -49,7 +49,7 @@ class Books:
     def url(self, route: Route, path: str) -> str:
         found = route.path
         for name in route.parameters:
-            found = found.replace(f"{{{name}}}", path if name == "path" else self.names[name])
+            found = found.replace(f"{{{name}}}", path if name == "path" else self.names.get(name, "acme"))
         return found + QUERIES.get(f"{route.method} {route.path.removeprefix('/api/v1')}", "")
 
     def body(self, route: Route) -> Any:
@@ -120,11 +120,13 @@ async def books(world: ApiWorld) -> Books:
     await operator.expect(201, "POST", "cost-rates", {"meter": "images", "unit_cost": "0.25"})
     receipt = {"invoice": invoice["number"], "amount_nano": 10**7, "method": "cash", "reference": "R-acme"}
     payment = await operator.expect(201, "POST", "payments:record", receipt)
+    cent = {"reason": "an outage", "amount_nano": 10**7, "reference": "ticket-17"}
+    note = await operator.expect(201, "POST", f"invoices/{invoice['id']}/credit-notes", cent)
     (line, *_) = await operator.items(f"invoices/{invoice['id']}/lines")
     explained = await operator.get(f"billing/requests/{request}")
     names = {
         "invoice": invoice["number"], "line": line["id"], "payment": payment["id"], "method": "pm_1", "name": "tenants",
-        "meter": "input_tokens", "currency": "USD", "request_id": request, "request": request,
+        "meter": "input_tokens", "currency": "USD", "request_id": request, "request": request, "number": note["number"],
         "transfer_id": explained["transfers"][0]["id"],
     }  # fmt: skip
     return Books(world, names)
