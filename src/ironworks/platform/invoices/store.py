@@ -202,18 +202,11 @@ async def save_finals(ctx: Context, final: Sequence[FinalInvoice], issuer: Billi
           as f (id, number, lines, rounding, taxes, total, payer, credit, due_at)
         where i.id = f.id and i.state = 'draft' returning i.*
         """,
-        [f.invoice_id for f in final],
-        [f.number for f in final],
-        [f.totals.lines_nano for f in final],
-        [f.totals.rounding_nano for f in final],
-        [to_json(stored_taxes(f.totals.taxes)) for f in final],
-        [f.totals.total_nano for f in final],
-        [f.payer.model_dump_json() for f in final],
-        [f.credit_nano for f in final],
-        issuer.model_dump_json(),
-        ctx.now(),
-        [f.due_at for f in final],
-    )
+        [f.invoice_id for f in final], [f.number for f in final], [f.totals.lines_nano for f in final],
+        [f.totals.rounding_nano for f in final], [to_json(stored_taxes(f.totals.taxes)) for f in final],
+        [f.totals.total_nano for f in final], [f.payer.model_dump_json() for f in final],
+        [f.credit_nano for f in final], issuer.model_dump_json(), ctx.now(), [f.due_at for f in final],
+    )  # fmt: skip
     made = {row["id"]: _invoice(row) for row in rows}
     return [made[f.invoice_id] for f in final]
 
@@ -269,12 +262,9 @@ async def save_postings(ctx: Context, postings: Sequence[tuple[Invoice, UUID, st
         select id, invoice, account::ltree, kind, $5
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as p (id, invoice, account, kind)
         """,
-        [transfer_id for _, transfer_id, _ in postings],
-        [invoice.id for invoice, _, _ in postings],
-        [invoice.account for invoice, _, _ in postings],
-        [kind for _, _, kind in postings],
-        reversible,
-    )
+        [transfer_id for _, transfer_id, _ in postings], [invoice.id for invoice, _, _ in postings],
+        [invoice.account for invoice, _, _ in postings], [kind for _, _, kind in postings], reversible,
+    )  # fmt: skip
 
 
 async def list_postings(ctx: Context, invoice_id: UUID, kind: str | None = None) -> list[UUID]:
