@@ -27,7 +27,7 @@ export default defineConfig({
     manifest: "manifest.json",
   },
   server: {
-    proxy: { "/api": process.env["IRONWORKS_API"] ?? "http://127.0.0.1:7070" },
+    proxy: { "/api": process.env["CONSOLE_API"] ?? "http://127.0.0.1:7070" },
   },
   test: {
     root: here("."),

@@ -22,9 +22,9 @@ def dist() -> Path:
 
 @pytest.fixture(scope="module")
 def stage(site: Site, dist: Path, run_folder: Path) -> Stage:
-    """IRONWORKS_SHOTS names a folder to keep the pictures in."""
+    """CONSOLE_SHOTS names a folder to keep the pictures in."""
     settings = site.installed.settings
-    shots = Path(os.environ.get("IRONWORKS_SHOTS") or run_folder / "shots")
+    shots = Path(os.environ.get("CONSOLE_SHOTS") or run_folder / "shots")
     shots.mkdir(parents=True, exist_ok=True)
     key = (settings.home / "credentials" / "operator-token").read_text().strip()
     return Stage(find_browser(), f"http://127.0.0.1:{settings.api_port}", key, shots)
