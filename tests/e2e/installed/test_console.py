@@ -23,7 +23,7 @@ def dist() -> Path:
 @pytest.fixture(scope="module")
 def stage(site: Site, dist: Path, run_folder: Path) -> Stage:
     """CONSOLE_SHOTS names a folder to keep the pictures in."""
-    settings = site.installed.settings
+    settings = site.installation.settings
     shots = Path(os.environ.get("CONSOLE_SHOTS") or run_folder / "shots")
     shots.mkdir(parents=True, exist_ok=True)
     key = (settings.home / "credentials" / "operator-token").read_text().strip()
@@ -50,7 +50,7 @@ def test_first_person_signs_in_and_finds_the_way(stage: Stage) -> None:
 
 
 def test_lists_are_live_and_heal(stage: Stage, site: Site) -> None:
-    pid = site.installed.pids()["api"]
+    pid = site.installation.pids()["api"]
     stage.tell("live", IRONWORKS_API_PID=str(pid))
 
 
