@@ -108,6 +108,10 @@ class Story(RuleBasedStateMachine):
             await registry.sync_registry(ctx, declared.items())
             await subscriptions.seed_plans(ctx)
         self.operator = await self.world.subject("operator", {right: [""] for right in _RIGHTS})
+        async with self.world.acting(self.operator) as ctx:
+            for meter in METERS[:3]:
+                await pricing.create_price(ctx, pricing.PriceKey(meter, "*", "EUR"), Decimal("0.0000002"), DAWN)
+            await pricing.set_currency(ctx, "rival", "EUR", DAWN)
         for n, scope in enumerate(SCOPES):  # so that every story has something to invoice
             await charge(self.world, usage(f"first{n}", (7 * 10**6 + n, 0, 3), scope=scope, occurred_at=DAWN))
 
