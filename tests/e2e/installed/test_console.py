@@ -27,7 +27,7 @@ def stage(site: Site, dist: Path, run_folder: Path) -> Stage:
     shots = Path(os.environ.get("CONSOLE_SHOTS") or run_folder / "shots")
     shots.mkdir(parents=True, exist_ok=True)
     key = (settings.home / "credentials" / "operator-token").read_text().strip()
-    return Stage(find_browser(), f"http://127.0.0.1:{settings.api_port}", key, shots)
+    return Stage(find_browser(), settings.api_url, key, shots)
 
 
 def test_shell_is_small(dist: Path) -> None:
