@@ -240,5 +240,6 @@ def _tell(settings: Settings, progress: Progress, told: dict[str, Any], chain: d
     say()
     say(f"  API         {settings.api_url}")
     say(f"  gateway     {settings.gateway_url}/v1")
+    say(f"  console     {settings.api_url}  (the first one there sets it up, with the text of operator-token)")
     say(f"  credentials {settings.credentials} (operator-token, operator-password, {KEY_FILE})")
     say('  next        eval "$(.venv/bin/ironworks env)"; .venv/bin/ironworks chat')
