@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 export UV_PYTHON_DOWNLOADS := never
 
 bin := .venv/bin
