@@ -11,7 +11,7 @@ export default async function ({ page, url, signIn, assert }) {
   await page.keyboard.press("Escape");
 
   await page.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name: "Resources" }).click();
-  await page.getByRole("link", { name: /^Endpoints/ }).first().click();
+  await page.getByRole("main").getByRole("link", { name: /^Endpoints/ }).first().click();
   await page.getByRole("grid").getByRole("link", { name: "smollm2" }).click();
   await page.getByRole("heading", { name: "smollm2" }).waitFor();
   assert.match(page.url(), /\/s\/demo\.app\.dev\/resources\/endpoints\/demo\.app\.dev\/smollm2$/);
