@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,13 @@ def made() -> dict[str, str]:
 @pytest.mark.parametrize("name", ["openapi.yaml", "asyncapi.yaml", "authz.txt", "ownership.md", "feature.schema.json"])
 def test_what_is_committed_is_what_the_code_says(made: dict[str, str], name: str) -> None:
     assert (FOLDER / name).read_text() == made[name], REMEDY
+
+
+def test_each_operation_has_a_name_of_its_own(made: dict[str, str]) -> None:
+    """Clients that are generated call them by it."""
+    paths = _load(made["openapi.yaml"])["paths"].values()
+    names = Counter(operation["operationId"] for path in paths for operation in path.values())
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 async def test_the_committed_schema_is_what_migrations_make(database: TestDatabase) -> None:

@@ -61,6 +61,12 @@ def hours_of_a_gpu(now: datetime) -> str:
     return json.dumps({**event, "time": now.isoformat(), "data": data})
 
 
+def unbilled(ask: Ask) -> int:
+    """What the account used and no invoice holds yet, in billionths of a dollar."""
+    balance = ask("billing", "balance", "-s", ACCOUNT, "-o", "json")
+    return sum(money["nano"] for money in balance["unbilled"])
+
+
 def test_from_a_request_to_a_paid_invoice_and_back(
     site: Site, operator: Ask, customer: Ask, tmp_path: Path
 ) -> None:  # fmt: skip
@@ -71,6 +77,7 @@ def test_from_a_request_to_a_paid_invoice_and_back(
         return customer("billing", "explain", request, "-o", "json")
 
     (charged,) = eventually(lambda: explained()["transfers"])
+    eventually(lambda: unbilled(customer) >= 7 * 10**9)
     assert explained()["invoice_lines"] == []
 
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()

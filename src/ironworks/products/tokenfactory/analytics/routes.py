@@ -99,7 +99,7 @@ class AnalyticsView(BaseModel):
 
 
 @router.get("/api/v1/scopes/{path}/analytics", permission="usage:read", heavy=True)
-async def report_usage(ctx: Context, path: str, query: AnalyticsQuery) -> AnalyticsView:
+async def analyze_usage(ctx: Context, path: str, query: AnalyticsQuery) -> AnalyticsView:
     """Sum up requests, tokens, cost, errors and durations of a scope and all below it, in groups and over time."""
     question = query.question(path, ctx.now())
     report = await service.report_usage(ctx, question)

@@ -76,6 +76,7 @@ function PauseButton({ endpoint }: { endpoint: Endpoint }) {
 
 function Overview({ endpoint }: { endpoint: Endpoint }) {
   const { spec, status, metadata } = endpoint;
+  const { replicas = [], ready_replicas = 0, desired_replicas = 0 } = status;
   return (
     <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(20rem,28rem)]">
       <div className="flex min-w-0 flex-col gap-4">
@@ -84,12 +85,12 @@ function Overview({ endpoint }: { endpoint: Endpoint }) {
             <Conditions items={status.conditions} />
           </div>
         </Section>
-        <Section title={t("replicas")} hint={t("ready", { ready: status.ready_replicas, wanted: status.desired_replicas })} flush={status.replicas.length > 0}>
-          {status.replicas.length === 0 ? (
+        <Section title={t("replicas")} hint={t("ready", { ready: ready_replicas, wanted: desired_replicas })} flush={replicas.length > 0}>
+          {replicas.length === 0 ? (
             <p className="text-sm text-faint">{t("noReplicas")}</p>
           ) : (
             <ul className="divide-y divide-line">
-              {status.replicas.map((replica) => (
+              {replicas.map((replica) => (
                 <li key={replica.name} className="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-2">
                   <Phase phase={replica.state} />
                   <span className="clip-line min-w-0 flex-1 font-mono text-xs">{replica.name}</span>

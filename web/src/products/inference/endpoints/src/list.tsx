@@ -16,8 +16,8 @@ const COLUMNS: Column<Endpoint>[] = [
   { id: "model", label: t("model"), value: (row) => row.spec.model.name },
   { id: "task", label: t("task"), value: (row) => row.status.model?.task },
   {
-    id: "replicas", label: t("replicas"), align: "right", width: "8rem", value: (row) => row.status.ready_replicas,
-    cell: (row) => `${row.status.ready_replicas} / ${row.status.desired_replicas}`,
+    id: "replicas", label: t("replicas"), align: "right", width: "8rem", value: (row) => row.status.ready_replicas ?? 0,
+    cell: (row) => `${row.status.ready_replicas ?? 0} / ${row.status.desired_replicas ?? 0}`,
   },
   { id: "cluster", label: t("cluster"), value: (row) => row.spec.cluster },
   { id: "age", label: t("age"), width: "7rem", value: (row) => Date.parse(row.metadata.creation_timestamp), cell: (row) => <Time at={row.metadata.creation_timestamp} /> },

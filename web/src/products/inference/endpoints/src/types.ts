@@ -10,11 +10,12 @@ export interface Replica {
 export type Endpoint = Resource<
   { cluster: string; model: { name: string; registry: string }; engine: { engine: string }; replicas: { num: number } },
   {
-    service_url: string | null;
-    ready_replicas: number;
-    desired_replicas: number;
-    model: { name: string; version: string; task: string; engine_version: string } | null;
-    replicas: Replica[];
+    /** What a controller has not written yet is not there. */
+    service_url?: string | null;
+    ready_replicas?: number;
+    desired_replicas?: number;
+    model?: { name: string; version: string; task: string; engine_version: string } | null;
+    replicas?: Replica[];
   }
 >;
 
