@@ -440,7 +440,8 @@ async def test_a_stream_ends_after_its_lifetime_and_holds_no_connection_meanwhil
     await asyncio.wait_for(asyncio.gather(*(client.follow() for client in clients)), 20)
     assert not api.watches.streams
     assert await api.shop.admin.fetchval(
-        "select count(*) from pg_stat_activity where usename = 'ironworks_api' and state like 'idle in%'"
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and usename = 'ironworks_api' and state like 'idle in%'"
     ) == 0  # fmt: skip
 
 

@@ -258,14 +258,25 @@ class ConsumerRunner:
                 letter = await wanted_letter(ctx.db, consumer.name)
                 if letter is None:
                     return False
-                await self._handle(ctx, consumer, letter)
-                await settle_letter(ctx.db, consumer.name, letter.position)
+                await self._replay(ctx, consumer, letter)
         except Exception as problem:
             if letter is None or isinstance(problem, _PASSING):
                 raise
             async with self.db.transaction(system_actor(consumer.name)) as ctx:
                 await set_aside(ctx.db, consumer.name, letter, problem, 1)
         return True
+
+    async def _replay(self, ctx: Context, consumer: Consumer, letter: Entry) -> None:
+        """Once, whatever comes of it: a failure is filed under the same lock, or another worker would try it too."""
+        await ctx.db.execute("savepoint effect")
+        try:
+            await self._handle(ctx, consumer, letter)
+            await settle_letter(ctx.db, consumer.name, letter.position)
+        except Exception as problem:
+            if isinstance(problem, _PASSING):
+                raise
+            await ctx.db.execute("rollback to savepoint effect")
+            await set_aside(ctx.db, consumer.name, letter, problem, 1)
 
 
 async def _for_ever() -> None:

@@ -90,7 +90,7 @@ def test_from_a_request_to_a_paid_invoice_and_back(
     (on,) = explained()["invoice_lines"]
     assert (on["invoice_number"], on["meter"]) == (number, "input_tokens")
     assert f"invoice   {number}  line {on['line']['id']}" in customer("billing", "explain", request)
-    behind = customer("invoices", "explain", on["line"]["id"], "-o", "json")["items"]
+    behind = customer("invoices", "explain", on["line"]["id"], "--limit", "500", "-o", "json")["items"]
     assert (request, charged["id"]) in [(item["request_id"], item["transfer_id"]) for item in behind]
     assert request in customer("billing", "transfer", charged["id"])
     shown = customer("invoices", "show", number, "-o", "json")
