@@ -554,6 +554,15 @@ async def _probe(caller: Caller, url: str, body: dict[str, Any], at: tuple[Any, 
     return False
 
 
+@pytest.mark.parametrize("body", [[], [{}], "text", 3])
+async def test_a_body_that_is_no_object_is_told_what_one_holds(world: ApiWorld, body: object) -> None:
+    """Never by the name of a class of ours."""
+    answer = await world.operator.call("POST", "usage", body)
+    refused(answer, 422, "body")
+    (problem,) = envelope(answer)["details"]["fields"]
+    assert (problem["problem"], problem["remedy"]) == ("is no JSON object", "send one with 'events'")
+
+
 async def test_no_route_breaks_on_what_its_parameters_hold(world: ApiWorld, eve: Caller) -> None:
     async with nothing_written(world):
         for route in world.api.table.routes:

@@ -111,6 +111,8 @@ def text_of(value: Any) -> str:
     """One cell."""
     if value is None or value == "":
         return "-"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ",".join(value) or "-"
     if isinstance(value, list | dict):
         return json.dumps(value, separators=(",", ":")) if value else "-"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -37,6 +37,7 @@ from ironworks.shared.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    field_problem,
     invalid,
 )
 from ironworks.shared.http import (
@@ -294,6 +295,9 @@ def _bind(route: Route, request: _Request, body: bytes) -> dict[str, Any]:
         data = _json(request.headers, body)
         if route.body is Any:
             arguments["body"] = data
+        elif not isinstance(data, dict) and isinstance(route.body, type) and issubclass(route.body, BaseModel):
+            wanted = ", ".join(f"'{name}'" for name in route.body.model_fields)
+            problems.append(field_problem("body", "is no JSON object", f"send one with {wanted}"))
         else:
             try:
                 arguments["body"] = TypeAdapter(route.body).validate_python(data)
