@@ -19,6 +19,8 @@ export type { PagePlace } from "./routing.tsx";
 export * from "./resource.ts";
 export { applyResource, createResource, deleteResource, patchResource, useRemember, useResource, useResources } from "./resources.ts";
 export type { Document } from "./resources.ts";
+export { usePages } from "./pages.ts";
+export type { PagedList } from "./pages.ts";
 export { onChange, useLiveStatus, watch } from "./live.ts";
 export type { Change, LiveState } from "./live.ts";
 export { beginReporting, reportError, reportVital } from "./report.ts";
