@@ -145,7 +145,7 @@ class Ledger:
             if self.records.setdefault(record.request_id, record) != record:
                 self.conflicts.append(record)
 
-    async def expect(self, count: int, within: float = 5.0) -> list[UsageRecord]:
+    async def expect(self, count: int, within: float = 30.0) -> list[UsageRecord]:
         """Exactly `count` records, once they are there."""
         async with asyncio.timeout(within):
             while len(self.records) < count:

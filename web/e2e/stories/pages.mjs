@@ -31,6 +31,7 @@ const PAGES = {
 
 export default async function ({ page, url, shots, signIn, assert, context }) {
   await signIn(page);
+  await settle(page); // or the first page's calls count as the next one's
   let calls = [];
   page.on("request", (request) => {
     const { pathname } = new URL(request.url());
