@@ -1,4 +1,4 @@
-"""What the environment may say of the console and of an OpenID provider, and what is told when it is wrong."""
+"""What the environment may say of the console, of pages that call models and of an OpenID provider."""
 
 from __future__ import annotations
 
@@ -46,3 +46,23 @@ async def test_a_provider_is_named_by_its_issuer_and_our_name_there(tmp_path: Pa
 def test_a_provider_that_cannot_be_is_told(said: dict[str, str], told: str) -> None:
     with pytest.raises(SettingsProblem, match=told):
         load_settings(said)
+
+
+def test_the_consoles_pages_may_call_the_gateway_and_those_that_are_named(tmp_path: Path) -> None:
+    home = {"IRONWORKS_HOME": str(tmp_path)}
+    name = "IRONWORKS_GATEWAY_CORS_ORIGINS"
+    own = {"http://127.0.0.1:7070", "http://localhost:7070"}
+    assert load_settings(home).gateway_origins == own
+    assert load_settings({**home, "IRONWORKS_API_URL": "https://Factory.example:443/"}).gateway_origins == {
+        "https://factory.example"
+    }
+    more = load_settings({**home, name: "https://App.example, http://127.0.0.1:5173/"})
+    assert more.gateway_origins == own | {"https://app.example", "http://127.0.0.1:5173"}
+    assert load_settings({**home, name: "*"}).gateway_origins == own | {"*"}
+    assert load_settings({**home, name: "off"}).gateway_origins == frozenset()
+
+
+@pytest.mark.parametrize("said", ["app.example", "https://app.example/path", "null", "ftp://a", "https://a:x", "off,*"])
+def test_an_origin_that_is_none_is_told(said: str) -> None:
+    with pytest.raises(SettingsProblem, match="IRONWORKS_GATEWAY_CORS_ORIGINS.* is no origin"):
+        load_settings({"IRONWORKS_GATEWAY_CORS_ORIGINS": said})

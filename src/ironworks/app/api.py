@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -59,7 +59,8 @@ async def build_app(process: Process) -> Console:
 
 async def build_api(process: Process, build: Build | None = None) -> Api:
     """The API over this process's parts."""
-    shell = shell_of(process.catalogue, build or Build(process.settings.console))
+    services = {"gateway": process.settings.gateway_url}
+    shell = shell_of(process.catalogue, build or Build(process.settings.console), services)
     adapters = {**adapters_of(process.settings, process.keyring), console.Shell: shell}
     identity = adapters[iam.Identity]
     assert isinstance(identity, iam.Identity)
@@ -76,7 +77,7 @@ async def build_api(process: Process, build: Build | None = None) -> Api:
     )
 
 
-def shell_of(catalogue: Catalogue, built: console.BuiltFeatures) -> console.Shell:
+def shell_of(catalogue: Catalogue, built: console.BuiltFeatures, services: Mapping[str, str]) -> console.Shell:
     """What every console is told alike."""
     kinds = [
         console.ShellKind(
@@ -85,7 +86,7 @@ def shell_of(catalogue: Catalogue, built: console.BuiltFeatures) -> console.Shel
         )
         for kind in sorted(catalogue.kinds, key=lambda kind: kind.name)
     ]  # fmt: skip
-    return console.Shell(version("ironworks"), kinds, built)
+    return console.Shell(version("ironworks"), kinds, built, services)
 
 
 def all_routers(catalogue: Catalogue, watch: OpenWatch) -> list[Router]:

@@ -60,6 +60,7 @@ async def _serve(settings: Settings) -> None:
                 observing=observing_settings(settings),
                 own_process=True,
                 upstream_addresses=routes.policy,
+                origins=settings.gateway_origins,
                 tls_certificate=settings.gateway_tls[0] if settings.gateway_tls else None,
                 tls_key=settings.gateway_tls[1] if settings.gateway_tls else None,
             ),

@@ -38,6 +38,7 @@ VARIABLES: Mapping[str, str] = {
     "IRONWORKS_GATEWAY_URL": "how clients reach the gateway, where that is not http://HOST:GATEWAY_PORT",
     "IRONWORKS_GATEWAY_TLS_CERT": "PEM file of the certificate that the gateway shows callers; without it TLS is off",
     "IRONWORKS_GATEWAY_TLS_KEY": "PEM file of its key, not encrypted",
+    "IRONWORKS_GATEWAY_CORS_ORIGINS": "origins whose pages may call the gateway, besides the console's; * for all; off",
     "IRONWORKS_DATABASE_URL": "a Postgres of your own, not the embedded one; as its administrator, for migrations",
     "IRONWORKS_API_DATABASE_URL": "the database as the role ironworks_api (default: made from the above)",
     "IRONWORKS_WORKER_DATABASE_URL": "the database as the role ironworks_worker",
@@ -112,6 +113,8 @@ class Settings:
     """Networks in CIDR notation, or the word `all`."""
     gateway_tls: tuple[Path, Path] | None = None
     """Certificate and key by which the gateway's callers are spoken to over TLS."""
+    cors_origins: tuple[str, ...] | None = ()
+    """Whose pages may call the gateway besides the console's; None: nobody's, not even those."""
     response_days: int = 30
     """How long a response is kept that its caller asked to store."""
     access_log: str = "off"
@@ -144,6 +147,17 @@ class Settings:
     @property
     def gateway_scheme(self) -> str:
         return "https" if self.gateway_tls else "http"
+
+    @property
+    def gateway_origins(self) -> frozenset[str]:
+        """The origins whose pages may call the gateway, the console's among them, as browsers write them."""
+        if self.cors_origins is None:
+            return frozenset()
+        console = variables.origin_of(self.api_url)
+        found = {console, *self.cors_origins}
+        if urlsplit(console).hostname == "127.0.0.1":  # many people write this machine's address in the other way
+            found.add(console.replace("127.0.0.1", "localhost"))
+        return frozenset(found)
 
     def local_url(self, port: int, scheme: str = "http") -> str:
         """How a client on this machine reaches a part of ours."""
@@ -284,6 +298,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         nats_url=variables.url("IRONWORKS_NATS_URL", ours, ("nats", "tls", "ws", "wss"), problems),
         private_upstreams=variables.networks("IRONWORKS_PRIVATE_UPSTREAMS", ours, problems),
         gateway_tls=variables.certificate("IRONWORKS_GATEWAY_TLS_CERT", "IRONWORKS_GATEWAY_TLS_KEY", ours, problems),
+        cors_origins=variables.origins("IRONWORKS_GATEWAY_CORS_ORIGINS", ours, problems),
         response_days=variables.number(
             "IRONWORKS_RESPONSE_DAYS", ours.get("IRONWORKS_RESPONSE_DAYS", "30"), 1, 3650, problems
         ),

@@ -81,6 +81,31 @@ def url(name: str, ours: Mapping[str, str], schemes: tuple[str, ...], problems: 
     return url
 
 
+def origins(name: str, ours: Mapping[str, str], problems: list[str]) -> tuple[str, ...] | None:
+    """Origins as browsers write them, `*` among them; None for the word `off`."""
+    found = tuple(word.strip() for word in ours.get(name, "").split(",") if word.strip())
+    if found == ("off",):
+        return None
+    for word in found:
+        if word != "*" and origin_of(word) != word.lower().rstrip("/"):
+            problems.append(f"{name}: {word[:200]!r} is no origin such as https://app.example.com, nor * or off")
+    return tuple(word if word == "*" else word.lower().rstrip("/") for word in found)
+
+
+def origin_of(url: str) -> str:
+    """The origin of an address as browsers write it, without the port where that is the scheme's own; empty if none."""
+    try:
+        parts = urlsplit(url.lower())
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    usual = port in (None, 80 if parts.scheme == "http" else 443)
+    return f"{parts.scheme}://{host}" + ("" if usual else f":{port}")
+
+
 def networks(name: str, ours: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
     """Networks in CIDR notation, or the word `all`."""
     found = tuple(word.strip() for word in ours.get(name, "").split(",") if word.strip())

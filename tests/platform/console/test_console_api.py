@@ -75,6 +75,8 @@ async def test_one_call_tells_a_shell_all_it_needs(world: ApiWorld, shell: conso
     eve = await world.subject("acme.shop", "eve", "-/tenant-admin")
     found = await eve.get("console/bootstrap", params={"scope": "acme.shop.eu"})
     assert (found["caller"]["kind"], found["caller"]["name"]) == ("api_key", "acme.shop/eve-key")
+    assert found["services"] == dict(shell.services)
+    assert found["services"]["gateway"].startswith("http://")
     assert found["permissions"]["endpoint:create"] == ["acme.shop"]
     assert "account:create" not in found["permissions"]
     scopes = [(scope["path"], scope["kind"], scope["display_name"]) for scope in found["scopes"]]

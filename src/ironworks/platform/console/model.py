@@ -75,11 +75,16 @@ class ShellKind:
 
 @dataclass
 class Shell:
-    """What one API process tells every shell, and how often it listens to one."""
+    """What one API process tells every shell, and how often it listens to one.
+
+    Args:
+        services: what else of this installation pages may call, by its name, and at which address.
+    """
 
     version: str
     kinds: Sequence[ShellKind]
     built: BuiltFeatures
+    services: Mapping[str, str] = field(default_factory=dict)
     reports: RateLimiter = field(default_factory=lambda: RateLimiter(REPORT_RATE, REPORT_BURST))
 
     def built_in(self) -> Mapping[str, FeatureManifest]:

@@ -118,6 +118,9 @@ class BootstrapView(BaseModel):
     more_scopes: bool = Field(description="There are more: find them with `GET /api/v1/search`.")
     kinds: list[ShellKind]
     features: list[ShellFeature]
+    services: dict[str, str] = Field(
+        description="Addresses of what else here pages may call: `gateway`, which answers below `/v1`."
+    )
 
 
 @router.get("/api/v1/console/bootstrap", permission=AUTHENTICATED)
@@ -133,6 +136,7 @@ async def bootstrap(ctx: Context, query: BootstrapQuery, shell: Shell) -> Bootst
         more_scopes=found.more,
         kinds=list(shell.kinds),
         features=[ShellFeature.of(shown) for shown in found.features],
+        services=dict(shell.services),
     )
 
 

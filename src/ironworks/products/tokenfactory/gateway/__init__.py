@@ -9,7 +9,8 @@ once under an id that makes it count once; a request is sent to another replica 
 
 Besides the usual files, from the socket inward:
 
-- a caller: `client.py` the connection, `heads.py` heads read before, `tls.py` certificates, `wire.py` bytes of HTTP;
+- a caller: `client.py` the connection, `heads.py` heads read before, `tls.py` certificates, `wire.py` bytes of HTTP,
+  `cors.py` pages that call from browsers;
 - what is asked: `operations.py` what each path does, `dialects/` the APIs and the way of each to upstreams that speak
   the same or another, `stored.py` responses that are kept;
 - whether: `admission.py` the one place where a request is let in and settled, `limiting.py` its limits, `paying.py` its

@@ -13,6 +13,7 @@ from ironworks.products.tokenfactory.budgets import Lender
 from ironworks.products.tokenfactory.gateway import wire
 from ironworks.products.tokenfactory.gateway.admission import Admission
 from ironworks.products.tokenfactory.gateway.cache import AnswerCache
+from ironworks.products.tokenfactory.gateway.cors import Origins
 from ironworks.products.tokenfactory.gateway.counting import Tokenizers
 from ironworks.products.tokenfactory.gateway.feeds import feed_of
 from ironworks.products.tokenfactory.gateway.health import Health, check_core
@@ -72,6 +73,7 @@ class Core:
         self.cache = AnswerCache(settings.cache_bytes)
         self.upstreams = UpstreamPool(loop, settings)
         self.tokenizers = Tokenizers(self.upstreams)
+        self.origins = Origins(settings.origins)
         self.limiter = Limiter(settings.run or settings.spool.parent / "run", loop.call_later)
         self.admission = Admission(settings, self.limiter)
         self.mirror = Mirror(sources, settings, self._adopt)

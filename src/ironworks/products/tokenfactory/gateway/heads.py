@@ -22,6 +22,7 @@ class Request:
     Attributes:
         headers: by lower-case name; shared with other requests of the connection, so never to be changed.
         digest: SHA-256 of the key that it presents, once somebody asked.
+        echo: header lines that its answer has for what it says itself.
         model: the one it asks for, once it was read.
     """
 
@@ -30,6 +31,7 @@ class Request:
         "body",
         "client_id",
         "digest",
+        "echo",
         "headers",
         "http10",
         "id",
@@ -46,6 +48,7 @@ class Request:
         self.id_bytes = request_id.encode()
         self.began = began
         self.client_id: str | None = None
+        self.echo = b""
         self.method = b""
         self.model = ""
         self.url = b""
@@ -109,7 +112,7 @@ def frame_of(data: bytes) -> Frame | None:
 class KnownRequest:
     """A caller's head and what it said."""
 
-    __slots__ = ("client_id", "digest", "frame", "headers", "method", "url")
+    __slots__ = ("client_id", "digest", "echo", "frame", "headers", "method", "url")
 
     def __init__(self, frame: Frame, request: Request) -> None:
         self.frame = frame
@@ -117,6 +120,7 @@ class KnownRequest:
         self.url = request.url
         self.headers = request.headers
         self.client_id = request.client_id
+        self.echo = request.echo
         self.digest = request.digest
 
     def again(self, request_id: str, began: float, body: bytes) -> Request:
@@ -126,6 +130,7 @@ class KnownRequest:
         request.url = self.url
         request.headers = self.headers
         request.client_id = self.client_id
+        request.echo = self.echo
         request.digest = self.digest
         request.body = body
         return request

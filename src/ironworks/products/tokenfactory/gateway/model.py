@@ -46,6 +46,7 @@ class GatewaySettings:
             two pieces of it.
         upstream_addresses: where guarded replicas may be.
         tls_certificate, tls_key: PEM files by which callers are spoken to over TLS; both or none.
+        origins: those whose pages may call from browsers, as browsers write them; `*` for all.
         stale_after: how long keys and routes may go unconfirmed before `when_stale` applies.
         when_stale: keep serving what is known, or refuse with 503.
         sync: whether closing records are forced to disk before the answer ends (off only in benchmarks).
@@ -77,6 +78,7 @@ class GatewaySettings:
     upstream_addresses: AddressPolicy = field(default_factory=AddressPolicy)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    origins: frozenset[str] = frozenset()
     stale_after: float = 3600.0
     when_stale: Literal["serve", "refuse"] = "serve"
     sync: bool = True

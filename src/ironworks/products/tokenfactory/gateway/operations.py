@@ -33,6 +33,9 @@ _CLIENT_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
 _PASSED_ON = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
 """Headers of which a proxy sends one at least."""
 
+_API = b"/v1/"
+"""Below it lies all that pages may call: what monitors ask is not for them."""
+
 Handler: TypeAlias = "Callable[[Core, ClientConnection, Request], Exchange | None]"
 
 
@@ -52,11 +55,15 @@ def check_head(core: Core, request: Request) -> bool:
     Raises Refusal: for a bad id of the caller's own, too large a body, and a large one to a bad path or with a bad key.
     """
     headers = request.headers
+    origin = headers.get(b"origin")
+    if origin is not None and request.url.startswith(_API):
+        request.echo = core.origins.lines(origin)
     given = headers.get(b"x-request-id") or headers.get(b"x-client-request-id")
     if given is not None:
         if not _CLIENT_ID.fullmatch(given):
             raise malformed("x-request-id must be 1 to 128 of letters, digits and . _ : / + = @ -", "x-request-id")
         request.client_id = given.decode()
+        request.echo += b"x-client-request-id: %b\r\n" % given
     expects = headers.get(b"expect")
     length, chunked = int(headers.get(b"content-length", b"0")), b"transfer-encoding" in headers
     if (length > EARLY_CHECK or chunked or expects is not None) and not _find(request).public:
@@ -90,6 +97,8 @@ def _find(request: Request) -> Operation:
         raise Refusal(404, "unknown_url", f"unknown path {shown!r}; the API is below /v1")
     method = request.method
     if method != operation.method and not (method == b"HEAD" and operation.method == b"GET"):
+        if method == b"OPTIONS" and b"origin" in request.headers and request.url.startswith(_API):
+            return _QUESTION
         allowed = operation.method.decode()
         raise Refusal(405, "method_not_allowed", f"use {allowed} here", allow=operation.method)
     return operation
@@ -237,6 +246,11 @@ def _show_dependencies(core: Core, client: ClientConnection, request: Request) -
     client.respond(request, status, orjson.dumps(core.health.document(detailed=_is_local(client, request))))
 
 
+def _permit(core: Core, client: ClientConnection, request: Request) -> None:
+    """What a browser asks before a page's call: it shows no key, and nobody else is asked."""
+    client.respond(request, 200, b"", b"text/plain", core.origins.permit(request.headers))
+
+
 def _is_local(client: ClientConnection, request: Request) -> bool:
     """Whether it was sent on this machine, and not only passed on here by a proxy for somebody else."""
     if not _PASSED_ON.isdisjoint(request.headers):
@@ -257,6 +271,7 @@ _ONE_MODEL = Operation(MODELS, b"GET", _get_model)
 _INPUT_ITEMS = b"/input_items"
 _ONE_RESPONSE = Operation(stored.RESPONSE, b"GET", _get_response)
 _RESPONSE_ITEMS = Operation(stored.RESPONSE, b"GET", _get_response_items)
+_QUESTION = Operation("/v1", b"OPTIONS", _permit, public=True)
 _NO_RESPONSE = Operation(stored.RESPONSE, b"DELETE", _delete_response)
 
 

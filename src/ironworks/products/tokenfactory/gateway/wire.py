@@ -34,7 +34,7 @@ def answer_head(
     request: Request, status: int, content_type: bytes, date: bytes, elapsed: int, *, closing: bool
 ) -> bytes:
     """Status line and the header lines that every answer has; `elapsed` in milliseconds."""
-    plain = request.client_id is None and request.keep_alive and not request.http10 and not closing
+    plain = not request.echo and request.keep_alive and not request.http10 and not closing
     return b"%b%bcontent-type: %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b" % (
         _STATUS_LINES.get(status) or status_line(status),
         date,
@@ -47,10 +47,9 @@ def answer_head(
 
 def _unusual(request: Request, closing: bool) -> bytes:
     """Header lines that few answers have."""
-    line = b"" if request.client_id is None else b"x-client-request-id: %b\r\n" % request.client_id.encode()
     if not request.keep_alive or closing:
-        return line + b"connection: close\r\n"
-    return line + b"connection: keep-alive\r\n" if request.http10 else line
+        return request.echo + b"connection: close\r\n"
+    return request.echo + b"connection: keep-alive\r\n" if request.http10 else request.echo
 
 
 def refusal_lines(refusal: Refusal) -> bytes:

@@ -41,6 +41,8 @@ export interface Bootstrap {
   more_scopes: boolean;
   kinds: Kind[];
   features: FeatureView[];
+  /** Addresses of what else here pages may call: `gateway`, which answers below `/v1`. */
+  services: Record<string, string>;
 }
 
 export interface ConsoleInfo {
@@ -79,6 +81,11 @@ export const holdsWithin = (bootstrap: Bootstrap, permission: string, scope: str
 export function useCan(): (permission: string, scope: string) => boolean {
   const bootstrap = useBootstrap();
   return (permission, scope) => holds(bootstrap, permission, scope);
+}
+
+/** Whether the platform has a feature: what is switched off is not linked to. */
+export function useFeature(id: string): boolean {
+  return useBootstrap().features.find(({ manifest }) => manifest.id === id)?.enabled ?? true;
 }
 
 export function useKind(plural: string): Kind | undefined {

@@ -7,8 +7,12 @@ export { accessToken, refresh, sessionEnded, setUp, signIn, signOut, useSession 
 export { api, authorized, request, unwrap } from "./api.ts";
 export type { components, paths } from "./generated/api.ts";
 export { readEvents } from "./sse.ts";
+export type { ServerEvent } from "./sse.ts";
+export { callAs } from "./calls.ts";
+export type { Call, Written } from "./calls.ts";
 export {
-  BootstrapProvider, bootstrapQuery, fetchBootstrap, holds, holdsWithin, useBootstrap, useCan, useKind, useKindDetail,
+  BootstrapProvider, bootstrapQuery, fetchBootstrap, holds, holdsWithin, useBootstrap, useCan, useFeature, useKind,
+  useKindDetail,
 } from "./bootstrap.ts";
 export type { Bootstrap, Caller, ConsoleInfo, FeatureView, ScopeNode } from "./bootstrap.ts";
 export {

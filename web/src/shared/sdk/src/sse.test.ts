@@ -11,7 +11,7 @@ const stream = (...chunks: string[]) =>
   });
 
 it("reads fields, several lines of data and comments", () => {
-  expect(parseEvent(": heartbeat\nid: 7\nevent: added\ndata: {\ndata: }")).toEqual({ event: "added", data: "{\n}", id: "7" });
+  expect(parseEvent(": heartbeat\nid: 7\nevent: added\ndata: {\ndata: }")).toEqual({ event: "added", data: "{\n}", id: "7", comment: "heartbeat" });
 });
 
 it("puts events together however they were cut, and keeps the last id", async () => {

@@ -3,6 +3,8 @@ export interface ServerEvent {
   event: string;
   data: string;
   id: string;
+  /** What the server says beside its events. */
+  comment?: string;
 }
 
 export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
@@ -35,6 +37,7 @@ export function parseEvent(block: string): ServerEvent {
     if (field === "event") found.event = value ?? "";
     else if (field === "data") data.push(value ?? "");
     else if (field === "id") found.id = value ?? "";
+    else if (field === "" && value) found.comment = value;
   }
   return { ...found, data: data.join("\n") };
 }
