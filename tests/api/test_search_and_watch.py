@@ -76,9 +76,11 @@ class Blocks:
 
 
 @asynccontextmanager
-async def watching(http: httpx.AsyncClient, token: str, **query: str) -> AsyncIterator[Blocks]:
+async def watching(
+    http: httpx.AsyncClient, token: str, address: str = "/api/v1/watch", **query: str
+) -> AsyncIterator[Blocks]:
     headers = {"authorization": f"Bearer {token}"}
-    async with http.stream("GET", "/api/v1/watch", params=query, headers=headers) as answer:
+    async with http.stream("GET", address, params=query, headers=headers) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield Blocks(answer)
@@ -130,7 +132,7 @@ async def test_an_operator_sees_how_the_system_is(world: ApiWorld) -> None:
     assert told["change_log"]["unnumbered"] > 0
     queues = {queue["kind"]: queue for queue in told["queues"]}
     assert queues["Platform"]["due"] == 1
-    assert queues["Platform"]["oldest_due_seconds"] >= 0
+    assert queues["Platform"]["oldest_due_at"] is not None
     assert [worker["host"] for worker in told["workers"]] == ["host-1"]
 
 
@@ -138,3 +140,51 @@ async def test_the_state_of_the_system_is_the_operators(world: ApiWorld) -> None
     await world.scope("acme")
     admin = await world.subject("acme", "admin", "-/platform-admin")
     assert (await admin.call("GET", "system")).status_code == 403
+    assert (await admin.call("GET", "system/watch")).status_code == 403
+
+
+async def test_an_operator_follows_how_the_system_is(bootstrapped: BootstrappedPlace) -> None:
+    with served_api(bootstrapped) as served:
+        async with httpx.AsyncClient(base_url=served.url, timeout=30) as http:
+            operator = Caller(http, bootstrapped.operator_token)
+            async with watching(http, bootstrapped.operator_token, "/api/v1/system/watch") as events:
+                blocks = [await events.next(), await events.next()]
+                first = {block["event"]: json.loads(block["data"]) for block in blocks}
+                assert first["system"] == await operator.get("system")
+                assert first["gateways"] == {"processes": [], "incidents": []}
+                await operator.create("accounts", "-", "acme", {})
+                while "event" not in (block := await events.next()):
+                    pass
+                assert block["event"] == "system"
+                assert json.loads(block["data"])["change_log"]["position"] > first["system"]["change_log"]["position"]
+                users = await operator.items("scopes/-/users")
+                [alone] = [user["metadata"] for user in users]
+                await operator.expect(200, "PATCH", f"scopes/-/users/{alone['name']}", {"spec": {"disabled": True}})
+                while await events.next():
+                    pass  # whoever may no longer look is told nothing more: the stream ends
+
+
+async def test_dead_letters_are_listed_shown_and_replayed(world: ApiWorld) -> None:
+    await world.scope("acme.shop")
+    await world.admin.execute(
+        "insert into shared.dead_letter (consumer, position, subject, scope, error, attempts)"
+        " values ('mail', 1, 'Account created', 'acme', 'broken', 5), ('mail', 2, 'x.v1', '', 'broken', 5)"
+    )
+    [first, second] = (await world.operator.get("dead-letters"))["items"]
+    assert (first["subject"], first["replayed_at"]) == ("Account created", None)
+    shown = await world.operator.get(f"dead-letters/{first['id']}")
+    assert shown.pop("entry") is None  # a position that nothing has yet
+    assert shown == first
+    assert await world.operator.expect(202, "POST", "dead-letters:replay", {"consumer": "mail"}) == {"requested": 2}
+    await world.admin.execute("update shared.dead_letter set replayed_at = now() where id = $1", second["id"])
+    assert [letter["id"] for letter in (await world.operator.get("dead-letters"))["items"]] == [first["id"]]
+    done = await world.operator.get("dead-letters", params={"replayed": "true"})
+    assert [letter["id"] for letter in done["items"]] == [second["id"]]
+    for letter in ("x", "99999", "9" * 30, "²"):
+        assert (await world.operator.call("GET", f"dead-letters/{letter}")).status_code == 404, letter
+    answer = await world.operator.call("POST", "dead-letters:replay", {"consumer": "nobody"})
+    assert answer.status_code == 404
+    admin = await world.subject("acme", "admin", "-/platform-admin")
+    for method, path in (("GET", f"dead-letters/{first['id']}"), ("POST", "dead-letters:replay")):
+        body = {"consumer": "mail"} if method == "POST" else None
+        assert (await admin.call(method, path, body)).status_code == 403, path

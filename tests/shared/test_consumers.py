@@ -21,10 +21,14 @@ from ironworks.shared.consumers import (
     consumer_of,
     consumes,
     forget_consumer,
-    list_dead_letters,
-    replay_dead_letter,
 )
 from ironworks.shared.context import Context
+from ironworks.shared.dead_letters import (
+    list_dead_letters,
+    read_dead_letter,
+    replay_dead_letter,
+    replay_dead_letters,
+)
 from ironworks.shared.errors import Conflict, Forbidden, NotFound
 from tests.shared.shelves import SHELF, Priced, Sawn, Woodshop, open_shop, running, until
 from tests.support.postgres import TestDatabase
@@ -235,6 +239,10 @@ async def test_an_operator_replays_a_dead_letter_once(shop: Woodshop) -> None:
             return again.attempts == 4 and again.replay_requested_at is None
 
         await until(came_back)
+        async with api.transaction(operator) as ctx:
+            _, entry = await read_dead_letter(ctx, letter.id)
+        assert entry is not None
+        assert (entry["type"], entry["payload"]) == ("test.wood.sawn.v2", {"board": 2})
         broken[0] = False
         async with api.transaction(operator) as ctx:
             await replay_dead_letter(ctx, letter.id)
@@ -246,9 +254,34 @@ async def test_an_operator_replays_a_dead_letter_once(shop: Woodshop) -> None:
         await until(settled)
     assert await shop.effects("count") == [1, 2, 3, 4]
     assert [record[0] for record in shop.audited] == ["dead-letter.replay"] * 2
+    async with api.transaction(operator) as ctx:
+        [done] = await list_dead_letters(ctx, replayed=True)
+    assert (done.id, done.attempts, done.replayed_at is not None) == (letter.id, 4, True)
     with pytest.raises(NotFound):
         async with api.transaction(operator) as ctx:
             await replay_dead_letter(ctx, letter.id)
+
+
+async def test_all_that_a_consumer_failed_on_is_replayed_at_once(shop: Woodshop) -> None:
+    await shop.admin.execute(
+        "insert into shared.dead_letter (consumer, position, subject, scope, error, attempts)"
+        " select name, n, 'test.wood.sawn.v2', 'acme', 'x', 1 from unnest(array['count', 'other']) name,"
+        " generate_series(1, 3) n"
+    )
+    api = await shop.connect("api")
+    operator = await shop.subject(("dead-letter:read", ""), ("dead-letter:replay", ""))
+    reader = await shop.subject(("dead-letter:read", ""))
+    with pytest.raises(Forbidden):
+        async with api.transaction(reader) as ctx:
+            await replay_dead_letters(ctx, "count")
+    async with api.transaction(operator) as ctx:
+        assert await replay_dead_letters(ctx, "count") == 3
+        wanted = {letter.consumer for letter in await list_dead_letters(ctx) if letter.replay_requested_at}
+    assert wanted == {"count"}
+    assert [record[0] for record in shop.audited] == ["dead-letter.replay"]
+    with pytest.raises(NotFound, match="no dead letter"):
+        async with api.transaction(operator) as ctx:
+            await replay_dead_letters(ctx, "nobody")
 
 
 async def test_dead_letters_are_the_operators_business(shop: Woodshop) -> None:
@@ -263,6 +296,12 @@ async def test_dead_letters_are_the_operators_business(shop: Woodshop) -> None:
         assert await list_dead_letters(ctx) == []
     async with api.transaction(reader) as ctx:
         [letter] = await list_dead_letters(ctx)
+        assert await read_dead_letter(ctx, letter.id) == (letter, None)  # the log keeps no such entry
+    with pytest.raises(NotFound):
+        async with api.transaction(tenant) as ctx:
+            await read_dead_letter(ctx, letter.id)
+    async with api.transaction(tenant) as ctx:
+        assert await ctx.db.fetchval("select shared.dead_letter_entry($1)", letter.id) is None
     with pytest.raises(Forbidden):
         async with api.transaction(reader) as ctx:
             await replay_dead_letter(ctx, letter.id)

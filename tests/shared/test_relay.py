@@ -17,7 +17,7 @@ import nats
 import pytest
 
 from ironworks.shared.changelog import LoggedEvent
-from ironworks.shared.consumers import list_dead_letters
+from ironworks.shared.dead_letters import list_dead_letters
 from ironworks.shared.relay import NatsPublisher, Refused, Relay
 from tests.shared.shelves import Priced, Sawn, Woodshop, open_shop, running, until
 from tests.support.postgres import TestDatabase, free_port

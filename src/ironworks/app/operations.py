@@ -5,11 +5,13 @@ housekeeping of the kernel's own tables.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ironworks.app import system
-from ironworks.shared import consumers, telemetry
+from ironworks.shared import dead_letters, telemetry
 from ironworks.shared.changelog import prune_changes
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
@@ -20,8 +22,8 @@ from ironworks.shared.schedules import Schedule, schedule_of, schedules
 
 METRICS = Permission("metrics:read", "Read the processes' metrics")
 DECLARATIONS = Declarations(
-    permissions=(METRICS, system.READ, *consumers.DECLARATIONS.permissions),
-    audit_actions=consumers.DECLARATIONS.audit_actions,
+    permissions=(METRICS, system.READ, *dead_letters.DECLARATIONS.permissions),
+    audit_actions=dead_letters.DECLARATIONS.audit_actions,
 )
 router = Router("app.operations")
 system.add_routes(router)
@@ -47,6 +49,7 @@ async def metrics() -> Raw:
 class DeadLetterQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     consumer: str | None = Field(None, max_length=200, description="Only this consumer's.")
+    replayed: bool = Field(False, description="Those that were handled after all, newest first, instead.")
     limit: int = Field(100, ge=1, le=500)
 
 
@@ -62,23 +65,70 @@ class DeadLetterView(BaseModel):
     attempts: int
     failed_at: datetime
     replay_requested_at: datetime | None
+    replayed_at: datetime | None = Field(description="When it was handled after all.")
 
 
 class DeadLetterList(BaseModel):
     items: list[DeadLetterView]
 
 
+class LetterEntry(BaseModel):
+    """What the log says there: an event with its payload, or that a resource changed."""
+
+    type: str | None
+    payload: dict[str, Any] | None
+    correlation_id: str | None = Field(description="The id of the request that caused the event.")
+    kind: str | None
+    name: str | None
+    operation: str | None
+    uid: UUID
+    occurred_at: datetime
+
+
+class DeadLetterDetail(DeadLetterView):
+    entry: LetterEntry | None = Field(description="Null where the log no longer keeps it.")
+
+
+class ReplayRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    consumer: str = Field(min_length=1, max_length=200)
+
+
+class ReplayView(BaseModel):
+    requested: int = Field(description="How many will be tried again.")
+
+
 @router.get("/api/v1/dead-letters", permission="dead-letter:read")
 async def list_dead_letters(ctx: Context, query: DeadLetterQuery) -> DeadLetterList:
     """List events that a consumer could not handle."""
-    found = await consumers.list_dead_letters(ctx, consumer=query.consumer, limit=query.limit)
+    found = await dead_letters.list_dead_letters(
+        ctx, consumer=query.consumer, replayed=query.replayed, limit=query.limit
+    )
     return DeadLetterList(items=[DeadLetterView.model_validate(letter, from_attributes=True) for letter in found])
+
+
+@router.get("/api/v1/dead-letters/{letter}", permission="dead-letter:read")
+async def read_dead_letter(ctx: Context, letter: str) -> DeadLetterDetail:
+    """Show an event that a consumer could not handle, with what it says."""
+    found, entry = await dead_letters.read_dead_letter(ctx, _letter(letter))
+    told = DeadLetterView.model_validate(found, from_attributes=True).model_dump()
+    return DeadLetterDetail(**told, entry=None if entry is None else LetterEntry.model_validate(entry))
 
 
 @router.post("/api/v1/dead-letters/{letter}:replay", permission="dead-letter:replay", status=204)
 async def replay_dead_letter(ctx: Context, letter: str) -> None:
     """Have the worker handle an entry again; it counts once."""
-    await consumers.replay_dead_letter(ctx, int(letter) if letter.isdigit() and len(letter) < 19 else 0)
+    await dead_letters.replay_dead_letter(ctx, _letter(letter))
+
+
+@router.post("/api/v1/dead-letters:replay", permission="dead-letter:replay", status=202)
+async def replay_dead_letters(ctx: Context, body: ReplayRequest) -> ReplayView:
+    """Have the worker handle all entries again that a consumer could not; each counts once."""
+    return ReplayView(requested=await dead_letters.replay_dead_letters(ctx, body.consumer))
+
+
+def _letter(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 @schedules(every=3600)

@@ -8,8 +8,8 @@
 
 Each consumer has a cursor, a row that moves in the transaction of the effects: whatever dies, an effect is committed
 together with the cursor or not at all. The row's lock lets any number of workers share a consumer. What fails again
-and again is set aside as a dead letter, which an operator can list and replay, and stops no one else. An effect is
-writes to the database only: the transaction may be rolled back and run again.
+and again is set aside as a dead letter (`dead_letters.py`), which an operator can replay, and stops no one else. An
+effect is writes to the database only: the transaction may be rolled back and run again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache, partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -28,11 +27,9 @@ from ironworks.shared import telemetry
 from ironworks.shared.changelog import LOG_COLUMNS, LoggedChange, LoggedEvent, Notice, Tail, logged
 from ironworks.shared.context import Connection, Context, system_actor
 from ironworks.shared.db import Database
-from ironworks.shared.declarations import AuditAction, Declarations, Permission
-from ironworks.shared.errors import Conflict, NotFound, Unavailable
+from ironworks.shared.errors import Conflict, Unavailable
 from ironworks.shared.kind import Kind
 from ironworks.shared.notify import CHANGED, keep_trying
-from ironworks.shared.path import show_path
 from ironworks.shared.queue import CHANNEL
 
 log = telemetry.logger(__name__)
@@ -44,14 +41,6 @@ Entry: TypeAlias = LoggedEvent | LoggedChange
 Handler: TypeAlias = Callable[[Context, Any], Awaitable[None]]
 F = TypeVar("F", bound=Handler)
 Start: TypeAlias = Literal["beginning", "now"]
-
-DECLARATIONS = Declarations(
-    permissions=(
-        Permission("dead-letter:read", "See log entries that a consumer failed on"),
-        Permission("dead-letter:replay", "Have a consumer try such an entry again"),
-    ),
-    audit_actions=(AuditAction("dead-letter.replay", "A consumer was told to try an entry again"),),
-)
 
 _MARK = "__ironworks_consumer__"
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]*")
@@ -393,48 +382,3 @@ async def forget_consumer(db: Database, name: str) -> None:
     """Remove the cursor of a consumer that is gone for good: until then the log keeps all that it has not seen."""
     async with db.transaction(system_actor("consumers")) as ctx:
         await ctx.db.execute("delete from shared.change_consumer where name = $1", name)
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An entry that a consumer failed on. `subject` is the event's type, or kind and operation; `scope` its path."""
-
-    id: int
-    consumer: str
-    position: int
-    subject: str
-    scope: str
-    error: str
-    attempts: int
-    failed_at: datetime
-    replay_requested_at: datetime | None
-
-
-async def list_dead_letters(ctx: Context, *, consumer: str | None = None, limit: int = 100) -> list[DeadLetter]:
-    """What is set aside and not replayed yet, oldest first; nothing for callers without `dead-letter:read` at `-`."""
-    rows = await ctx.db.fetch(
-        "select id, consumer, position, subject, ltree2text(scope) as scope, error, attempts, failed_at,"
-        " replay_requested_at from shared.dead_letter"
-        " where replayed_at is null and ($1::text is null or consumer = $1) order by id limit $2",
-        consumer, limit,
-    )  # fmt: skip
-    return [DeadLetter(*row.values()) for row in rows]
-
-
-async def replay_dead_letter(ctx: Context, letter: int) -> None:
-    """Have its consumer try an entry again, in a worker, soon.
-
-    Raises NotFound where there is none, or it was replayed already; Forbidden without `dead-letter:replay`.
-    """
-    await ctx.require("dead-letter:replay", "")
-    row = await ctx.db.fetchrow(
-        "update shared.dead_letter set replay_requested_at = clock_timestamp()"
-        " where id = $1 and replayed_at is null returning consumer, position, ltree2text(scope) as scope",
-        letter,
-    )
-    if row is None:
-        raise NotFound(f"there is no dead letter {letter} that waits for a replay", id=letter)
-    await ctx.audit(
-        "dead-letter.replay", "dead-letter", str(letter), "",
-        after={"consumer": row["consumer"], "position": row["position"], "scope": show_path(row["scope"])},
-    )  # fmt: skip

@@ -170,12 +170,16 @@ class ChainReport:
 
 @dataclass(frozen=True, slots=True)
 class TrailQuery:
-    """Which records to list: those of `path` and below, newest first. `after` is the last (time, uid) seen."""
+    """Which records to list: those of `path` and below, newest first. `after` is the last (time, uid) seen.
+
+    `action`: one, or all that begin so where it ends in `*`.
+    """
 
     path: str
     action: str | None = None
     actor: str | None = None
     result: Result | None = None
+    target_type: str | None = None
     target: str | None = None
     correlation_id: str | None = None
     since: datetime | None = None

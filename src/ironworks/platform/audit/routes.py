@@ -43,9 +43,10 @@ class AuditQuery(BaseModel):
     """Which records to list; times are RFC 3339 with an offset."""
 
     model_config = ConfigDict(extra="forbid")
-    action: str | None = Field(None, max_length=128)
+    action: str | None = Field(None, max_length=128, description="One, or with `*` at its end all that begin so.")
     actor: str | None = Field(None, max_length=512, description="As shown in a record.")
     result: Result | None = None
+    target_type: str | None = Field(None, max_length=512, description="The kind of what it was done to.")
     target: str | None = Field(None, max_length=512, description="A record's `target_id`.")
     correlation_id: str | None = Field(None, max_length=128, description="The id of the request that caused it.")
     since: Moment | None = Field(None, description="At or after.")
@@ -168,6 +169,7 @@ async def list_records(ctx: Context, path: str, query: AuditQuery) -> RecordPage
             action=query.action,
             actor=query.actor,
             result=query.result,
+            target_type=query.target_type,
             target=query.target,
             correlation_id=query.correlation_id,
             since=query.since,

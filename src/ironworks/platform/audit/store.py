@@ -94,10 +94,14 @@ def _conditions(query: TrailQuery, args: list[Any]) -> list[str]:
     if depth not in (0, 2):  # all of the installation, or of a platform, needs no further test
         below = (query.path, f"{query.path}.", f"{query.path}/")
         conditions.append(bind("(path = {0} or (path >= {1} and path < {2}))", *below))
+    begins = query.action is not None and query.action.endswith("*")
+    if query.action is not None and begins:
+        conditions.append(bind("starts_with(action, {0})", query.action[:-1]))
     equal = {
-        "action": query.action,
+        "action": None if begins else query.action,
         "actor": query.actor,
         "result": query.result,
+        "target_type": query.target_type,
         "target_id": query.target,
         "correlation_id": query.correlation_id,
     }

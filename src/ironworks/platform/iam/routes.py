@@ -18,9 +18,12 @@ from ironworks.platform.iam.shapes import (
     CallerView,
     ChangePasswordRequest,
     EndedView,
+    HeldView,
     JwksView,
     KeyView,
     LoginRequest,
+    MemberList,
+    MembersQuery,
     OwnSessionList,
     OwnSessionView,
     Preferences,
@@ -33,6 +36,7 @@ from ironworks.platform.iam.shapes import (
     SetupRequest,
     SignOnQuery,
     SignupRequest,
+    SubjectQuery,
     VerifiedView,
     VerifyRequest,
 )
@@ -41,6 +45,7 @@ from ironworks.shared import telemetry
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound
 from ironworks.shared.http import AUTHENTICATED, PUBLIC, Call, Raw, Router, ShownOnce
+from ironworks.shared.listing import decode_cursor, encode_cursor
 
 _SENT = AcceptedView(message="if the address can be written to, a mail with a link is on its way")
 
@@ -79,6 +84,22 @@ async def explain_access(ctx: Context, path: str, query: AccessQuery) -> AccessV
     """Explain why a subject may do something in a scope, or why it may not."""
     found = await service.explain_access(ctx, query.subject, query.permission, path)
     return AccessView.model_validate(found)
+
+
+@router.get("/api/v1/scopes/{path}/access/permissions", permission="role-assignment:read")
+async def list_held_permissions(ctx: Context, path: str, query: SubjectQuery) -> HeldView:
+    """List all that a subject may do in a scope."""
+    return HeldView.model_validate(await service.list_held_permissions(ctx, query.subject, path))
+
+
+@router.get("/api/v1/scopes/{path}/members", permission="role-assignment:read")
+async def list_members(ctx: Context, path: str, query: MembersQuery) -> MemberList:
+    """List who has a role in a scope, there or from above, with the assignments that give it."""
+    after = decode_cursor(query.cursor)[1] if query.cursor else ""
+    found = await service.list_members(ctx, path, below=query.below, after=after, limit=query.limit + 1)
+    page = found["items"][: query.limit]
+    more = encode_cursor("", page[-1]["subject"]) if len(found["items"]) > query.limit else None
+    return MemberList(items=page, next_cursor=more, above=found["above"])
 
 
 @router.post("/api/v1/scopes/{path}/api-keys/{name}:rotate", permission="api-key:rotate")

@@ -147,9 +147,32 @@ async def explain_access(ctx: Context, subject: str, permission: str, scope: str
     """
     found = await store.explain_access(ctx, subject, permission, scope)
     if found is None:
-        raise NotFound(f"no subject {subject[:120]!r} that you may see: write user:alice@example.com,"
-                       " service-account:path/name or api-key:path/name")  # fmt: skip
+        raise _unknown(subject)
     return found
+
+
+async def list_held_permissions(ctx: Context, subject: str, scope: str) -> dict[str, Any]:
+    """All that `subject` may do in `scope` now; the right to read the assignments there was asked for.
+
+    Raises NotFound for a subject that the caller does not know.
+    """
+    found = await store.fetch_held(ctx, subject, scope)
+    if found is None:
+        raise _unknown(subject)
+    return found
+
+
+def _unknown(subject: str) -> NotFound:
+    return NotFound(f"no subject {subject[:120]!r} that you may see: write user:alice@example.com,"
+                    " service-account:path/name or api-key:path/name")  # fmt: skip
+
+
+async def list_members(ctx: Context, scope: str, *, below: bool, after: str, limit: int) -> dict[str, Any]:
+    """Who has a role in `scope` or above it, or only `below` it, by subject, past the subject `after`.
+
+    The right to read the assignments there was asked for; of those above, what the caller may read is told.
+    """
+    return await store.fetch_members(ctx, scope, below=below, after=after, limit=limit)
 
 
 async def list_gateway_keys(ctx: Context, only: Collection[UUID] | None = None) -> list[GatewayKey]:

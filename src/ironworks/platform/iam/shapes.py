@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ironworks.platform.iam.authentication import Session
 from ironworks.platform.iam.model import ACCESS_LIFE, OwnSession, Password, PermissionName
 from ironworks.platform.tenancy import Email
+from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
 
 
 class _Body(BaseModel):
@@ -159,10 +160,13 @@ class CallerView(BaseModel):
     grants: list[GrantView]
 
 
-class AccessQuery(_Body):
+class SubjectQuery(_Body):
     subject: str = Field(
         max_length=720, description="`user:alice@example.com`, `service-account:path/name` or `api-key:path/name`."
     )
+
+
+class AccessQuery(SubjectQuery):
     permission: PermissionName = Field(description="For instance `endpoint:create`.")
 
 
@@ -187,6 +191,42 @@ class AccessView(BaseModel):
     owner: str | None = Field(description="Of a key: it holds no more than its owner.")
     assignments: list[GivingAssignment]
     obstacles: list[Obstacle] = Field(description="Everything that stands against it; none where it is allowed.")
+
+
+class HeldView(BaseModel):
+    """What a subject may do in a scope now, by whatever ways."""
+
+    subject: str
+    owner: str | None = Field(description="Of a key: it holds no more than its owner.")
+    permissions: list[str]
+
+
+class MembersQuery(_Body):
+    below: bool = Field(False, description="Those with a role further down, instead of there or above.")
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: str | None = Field(None, max_length=1024)
+
+
+class MemberAssignment(BaseModel):
+    assignment: str = Field(description="As `path/name`.")
+    scope: str = Field(description="Where it is given; it reaches all below.")
+    role: str
+
+
+class MemberView(BaseModel):
+    """A user or a service account that has a role."""
+
+    subject: str
+    kind: Literal["user", "service-account"]
+    display_name: str | None
+    active: bool = Field(description="False for one that is disabled: it may do nothing.")
+    assignments: list[MemberAssignment]
+
+
+class MemberList(BaseModel):
+    items: list[MemberView]
+    next_cursor: str | None
+    above: bool = Field(description="Others have a role above, which the caller may not read.")
 
 
 class ProfileRequest(_Body):

@@ -267,6 +267,22 @@ async def explain_access(ctx: Context, subject: str, permission: str, scope: str
     return found
 
 
+async def fetch_held(ctx: Context, subject: str, scope: str) -> dict[str, Any] | None:
+    """All that a subject may do in a scope; None for a subject that the caller does not know."""
+    text = await ctx.db.fetchval("select platform_iam.held_permissions($1, $2::text::ltree)::text", subject, scope)
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
+
+
+async def fetch_members(ctx: Context, scope: str, *, below: bool, after: str, limit: int) -> dict[str, Any]:
+    """Who has a role in a scope or above it, or only `below` it; by subject, past the subject `after`."""
+    text = await ctx.db.fetchval(
+        "select platform_iam.list_members($1::text::ltree, $2, $3, $4)::text", scope, below, after, limit
+    )
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 async def fetch_caller(ctx: Context) -> dict[str, Any] | None:
     """Who the caller is and what it may do; None for nobody."""
     text = await ctx.db.fetchval("select platform_iam.whoami()::text")

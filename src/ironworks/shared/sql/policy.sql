@@ -106,15 +106,29 @@ begin
         select i.kind, count(*) filter (where i.token is null and i.due_at <= now()) as due,
                count(*) filter (where i.token is not null) as working,
                count(*) filter (where i.attempts > 0) as failing,
-               extract(epoch from now() - min(i.due_at) filter (where i.token is null and i.due_at <= now()))::float8
-                 as oldest_due_seconds,
+               min(i.due_at) filter (where i.token is null and i.due_at <= now()) as oldest_due_at,
                (array_agg(i.last_error order by i.attempts desc) filter (where i.attempts > 0))[1] as last_error
         from shared.work_item i group by i.kind) q), '[]'),
     'workers', coalesce((
       select jsonb_agg(jsonb_build_object('id', w.worker, 'host', w.runner, 'heartbeat_at', w.heartbeat_at)
                        order by w.runner, w.worker)
       from shared.queue_worker w), '[]'),
-    'dead_letters', (select count(*) from shared.dead_letter d where d.replayed_at is null));
+    'dead_letters', (select count(*) from shared.dead_letter d where d.replayed_at is null),
+    'dead_letters_changed_at', (
+      select max(greatest(d.failed_at, d.replay_requested_at, d.replayed_at)) from shared.dead_letter d));
 end $$;
 alter function shared.describe_system() owner to ironworks_system;
 grant execute on function shared.describe_system() to ironworks_api;
+
+-- What the entry of a dead letter says, for who may read dead letters: payloads are for nobody else but the worker. Null
+-- where the log no longer keeps it.
+create or replace function shared.dead_letter_entry(letter bigint) returns jsonb
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select jsonb_build_object('type', l.event_type, 'payload', l.payload, 'correlation_id', l.correlation_id,
+                            'kind', l.kind, 'name', l.name, 'operation', l.op, 'uid', coalesce(l.event_id, l.uid),
+                            'occurred_at', l.occurred_at)
+  from shared.dead_letter d join shared.change_log l on l.position = d.position
+  where d.id = letter and coalesce(shared.allows('dead-letter:read', ''::ltree), false)
+$$;
+alter function shared.dead_letter_entry(bigint) owner to ironworks_system;
+grant execute on function shared.dead_letter_entry(bigint) to ironworks_api;

@@ -276,52 +276,6 @@ begin
   return before;
 end $$;
 
--- Why a subject holds a permission at a place, or why not: each assignment that would give it, and what stands against
--- it. An assignment above that the caller may not read is told without its name. Null where there is no such subject.
-create or replace function platform_iam.explain_access(written text, wanted text, place ltree) returns jsonb
-language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-declare
-  s platform_iam.principal;
-  o platform_iam.principal;
-  given jsonb;
-begin
-  if written like 'api-key:%' then
-    select * into s from platform_iam.principal p
-      where p.kind = 'api_key' and p.name = substr(written, 9) and shared.allows('api-key:read', p.scope);
-  else
-    select * into s from platform_iam.principal p where p.uid = platform_iam.find_subject(written);
-  end if;
-  if s.uid is null then
-    return null;
-  end if;
-  select * into strict o from platform_iam.principal p where p.uid = coalesce(s.owner, s.uid);
-  select coalesce(jsonb_agg(jsonb_build_object(
-      'assignment', case when b.readable then platform_iam.full_name(a.path, a.name) end,
-      'scope', case when b.readable then coalesce(nullif(b.scope::text, ''), '-') end,
-      'role', case when b.readable then platform_iam.full_name(r.path, r.name) end,
-      'reaches', b.scope @> place) order by not b.scope @> place, b.scope, a.name), '[]') into given
-  from (select x.*, shared.allows('role-assignment:read', x.scope) as readable from platform_iam.binding x
-        where x.subject = o.uid and (x.scope @> place or x.scope <@ place)
-          and exists (select from platform_iam.role_permission rp where rp.role = x.role and rp.permission = wanted)) b
-    join platform_iam.role_assignment a on a.uid = b.assignment
-    join platform_iam.role r on r.uid = b.role
-  where b.readable or b.scope @> place;
-  return jsonb_build_object(
-    'allowed', shared.registered('permission', wanted) and place <@ any (platform_iam.held(s.uid, wanted)),
-    'subject', replace(s.kind, '_', '-') || ':' || s.name,
-    'owner', case when s.owner is not null then replace(o.kind, '_', '-') || ':' || o.name end,
-    'assignments', given,
-    'obstacles', array_to_json(array_remove(array[
-      case when not shared.registered('permission', wanted) then 'permission-unknown-or-disabled' end,
-      case when not exists (select from jsonb_array_elements(given) g where (g ->> 'reaches')::boolean) then 'no-role' end,
-      case when not o.active then case when s.owner is null then 'subject-disabled' else 'owner-disabled' end end,
-      case when s.owner is not null and not s.active then 'key-disabled' end,
-      case when s.expires_at <= now() then 'key-expired' end,
-      case when wanted <> all (s.permissions) then 'key-leaves-it-out' end,
-      case when s.owner is not null and not s.scope @> place then 'outside-of-the-key' end,
-      case when s.owner is not null and not shared.scope_running(s.scope) then 'key-halted' end], null)));
-end $$;
-
 -- Removes what is only of historical interest: sessions a week after their end, guards idle for a day.
 create or replace function platform_iam.purge(at timestamptz) returns void
 language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
@@ -416,7 +370,7 @@ end $$;
 select platform_iam.hand_out(
   api => array['issue_key', 'find_key', 'touch_keys', 'begin_attempt', 'attempt_succeeded', 'find_login', 'set_password',
     'open_session', 'renew_session', 'end_session', 'end_sessions', 'own_sessions', 'end_own_sessions', 'setup_needed',
-    'explain_access', 'own_preferences', 'save_preferences', 'rename_self',
+    'own_preferences', 'save_preferences', 'rename_self',
     'signing_keys', 'publish_signing_key',
     'begin_signup', 'waiting_signups', 'redeem_signup', 'admit_newcomer'],
   worker => array['issue_key', 'touch_keys', 'key_facts', 'set_password', 'purge', 'signing_keys', 'publish_signing_key',

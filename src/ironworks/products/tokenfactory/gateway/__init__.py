@@ -44,7 +44,8 @@ from ironworks.products.tokenfactory.gateway.model import (
     UsageRecord,
 )
 from ironworks.products.tokenfactory.gateway.program import Gateway
-from ironworks.products.tokenfactory.gateway.service import report_health
+from ironworks.products.tokenfactory.gateway.routes import GatewayProcess, IncidentView
+from ironworks.products.tokenfactory.gateway.service import list_incidents, list_processes, report_health
 from ironworks.products.tokenfactory.gateway.sources import KeySource, KeyView, Source, Sources, read_rows
 from ironworks.products.tokenfactory.gateway.waiting import Waker
 
@@ -52,8 +53,10 @@ __all__ = [
     "READ",
     "Charge",
     "Gateway",
+    "GatewayProcess",
     "GatewaySettings",
     "HealthReport",
+    "IncidentView",
     "KeySource",
     "KeyView",
     "ObservingSettings",
@@ -62,6 +65,8 @@ __all__ = [
     "Sources",
     "UsageRecord",
     "Waker",
+    "list_incidents",
+    "list_processes",
     "read_rows",
     "report_health",
 ]
