@@ -74,6 +74,20 @@ def test_credit_from_the_gift_to_the_customers_view(run: Run, customer: str) -> 
     assert ours == [("acme", 50), ("acme", 50), ("rival", 10)]
 
 
+def test_the_ledger_behind_it_is_listed(run: Run, customer: str) -> None:
+    run("credit", "grant", "acme", "0.50", "--reference", "listed")
+    (account,) = json.loads(run("ledger", "accounts", "--purpose", "credit", "-o", "json", token=customer))["items"]
+    assert account["balance"]["nano"] < 0, "the operator owes it"
+    listed = run("ledger", "transfers", "--account", account["id"], "--kind", "credit_grant", token=customer)
+    newest = listed.splitlines()[1]
+    assert "cash of -" in newest
+    assert "credit of acme" in newest
+    assert "0.50" in newest
+    assert len(run("ledger", "transfers", "--since", "1h", "--limit", "1", token=customer).splitlines()) == 2
+    assert "No such" not in run("ledger", "transfers", "--kind", "wishes", token=customer, code=2)
+    run("ledger", "accounts", "-s", "rival", token=customer, code=3)
+
+
 def test_an_account_pays_beforehand_and_afterwards(run: Run) -> None:
     run("credit", "grant", "later", "7", "--reference", "b")
     assert run("credit", "prepaid", "later", "--low", "100") == "account/later pays beforehand: low_balance\n"

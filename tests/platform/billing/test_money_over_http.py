@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
-from ironworks.platform import pricing
+from ironworks.platform import ledger, pricing
 from ironworks.platform.billing.routes import router as billing_router
+from ironworks.platform.ledger.routes import router as ledger_router
 from ironworks.platform.metering.routes import router as metering_router
 from ironworks.platform.pricing.routes import router as pricing_router
 from ironworks.shared.context import Actor
@@ -41,7 +43,7 @@ class Caller:
                 raise Unauthenticated("say who you are")
             return subjects[authorization.removeprefix("Bearer ")]
 
-        routes = [*metering_router.routes, *pricing_router.routes, *billing_router.routes]
+        routes = [*metering_router.routes, *pricing_router.routes, *ledger_router.routes, *billing_router.routes]
         api = Api(database, RouteTable(routes), authenticate)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://api")  # type: ignore[arg-type]
 
@@ -104,6 +106,63 @@ async def test_a_balance_holds_everything_below(world: LowerWorld, call: Caller)
     assert [[money["nano"] for money in each] for each in owed] == [[23_000], [46_000], [46_000], []]
 
 
+async def test_ledger_accounts_and_transfers_are_listed_to_who_may_see_the_bill(
+    world: LowerWorld, call: Caller
+) -> None:
+    for number, scope in enumerate((TENANT, "acme.shop.us", TENANT, "rival.app")):
+        await charge(world, usage(f"req_{number}", scope=scope))
+    (account,) = (await call("tenant", f"scopes/{TENANT}/ledger-accounts"))["items"]
+    assert (account["scope"], account["purpose"]) == (TENANT, "receivable")
+    assert account["balance"] == {"currency": "USD", "nano": 46_000, "amount": "0.000046000"}
+    own = (await call("tenant", f"scopes/{TENANT}/transfers?account={account['id']}"))["items"]
+    assert [t["moved"]["nano"] for t in own] == [23_000, 23_000]
+    assert own == sorted(own, key=lambda t: (t["posted_at"], t["id"]), reverse=True)
+    assert own[0]["credit"] == {"scope": "-", "purpose": "revenue"}
+    assert not (await call("tenant", f"scopes/{TENANT}/transfers?purpose=revenue"))["items"], "an account not theirs"
+    for path in ("ledger-accounts", "transfers"):
+        await call("tenant", f"scopes/rival.app/{path}", status=404)
+        await call("operator", f"scopes/never.was/{path}", status=404)
+
+
+async def test_transfers_of_everyone_in_pages_and_filtered(world: LowerWorld, call: Caller) -> None:
+    for number, scope in enumerate((TENANT, "acme.shop.us", "rival.app")):
+        await charge(world, usage(f"req_{number}", scope=scope))
+    for scope, count in (("-", 3), ("acme", 2), ("acme.shop.us", 1)):
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = await call("operator", f"scopes/{scope}/transfers?limit=1{cursor and f'&cursor={cursor}'}")
+            seen += [t["id"] for t in page["items"]]
+            cursor = page["next_cursor"]
+        whole = (await call("operator", f"scopes/{scope}/transfers"))["items"]
+        assert seen == [t["id"] for t in whole]
+        assert len(whole) == count
+    assert len((await call("operator", "scopes/-/transfers?purpose=revenue&kind=usage"))["items"]) == 3
+    assert not (await call("operator", "scopes/-/transfers?kind=payment"))["items"]
+    middle = (await call("operator", "scopes/-/transfers"))["items"][1]["posted_at"].replace("+", "%2B")
+    assert len((await call("operator", f"scopes/-/transfers?from={middle}"))["items"]) == 2
+    assert len((await call("operator", f"scopes/-/transfers?to={middle}"))["items"]) == 1
+    first = await call("operator", "scopes/-/ledger-accounts?limit=2")
+    rest = await call("operator", f"scopes/-/ledger-accounts?cursor={first['next_cursor']}")
+    told = [(a["scope"], a["purpose"]) for a in first["items"] + rest["items"]]
+    assert told == [("-", "revenue"), ("acme.shop.eu", "receivable"), ("acme.shop.us", "receivable"),
+                    ("rival.app", "receivable")]  # fmt: skip
+    assert len((await call("operator", "scopes/-/ledger-accounts?purpose=revenue"))["items"]) == 1
+    for bad in ("transfers?cursor=x", "transfers?kind=wishes", "transfers?account=x", "ledger-accounts?purpose=x"):
+        await call("operator", f"scopes/-/{bad}", status=422)
+
+
+async def test_a_transfer_says_what_took_it_back(world: LowerWorld, call: Caller) -> None:
+    await charge(world, usage("req_1"))
+    (transfer,) = (await call("tenant", f"scopes/{TENANT}/transfers"))["items"]
+    async with world.system("worker") as ctx:
+        reversal = await ledger.reverse_transfer(ctx, UUID(transfer["id"]), "a mistake")
+    shown = await call("tenant", f"billing/transfers/{transfer['id']}")
+    assert shown["corrected_by"] == str(reversal)
+    assert shown["transfer"]["day"] == "2026-03-01"
+    taken_back = await call("tenant", f"billing/transfers/{reversal}")
+    assert (taken_back["transfer"]["corrects"], taken_back["corrected_by"]) == (transfer["id"], None)
+
+
 async def test_a_scope_that_never_was_is_not_found(call: Caller) -> None:
     for path in ("usage", "usage/requests", "usage/set-aside", "balance"):
         assert (await call("operator", f"scopes/no.where/{path}", status=404))["error"]["code"] == "NOT_FOUND"
@@ -132,7 +191,10 @@ async def test_usage_in_groups_and_pages(world: LowerWorld, call: Caller) -> Non
 
 
 async def test_single_requests_are_found_by_what_is_known_of_them(world: LowerWorld, call: Caller) -> None:
-    course = {"duration_ms": 1250, "first_byte_ms": 90, "tries": 2, "streamed": 1}
+    course = {
+        "duration_ms": 1250, "first_byte_ms": 90, "tries": 2, "streamed": 1, "asked_us": 40_100, "sent_us": 41_000,
+        "ended_us": 1_249_500, "steps": [["try", 100, 40_000, "acme.shop/chat: it answered 503"]], "error": "x",
+    }  # fmt: skip
     await charge(
         world,
         usage("plain", dimensions={"status": "200"}, course=course),
@@ -149,7 +211,11 @@ async def test_single_requests_are_found_by_what_is_known_of_them(world: LowerWo
         page = await call("operator", f"{everything}&{filters}")
         assert [item["request_id"] for item in page["items"]] == found, filters
     one = await call("tenant", f"scopes/{TENANT}/usage/requests/plain")
-    assert one["course"] == {"duration_ms": 1250, "first_byte_ms": 90, "tries": 2, "streamed": True}
+    assert one["course"] == {
+        "duration_ms": 1250, "first_byte_ms": 90, "tries": 2, "streamed": True, "asked_ms": 40.1, "sent_ms": 41.0,
+        "ended_ms": 1249.5, "error": "x",
+        "steps": [{"what": "try", "from_ms": 0.1, "until_ms": 40.0, "whom": "acme.shop/chat: it answered 503"}],
+    }  # fmt: skip
     assert (await call("operator", "scopes/acme/usage/requests/slow"))["course"] is None
     for who, path in (
         ("operator", "scopes/rival/usage/requests/plain"),

@@ -56,6 +56,7 @@ async def test_the_way_of_an_invoice_over_http(world: PayingWorld, client: httpx
     assert [(c["label"], c["default"], c["expires_on"]) for c in cards.json()["items"]] == [
         ("visa •••• 4242", True, "2028-02-29")
     ]
+    assert cards.json()["provider"] == "stripe"
     planned = await client.post("/api/v1/payments", json={"invoice": "ACME-000001"}, headers=customer)
     assert (planned.status_code, planned.json()["state"]) == (202, "planned"), planned.text
     await world.work()

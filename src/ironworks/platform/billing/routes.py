@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -108,6 +108,7 @@ class TransferView(BaseModel):
     kind: ledger.TransferKind
     correlation: str = Field(description="The batch or request that posted it.")
     corrects: UUID | None
+    day: date = Field(description="The day, in UTC, that it belongs to.")
     posted_at: datetime
 
     @classmethod
@@ -120,6 +121,7 @@ class TransferView(BaseModel):
             kind=transfer.kind,
             correlation=transfer.correlation,
             corrects=transfer.corrects,
+            day=transfer.day,
             posted_at=transfer.posted_at,
         )
 
@@ -155,6 +157,7 @@ class LinesQuery(BaseModel):
 
 class TransferLinesPage(BaseModel):
     transfer: TransferView
+    corrected_by: UUID | None = Field(description="The transfer that takes it back.")
     lines: list[RatedLineView]
     next_cursor: str | None
 
@@ -178,8 +181,10 @@ async def explain_transfer(ctx: Context, transfer_id: str, query: LinesQuery) ->
     after = decode_cursor(query.cursor) if query.cursor else ("", "")
     transfer, found = await service.explain_transfer(ctx, service.parse_id(transfer_id), after, query.limit + 1)
     page = found[: query.limit]
+    correction = await ledger.find_correction(ctx, transfer.id)
     return TransferLinesPage(
         transfer=TransferView.of(transfer),
+        corrected_by=correction.id if correction else None,
         lines=[RatedLineView.of(line) for line in page],
         next_cursor=encode_cursor(page[-1].usage_event_id, page[-1].meter) if len(found) > query.limit else None,
     )

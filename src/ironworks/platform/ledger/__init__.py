@@ -42,10 +42,12 @@ from ironworks.platform.ledger.prepaid import (
     list_credited,
     list_grants,
     return_credit,
+    usable_credit,
     use_credit,
 )
 from ironworks.platform.ledger.service import (
     check_may_post,
+    find_correction,
     get_balances,
     list_currencies,
     list_payers,
@@ -96,6 +98,7 @@ __all__ = [
     "TransferKind",
     "check_may_post",
     "expire_credit",
+    "find_correction",
     "get_balances",
     "get_credit",
     "grant_credit",
@@ -119,6 +122,7 @@ __all__ = [
     "sum_earned",
     "sum_owed",
     "take_snapshots",
+    "usable_credit",
     "use_credit",
     "verify_snapshots",
 ]

@@ -187,6 +187,36 @@ class PostingQuery:
     after: tuple[str, datetime, UUID]
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerAccount:
+    """A ledger account with its balance: debits minus credits, in nano-units; positive is owed by the scope."""
+
+    id: UUID
+    name: AccountName
+    opened_at: datetime
+    balance_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferQuery:
+    """Which transfers to look for, newest first. What is None does not matter.
+
+    Args:
+        path: at this scope and below it; '' everywhere.
+        account: to or from this ledger account. purpose: to or from one of this purpose that the caller may see.
+        since, until: posted in [since, until).
+        before: (posted at, id) of the last one that was found before.
+    """
+
+    path: str
+    account: UUID | None = None
+    purpose: Purpose | None = None
+    kind: TransferKind | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: tuple[datetime, UUID] | None = None
+
+
 class AlreadyReversed(Conflict):
     """A transfer is taken back once."""
 

@@ -6,18 +6,22 @@ from collections.abc import Collection, Sequence
 from datetime import UTC
 from uuid import UUID
 
+from ironworks.platform import tenancy
 from ironworks.platform.ledger import snapshots, store
 from ironworks.platform.ledger.declarations import POST
 from ironworks.platform.ledger.events import SnapshotMismatch
 from ironworks.platform.ledger.model import (
     AlreadyReversed,
     Balance,
+    LedgerAccount,
     Mismatch,
     NewTransfer,
     Posting,
     PostingQuery,
+    Purpose,
     Transfer,
     TransferKind,
+    TransferQuery,
 )
 from ironworks.shared.context import Context
 from ironworks.shared.errors import Forbidden, NotFound
@@ -74,6 +78,32 @@ async def reverse_transfer(ctx: Context, transfer_id: UUID, correlation: str) ->
 async def list_transfers(ctx: Context, ids: Collection[UUID]) -> list[Transfer]:
     """Those of these transfers that the caller may see, oldest first."""
     return await store.list_transfers(ctx, ids)
+
+
+async def find_correction(ctx: Context, transfer_id: UUID) -> Transfer | None:
+    """The transfer that takes this one back, if there is one that the caller may see."""
+    return await store.find_correction(ctx, transfer_id)
+
+
+async def find_transfers(ctx: Context, query: TransferQuery, limit: int) -> list[Transfer]:
+    """Up to `limit` transfers, newest first. Raises NotFound for a scope that never was."""
+    found = await store.find_transfers(ctx, query, limit)
+    if not found:
+        await tenancy.require_scope(ctx, query.path)
+    return found
+
+
+async def list_accounts(
+    ctx: Context, path: str, purpose: Purpose | None, after: tuple[str, str, str], limit: int
+) -> list[LedgerAccount]:
+    """Ledger accounts at and below `path` with their balances, by (path, purpose, currency) past `after`.
+
+    Raises NotFound for a scope that never was.
+    """
+    found = await store.list_accounts(ctx, path, purpose, after, limit)
+    if not found:
+        await tenancy.require_scope(ctx, path)
+    return found
 
 
 async def list_postings(ctx: Context, queries: Sequence[PostingQuery], limit: int) -> list[list[Posting]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -10,12 +11,14 @@ import asyncpg
 from ironworks.platform.ledger.model import (
     AccountName,
     Balance,
+    LedgerAccount,
     NewTransfer,
     Posting,
     PostingQuery,
     Purpose,
     Transfer,
     TransferKind,
+    TransferQuery,
 )
 from ironworks.shared.context import Context
 
@@ -81,6 +84,98 @@ async def find_correction(ctx: Context, transfer_id: UUID) -> Transfer | None:
     ids = await ctx.db.fetch("select id from platform_ledger.transfer where corrects = $1", transfer_id)
     found = await list_transfers(ctx, [row["id"] for row in ids])
     return found[0] if found else None
+
+
+async def find_transfers(ctx: Context, query: TransferQuery, limit: int) -> list[Transfer]:
+    """Up to `limit` transfers, newest first, as the caller may see them.
+
+    Of each scope the newest, and of these the newest: an index of (path, posted at) gives each of them at once.
+    """
+    args: list[Any] = [limit]
+    conditions = _conditions(query, args)
+    if query.path:
+        args.append(query.path)
+        conditions.append("t.path = p.path")
+    newest = f"""
+        select t.id, t.posted_at from platform_ledger.transfer t where {" and ".join(conditions) or "true"}
+        order by t.posted_at desc, t.id desc limit $1
+    """
+    if query.path:
+        place = f"${len(args)}"
+        newest = f"""
+            with place as (
+              select path from platform_ledger.ledger_account where path = {place}
+              union
+              select path from platform_ledger.ledger_account where path >= {place} || '.' and path < {place} || '/')
+            select f.id from place p cross join lateral ({newest}) f order by f.posted_at desc, f.id desc limit $1
+        """
+    rows = await ctx.db.fetch(newest, *args)
+    found = {transfer.id: transfer for transfer in await list_transfers(ctx, [row["id"] for row in rows])}
+    return [found[row["id"]] for row in rows]
+
+
+def _conditions(query: TransferQuery, args: list[Any]) -> list[str]:
+    """What a transfer `t` must be like; the values come to `args`."""
+    wanted: list[tuple[str, list[Any]]] = [
+        ("(t.debit_account = {0} or t.credit_account = {0})", [query.account]),
+        (
+            "exists (select from platform_ledger.ledger_account a"
+            " where a.id in (t.debit_account, t.credit_account) and a.purpose = {0})",
+            [query.purpose],
+        ),
+        ("t.kind = {0}", [query.kind]),
+        ("t.posted_at >= {0}", [query.since]),
+        ("t.posted_at < {0}", [query.until]),
+        ("(t.posted_at, t.id) < ({0}, {1})", list(query.before or [None])),
+    ]
+    conditions = []
+    for text, values in wanted:
+        if values[0] is None:
+            continue
+        args += values
+        conditions.append(text.format(*(f"${len(args) - len(values) + 1 + n}" for n in range(len(values)))))
+    return conditions
+
+
+async def list_accounts(
+    ctx: Context, path: str, purpose: Purpose | None, after: tuple[str, str, str], limit: int
+) -> list[LedgerAccount]:
+    """Up to `limit` ledger accounts at and below `path` with their balances, by (path, purpose, currency)."""
+    rows = await ctx.db.fetch(
+        """
+        with account as (
+          select * from platform_ledger.ledger_account where path = $1
+          union all
+          select * from platform_ledger.ledger_account
+          where path >= case $1 when '' then '!' else $1 || '.' end
+            and path < case $1 when '' then '~' else $1 || '/' end),
+        page as (
+          select * from account
+          where (path, purpose, currency) > ($3, $4, $5) and ($2::text is null or purpose = $2)
+          order by path, purpose, currency limit $6)
+        select a.*, (s.nano + coalesce(d.amount, 0) - coalesce(c.amount, 0))::text as nano
+        from page a
+        cross join platform_ledger.newest_snapshot(a.id, (select platform_ledger.cluster())) s
+        cross join lateral (
+          select sum(amount_nano) as amount from platform_ledger.transfer
+          where debit_account = a.id and posted_in >= s.horizon) d
+        cross join lateral (
+          select sum(amount_nano) as amount from platform_ledger.transfer
+          where credit_account = a.id and posted_in >= s.horizon) c
+        order by a.path, a.purpose, a.currency
+        """,
+        path,
+        purpose,
+        *after,
+        limit,
+    )
+    return [
+        LedgerAccount(
+            row["id"], AccountName(row["path"], Purpose(row["purpose"]), row["currency"]), row["opened_at"],
+            int(row["nano"]),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 async def sum_balances(ctx: Context, path: str) -> list[Balance]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ironworks.platform import invoices
 from ironworks.platform.payments import service
 from ironworks.platform.payments.model import (
+    Method,
     Payment,
     PaymentProvider,
     PaymentState,
@@ -127,7 +128,13 @@ class MethodView(BaseModel):
 
 
 class MethodsView(BaseModel):
+    provider: str | None = Field(description="Who takes them; null: nobody, and money is recorded by hand.")
     items: list[MethodView]
+
+    @classmethod
+    def of(cls, provider: PaymentProvider, methods: Sequence[Method]) -> MethodsView:
+        items = [MethodView.model_validate(method) for method in methods]
+        return cls(provider=provider.name if provider.enabled else None, items=items)
 
 
 class CheckoutRequest(BaseModel):
@@ -221,9 +228,9 @@ async def refund_payment(ctx: Context, payment: str, body: RefundRequest) -> Ref
 
 
 @router.get("/api/v1/scopes/{path}/payment-methods", permission="payment-method:read")
-async def list_payment_methods(ctx: Context, path: str) -> MethodsView:
+async def list_payment_methods(ctx: Context, provider: PaymentProvider, path: str) -> MethodsView:
     """List what an account can be charged by."""
-    return MethodsView(items=[MethodView.model_validate(m) for m in await service.list_methods(ctx, path)])
+    return MethodsView.of(provider, await service.list_methods(ctx, path))
 
 
 @router.post(
@@ -236,10 +243,10 @@ async def open_checkout(call: Call, provider: PaymentProvider, path: str, body: 
 
 
 @router.post("/api/v1/scopes/{path}/payment-methods:refresh", permission="payment-method:create", status=202)
-async def refresh_payment_methods(ctx: Context, path: str) -> MethodsView:
+async def refresh_payment_methods(ctx: Context, provider: PaymentProvider, path: str) -> MethodsView:
     """Ask the provider again, soon; answers what is known so far."""
     await service.refresh_methods(ctx, path)
-    return MethodsView(items=[MethodView.model_validate(m) for m in await service.list_methods(ctx, path)])
+    return MethodsView.of(provider, await service.list_methods(ctx, path))
 
 
 @router.post(
