@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import anthropic
-
-from tests.products.tokenfactory.world import SECRET, World
+from tests.products.tokenfactory.world import World
 
 
 async def test_both_clients_list_the_same_models(world: World) -> None:
-    theirs = anthropic.AsyncAnthropic(base_url=world.url, api_key=SECRET, max_retries=0)
+    theirs = world.anthropic()
     listed = [model async for model in theirs.models.list()]
     async with world.openai() as client:
         ours = [model.id async for model in client.models.list()]

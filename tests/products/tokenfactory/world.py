@@ -34,6 +34,7 @@ from tests.products.tokenfactory.budgets.lender import FakeLender
 from tests.products.tokenfactory.upstream import BEHAVIOURS
 
 if TYPE_CHECKING:
+    import anthropic
     import openai
 
 SCOPE = "demo.app.dev"
@@ -164,6 +165,7 @@ class World:
     source: Fixed
     ledger: Ledger
     spool: Path
+    callers: list[Any] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -175,7 +177,16 @@ class World:
     def openai(self, secret: str = SECRET) -> openai.AsyncOpenAI:
         import openai  # slow to import, and gateway processes that tests start import this module too
 
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0, timeout=20)
+        caller = openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=secret, max_retries=0, timeout=20)
+        self.callers.append(caller)
+        return caller
+
+    def anthropic(self, secret: str = SECRET) -> anthropic.AsyncAnthropic:
+        import anthropic
+
+        caller = anthropic.AsyncAnthropic(base_url=self.url, api_key=secret, max_retries=0, timeout=60)
+        self.callers.append(caller)
+        return caller
 
     async def raw(self, data: bytes, within: float = 5.0) -> bytes:
         """What comes back for `data` until the gateway closes the connection."""
@@ -230,6 +241,8 @@ async def run_world(
         await until_healthy(world.url if "tls_certificate" not in settings else world.url.replace("http", "https"))
         yield world
     finally:
+        for caller in world.callers:  # a gateway that stops waits a second for the next request of one that stays
+            await caller.close()
         gateway.stop()
         await asyncio.wait_for(serving, 30)
         sock.close()

@@ -12,17 +12,13 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from tests.products.tokenfactory.dialects.server import BILLED, SIGNATURE, TEXT, THOUGHTS, Models
-from tests.products.tokenfactory.world import SECRET, World
+from tests.products.tokenfactory.world import World
 
 DIALECTS = pytest.mark.parametrize("dialect", ["openai", "anthropic"])
 STREAMED = pytest.mark.parametrize("stream", [False, True])
 SAID = "".join(TEXT)
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 PNG = "iVBORw0KGgo="
-
-
-def claude(world: World) -> anthropic.AsyncAnthropic:
-    return anthropic.AsyncAnthropic(base_url=world.url, api_key=SECRET, max_retries=0, timeout=20)
 
 
 def strict(value: BaseModel) -> None:
@@ -38,8 +34,8 @@ async def billed(world: World) -> tuple[int, int, int, bool]:
 async def ask_message(world: World, stream: bool, model: str, **more: Any) -> anthropic.types.Message:
     asked: dict[str, Any] = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}], **more}
     if not stream:
-        return await claude(world).messages.create(**asked)
-    async with claude(world).messages.stream(**asked) as events:
+        return await world.anthropic().messages.create(**asked)
+    async with world.anthropic().messages.stream(**asked) as events:
         async for event in events:
             assert event.type != "error"
         return await events.get_final_message()
@@ -189,7 +185,7 @@ async def test_errors_of_messages(world: World, dialect: str, said: str, error: 
 
 
 async def test_a_wrong_key_is_refused_in_the_callers_dialect(world: World) -> None:
-    wrong = anthropic.AsyncAnthropic(base_url=world.url, api_key="iwk_wrong", max_retries=0)
+    wrong = world.anthropic("iwk_wrong")
     with pytest.raises(anthropic.AuthenticationError) as caught:
         await wrong.messages.create(model="x", max_tokens=1, messages=[{"role": "user", "content": "Hi"}])
     assert caught.value.body["error"]["type"] == "authentication_error"  # type: ignore[index, call-overload]
@@ -502,7 +498,7 @@ async def test_an_answer_without_usage_is_counted_and_marked(world: World, diale
 @DIALECTS
 async def test_tokens_are_counted_for_nothing(world: World, dialect: str) -> None:
     asked: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
-    counting = claude(world).messages.with_raw_response
+    counting = world.anthropic().messages.with_raw_response
     exact = await counting.count_tokens(model=f"{dialect}-plain", **asked)
     assert (await exact.parse()).input_tokens == 23
     assert "x-ironworks-estimated" not in exact.headers

@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import pytest
 
 from ironworks.products.tokenfactory.routing import Replica as Upstream
 from tests.products.inference.serving import KEY, Replica, fetched, served
-from tests.products.tokenfactory.world import SECRET, World, run_world, target
+from tests.products.tokenfactory.world import World, run_world, target
 from tests.support.postgres import run_apart
 
 ASKED: dict[str, Any] = {
@@ -43,7 +42,7 @@ async def world(engine: Replica, tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def test_both_dialects_say_and_bill_the_same(world: World) -> None:
-    client = anthropic.AsyncAnthropic(base_url=world.url, api_key=SECRET, max_retries=0, timeout=60)
+    client = world.anthropic()
     said = []
     for dialect in ("openai", "anthropic"):
         message = await client.messages.create(model=dialect, **ASKED)
@@ -70,7 +69,7 @@ async def test_a_response(world: World, dialect: str) -> None:
 
 
 async def test_a_caller_who_leaves_is_billed_for_what_was_said(world: World) -> None:
-    client = anthropic.AsyncAnthropic(base_url=world.url, api_key=SECRET, max_retries=0, timeout=60)
+    client = world.anthropic()
     stream = await client.messages.create(model="openai", stream=True, **{**ASKED, "max_tokens": 500})
     seen = 0
     async for event in stream:
