@@ -61,6 +61,7 @@ REFUSED_BY_BOTH: dict[str, dict[str, Any]] = {
     "permission": changed(permissions=["everything"]),
     "service": changed(service_address="https://evil.example/api/v1"),
     "order": changed(navigation=[entry("x", route="", order=-1)]),
+    "section": changed(navigation=[entry("x", route="", section="elsewhere")]),
 }
 
 
@@ -76,6 +77,10 @@ REFUSED_HERE: list[tuple[str, dict[str, Any]]] = [
     ("route 'deploy' occurs more than once", changed(routes=[*MANIFEST["routes"], MANIFEST["routes"][1]])),
     ("navigation entry 'x' occurs more than once", changed(navigation=[entry("x", route=""), entry("x", route="")])),
     ("leads nowhere", changed(navigation=[entry("x")])),
+    (
+        "is a child and names a section",
+        changed(navigation=[entry("x", children=[entry("y", route="", section="watch")])]),
+    ),
     ("no route without parameters", changed(navigation=[entry("x", route="$name")])),
     ("no route without parameters", changed(navigation=[entry("x", route="gone")])),
     (

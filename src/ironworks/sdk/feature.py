@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +27,9 @@ SemanticVersion: TypeAlias = Annotated[
     str,
     Field(max_length=64, pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"),
 ]
+
+NavigationSection: TypeAlias = Literal["start", "build", "watch", "money", "manage", "operate", "more"]
+"""The headings of the navigation, in their order; `start` is above them and `more` below."""
 
 
 class _Strict(BaseModel):
@@ -54,7 +57,12 @@ class NavigationEntry(_Strict):
     label: Label
     icon: Identifier | None = Field(None, description="A name of the shell's icons; children may do without.")
     route: RoutePath | None = Field(None, description="The path of one of the feature's routes that has no parameter.")
-    order: int = Field(100, ge=0, le=10_000, description="Lower ones come first; among equals the label decides.")
+    section: NavigationSection | None = Field(
+        None, description="The heading it stands under, `more` where it names none; children stand with their entry."
+    )
+    order: int = Field(
+        100, ge=0, le=10_000, description="Within its section, lower ones come first; among equals the label decides."
+    )
     permission: PermissionName | None = Field(None, description="Who does not hold it does not see the entry.")
     children: list[NavigationEntry] = Field(default_factory=list, max_length=50)
 
@@ -109,6 +117,8 @@ class FeatureManifest(_Strict):
 def _check_entry(entry: NavigationEntry, depth: int, places: set[str]) -> None:
     if depth > MAX_DEPTH:
         raise ValueError(f"navigation entry {entry.id!r} is more than {MAX_DEPTH} levels deep: make it flatter")
+    if depth > 1 and entry.section is not None:
+        raise ValueError(f"navigation entry {entry.id!r} is a child and names a section: only the topmost entry does")
     if entry.route is None and not entry.children:
         raise ValueError(f"navigation entry {entry.id!r} leads nowhere: give it a route or children")
     if entry.route is not None and entry.route not in places:

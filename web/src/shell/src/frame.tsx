@@ -1,6 +1,6 @@
 /** What is around every page: navigation, scope, search, and how the connection is. No business in it. */
 import {
-  BootstrapProvider, Link, bootstrapQuery, onChange, pageAddress, permissionWord, signOut, tell, useBootstrap, useGo,
+  BootstrapProvider, bootstrapQuery, onChange, permissionWord, signOut, tell, useBootstrap, useGo,
   useLiveStatus, usePathname, useSession, watch,
 } from "@ironworks/sdk";
 import type { Bootstrap } from "@ironworks/sdk";
@@ -11,6 +11,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState } from "react";
 
 import { Logo } from "./logo.tsx";
+import { Navigation, SideFoot, addressOfEntry } from "./navigation.tsx";
 import { NotificationsButton } from "./notifications.tsx";
 import { Palette } from "./palette.tsx";
 import { lastScope, rememberScope, usePageAddress } from "./place.ts";
@@ -103,7 +104,7 @@ function Console({ bootstrap, scope }: { bootstrap: Bootstrap; scope: string }) 
       <Dialog open={drawer} onClose={() => setDrawer(false)} title={t("navigation")} side="left">
         <div className="-m-4 flex flex-col py-3">
           <div className="px-3 pb-2">
-            <ScopeSwitcher bootstrap={bootstrap} scope={scope} inline />
+            <ScopeSwitcher bootstrap={bootstrap} scope={scope} />
           </div>
           {side}
         </div>
@@ -139,66 +140,6 @@ function useLive(bootstrap: Bootstrap): void {
       stop();
     };
   }, [client, nodes]);
-}
-
-const addressOfEntry = (scope: string, entry: Entry): string => pageAddress(scope, entry.feature, entry.path ?? entry.children[0]?.path ?? "");
-
-function Navigation({ entries, keys, scope }: { entries: Entry[]; keys: Map<string, string>; scope: string }) {
-  return (
-    <nav aria-label={t("navigation")} className="thin-scroll min-h-0 flex-1 overflow-y-auto px-2 py-1">
-      <ul className="flex flex-col gap-px">
-        {entries.map((entry) => (
-          <NavigationItem key={entry.id} entry={entry} scope={scope} keys={keys.get(entry.id)} />
-        ))}
-      </ul>
-    </nav>
-  );
-}
-
-function NavigationItem({ entry, scope, keys, depth = 0 }: { entry: Entry; scope: string; keys?: string | undefined; depth?: number }) {
-  const { feature, path } = usePageAddress();
-  const own = feature === entry.feature;
-  const active = own && (entry.path === path || (entry.children.length === 0 && entry.path !== null && (entry.path === "" ? depth === 0 : path.startsWith(`${entry.path}/`))));
-  const open = own && entry.children.length > 0;
-  return (
-    <li>
-      <Link
-        to={addressOfEntry(scope, entry)}
-        aria-current={active ? "page" : undefined}
-        className={cx(
-          "group flex h-8 items-center gap-2.5 rounded-md px-2 text-sm transition-colors md:h-7",
-          depth > 0 && "pl-8.5",
-          active ? "bg-hover font-medium text-ink" : "text-muted hover:bg-hover hover:text-ink",
-        )}
-      >
-        {depth === 0 && <Icon name={entry.icon} size={15} className={active || open ? "text-accent" : "text-faint"} />}
-        <span className="clip-line">{entry.label}</span>
-        {keys && (
-          <span aria-hidden className="ml-auto hidden font-mono text-2xs text-faint group-hover:inline">
-            g {keys}
-          </span>
-        )}
-      </Link>
-      {open && (
-        <ul className="mt-px flex flex-col gap-px">
-          {entry.children.map((child) => (
-            <NavigationItem key={child.id} entry={child} scope={scope} depth={depth + 1} />
-          ))}
-        </ul>
-      )}
-    </li>
-  );
-}
-
-function SideFoot({ onHelp, name, version }: { onHelp: () => void; name: string; version: string }) {
-  return (
-    <div className="flex items-center gap-2 border-t border-line py-1.5 pr-2 pl-4 text-xs text-faint">
-      <span className="clip-line flex-1" title={name}>
-        {t("version", { version })}
-      </span>
-      <IconButton icon="keyboard" label={t("shortcuts")} keys="?" onClick={onHelp} />
-    </div>
-  );
 }
 
 const LIVE = {

@@ -1,6 +1,6 @@
 /** Starts the console: theme first, so that nothing flashes, then who is signed in. */
 import { beginReporting } from "@ironworks/sdk";
-import { followTheme, TooltipProvider, Toasts } from "@ironworks/ui";
+import { Toasts, TooltipLayer, followTheme } from "@ironworks/ui";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
@@ -21,10 +21,9 @@ if (root) {
   createRoot(root).render(
     <StrictMode>
       <QueryClientProvider client={client}>
-        <TooltipProvider>
-          <App />
-          <Toasts />
-        </TooltipProvider>
+        <App />
+        <Toasts />
+        <TooltipLayer />
       </QueryClientProvider>
     </StrictMode>,
   );

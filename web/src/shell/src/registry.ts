@@ -46,6 +46,9 @@ export function usableFeatures(bootstrap: Bootstrap, scope: string): KnownFeatur
   );
 }
 
+export type Section = NonNullable<NavigationEntry["section"]>;
+const SECTIONS: readonly Section[] = ["start", "build", "watch", "money", "manage", "operate", "more"];
+
 export interface Entry {
   id: string;
   feature: string;
@@ -54,6 +57,7 @@ export interface Entry {
   /** Path below the feature; null where it only holds others. */
   path: string | null;
   children: Entry[];
+  section: Section;
   order: number;
   /** Its feature is always there. */
   always: boolean;
@@ -67,7 +71,13 @@ export function navigation(bootstrap: Bootstrap, scope: string): Entry[] {
   return entries.sort(byOrder);
 }
 
-const byOrder = (a: Entry, b: Entry) => a.order - b.order || a.label.localeCompare(b.label);
+const byOrder = (a: Entry, b: Entry) =>
+  SECTIONS.indexOf(a.section) - SECTIONS.indexOf(b.section) || a.order - b.order || a.label.localeCompare(b.label);
+
+/** Entries that are in order, by the heading they stand under. */
+export function sectionsOf(entries: readonly Entry[]): [Section, Entry[]][] {
+  return SECTIONS.map((section): [Section, Entry[]] => [section, entries.filter((entry) => entry.section === section)]).filter(([, own]) => own.length > 0);
+}
 
 function shownEntry(bootstrap: Bootstrap, scope: string, manifest: FeatureManifest, entry: NavigationEntry): Entry[] {
   if (entry.permission && !holdsWithin(bootstrap, entry.permission, scope)) return [];
@@ -82,6 +92,7 @@ function shownEntry(bootstrap: Bootstrap, scope: string, manifest: FeatureManife
       icon: entry.icon ?? manifest.icon,
       path,
       children,
+      section: entry.section ?? "more",
       order: entry.order ?? 100,
       always: manifest.always ?? false,
     },

@@ -1,7 +1,7 @@
 /** The tree of scopes, and going from one to another without losing the page. */
 import { useGo, usePathname } from "@ironworks/sdk";
 import type { Bootstrap } from "@ironworks/sdk";
-import { Combobox, Dialog, Icon } from "@ironworks/ui";
+import { Combobox, Dialog, Icon, OptionList } from "@ironworks/ui";
 import type { Option } from "@ironworks/ui";
 import { useMemo } from "react";
 
@@ -40,7 +40,6 @@ interface SwitcherProps {
   scope: string;
   open?: boolean;
   onOpen?: (open: boolean) => void;
-  inline?: boolean;
 }
 
 export function ScopeSwitcher({ bootstrap, scope, open = false, onOpen }: SwitcherProps) {
@@ -72,8 +71,8 @@ export function ScopeSwitcher({ bootstrap, scope, open = false, onOpen }: Switch
           </span>
         </span>
       </Combobox>
-      <Dialog open={open} onClose={() => onOpen?.(false)} title={t("switchScope")}>
-        <Combobox label={t("switchScope")} value={scope} options={options} onChange={change} />
+      <Dialog open={open} onClose={() => onOpen?.(false)} title={t("switchScope")} bare>
+        <OptionList label={t("switchScope")} value={scope} options={options} onChoose={change} />
       </Dialog>
     </>
   );

@@ -5,6 +5,7 @@ import type { KeyboardEvent, ReactNode } from "react";
 import { cx } from "./classes.ts";
 import { Icon } from "./icons.tsx";
 import { rank } from "./search.ts";
+import { useWithin } from "./within.ts";
 import { t } from "./words.ts";
 
 export interface Option {
@@ -25,12 +26,15 @@ interface ComboboxProps {
   disabled?: boolean;
   children?: ReactNode;
   className?: string;
+  /** What is typed may be chosen too, whether or not it is listed. */
+  free?: boolean;
 }
 
 /** One of many, found by typing. Up, down and Enter choose; what was typed needs not be in one piece. */
-export function Combobox({ label, value, options, onChange, placeholder, id, disabled, children, className }: ComboboxProps) {
+export function Combobox({ label, value, options, onChange, placeholder, id, disabled, children, className, free }: ComboboxProps) {
   const [open, setOpen] = useState(false);
   const chosen = options.find((option) => option.value === value);
+  const container = useWithin();
   return (
     <Popover.Root open={open} onOpenChange={setOpen}>
       <Popover.Trigger asChild>
@@ -51,7 +55,7 @@ export function Combobox({ label, value, options, onChange, placeholder, id, dis
           <Icon name="updown" size={13} className="text-faint" />
         </button>
       </Popover.Trigger>
-      <Popover.Portal>
+      <Popover.Portal container={container}>
         <Popover.Content
           align="start"
           sideOffset={4}
@@ -59,10 +63,11 @@ export function Combobox({ label, value, options, onChange, placeholder, id, dis
           aria-label={label}
           className="z-40 w-(--radix-popover-trigger-width) min-w-64 animate-appear rounded-lg border border-line bg-panel shadow-pop"
         >
-          <Choices
+          <OptionList
             label={label}
             value={value}
             options={options}
+            free={free ?? false}
             onChoose={(next) => {
               setOpen(false);
               onChange(next);
@@ -74,17 +79,23 @@ export function Combobox({ label, value, options, onChange, placeholder, id, dis
   );
 }
 
-interface ChoicesProps {
+interface OptionListProps {
   label: string;
   value: string | null;
   options: readonly Option[];
+  free?: boolean;
   onChoose: (value: string) => void;
 }
 
-function Choices({ label, value, options, onChoose }: ChoicesProps) {
+/** The list of a combobox by itself, for a dialog that holds nothing else. */
+export function OptionList({ label, value, options, free, onChoose }: OptionListProps) {
   const id = useId();
   const [typed, setTyped] = useState("");
-  const found = useMemo(() => rank(typed, options, (option) => `${option.label} ${option.hint ?? ""}`), [typed, options]);
+  const found = useMemo(() => {
+    const ranked = rank(typed, options, (option) => `${option.label} ${option.hint ?? ""}`);
+    const text = typed.trim();
+    return free && text && !options.some((option) => option.value === text) ? [...ranked, { value: text, label: t("useTyped", { typed: text }) }] : ranked;
+  }, [typed, options, free]);
   const [at, setAt] = useState(() => Math.max(0, options.findIndex((option) => option.value === value)));
   const active = Math.min(at, found.length - 1);
 

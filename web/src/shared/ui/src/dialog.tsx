@@ -2,12 +2,13 @@
  * Dialogs on the browser's own <dialog>: focus stays inside, Escape closes, what is behind is inert, and no style is
  * injected at run time, which the console's policy forbids.
  */
-import { useEffect, useId, useRef, useState } from "react";
+import { useId, useLayoutEffect, useState } from "react";
 import type { FormEvent, ReactNode } from "react";
 
 import { Button, IconButton } from "./button.tsx";
 import { cx } from "./classes.ts";
 import { Field, Input } from "./field.tsx";
+import { Within } from "./within.ts";
 import { t } from "./words.ts";
 
 interface DialogProps {
@@ -21,26 +22,35 @@ interface DialogProps {
   bare?: boolean;
 }
 
-export function Dialog({ open, onClose, title, children, wide, side, bare }: DialogProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
+const FIELD = "form input, form textarea, form select, [role=combobox]";
+
+export function Dialog(props: DialogProps) {
+  return props.open ? <Opened {...props} /> : null;
+}
+
+function Opened({ onClose, title, children, wide, side, bare }: DialogProps) {
+  const [dialog, setDialog] = useState<HTMLDialogElement | null>(null);
   const id = useId();
-  useEffect(() => {
-    const element = dialog.current;
-    if (!element) return;
-    if (open && !element.open) element.showModal();
-    if (!open && element.open) element.close();
-  }, [open]);
-  if (!open) return null;
+  useLayoutEffect(() => {
+    if (!dialog) return undefined;
+    const opener = document.activeElement;
+    dialog.showModal();
+    dialog.querySelector<HTMLElement>(FIELD)?.focus(); // rather than the button that closes
+    return () => {
+      dialog.close(); // gives focus back to what had it, if that is still there
+      if (!opener?.isConnected) document.querySelector("main")?.focus();
+    };
+  }, [dialog]);
   return (
     <dialog
-      ref={dialog}
+      ref={setDialog}
       aria-labelledby={id}
-      onClose={onClose}
+      onClose={(event) => !event.currentTarget.open && onClose()}
       onCancel={(event) => {
         event.preventDefault();
         onClose();
       }}
-      onMouseDown={(event) => event.target === dialog.current && onClose()}
+      onMouseDown={(event) => event.target === dialog && onClose()}
       className={cx(
         "max-h-[calc(100dvh-2rem)] max-w-[calc(100vw-1.5rem)] border border-line bg-panel p-0 text-ink shadow-pop",
         side
@@ -53,14 +63,16 @@ export function Dialog({ open, onClose, title, children, wide, side, bare }: Dia
           {title}
         </h2>
       ) : (
-        <header className="flex items-center justify-between gap-3 border-b border-line py-2 pr-2 pl-4">
+        <header className="sticky top-0 z-10 flex items-center justify-between gap-3 border-b border-line bg-panel py-2 pr-2 pl-4">
           <h2 id={id} className="text-base font-semibold">
             {title}
           </h2>
           <IconButton icon="close" label={t("close")} onClick={onClose} />
         </header>
       )}
-      <div className={bare ? undefined : "p-4"}>{children}</div>
+      <div className={bare ? undefined : "p-4"}>
+        <Within value={dialog}>{children}</Within>
+      </div>
     </dialog>
   );
 }

@@ -1,10 +1,12 @@
 import * as Radix from "@radix-ui/react-dropdown-menu";
+import { useRef } from "react";
 import type { ReactElement, ReactNode } from "react";
 
 import { cx } from "./classes.ts";
 import { Icon } from "./icons.tsx";
 import type { IconName } from "./icons.tsx";
 import { Keys } from "./tooltip.tsx";
+import { useWithin } from "./within.ts";
 
 export interface MenuItem {
   label: string;
@@ -25,18 +27,29 @@ interface MenuProps {
   align?: "start" | "end";
 }
 
-/** Not modal: a modal one would inject styles to stop the page from scrolling. */
+/**
+ * Not modal: a modal one would inject styles to stop the page from scrolling. What was chosen is done once the trigger
+ * has the focus again, so that a dialog which it opens gives it back there.
+ */
 export function Menu({ label, trigger, header, groups, align = "end" }: MenuProps) {
   const shown = groups.filter((group) => group.length > 0);
+  const container = useWithin();
+  const chosen = useRef<(() => void) | null>(null);
+  const finish = () => {
+    const act = chosen.current;
+    chosen.current = null;
+    if (act) queueMicrotask(act);
+  };
   return (
     <Radix.Root modal={false}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
-      <Radix.Portal>
+      <Radix.Portal container={container}>
         <Radix.Content
           align={align}
           sideOffset={4}
           collisionPadding={8}
           aria-label={label}
+          onCloseAutoFocus={finish}
           className="z-40 min-w-48 animate-appear rounded-lg border border-line bg-panel p-1 shadow-pop"
         >
           {header && <div className="border-b border-line px-2 pt-1 pb-2 text-xs text-muted">{header}</div>}
@@ -46,7 +59,9 @@ export function Menu({ label, trigger, header, groups, align = "end" }: MenuProp
                 <Radix.Item
                   key={item.label}
                   disabled={item.disabled ?? false}
-                  onSelect={item.onSelect}
+                  onSelect={() => {
+                    chosen.current = item.onSelect;
+                  }}
                   className={cx(
                     "flex h-7 cursor-default items-center gap-2 rounded-md px-2 text-sm outline-none",
                     "data-disabled:opacity-50 data-highlighted:bg-hover",

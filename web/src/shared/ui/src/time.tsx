@@ -36,18 +36,18 @@ export function Time({ at, exact }: { at: string | null | undefined; exact?: boo
   const moment = new Date(at);
   const shown = exact ? (utc ? formatUtc(moment) : formatTime(moment)) : formatAgo(moment, current);
   return (
-    <Tip
-      text={
-        <span className="nums">
-          {formatTime(moment)}
-          <br />
-          {formatUtc(moment)}
-        </span>
-      }
-    >
+    <Tip text={<Both moment={moment} />}>
       <time dateTime={moment.toISOString()} className="nums whitespace-nowrap">
         {shown}
       </time>
     </Tip>
   );
 }
+
+const Both = ({ moment }: { moment: Date }) => (
+  <span className="nums">
+    {formatTime(moment)}
+    <br />
+    {formatUtc(moment)}
+  </span>
+);

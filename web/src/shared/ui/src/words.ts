@@ -14,6 +14,7 @@ export const t = catalogue("ui", {
   nothingMatches: "Nothing matches the filter.",
   noOption: "Nothing found",
   rows: "{count|row|rows}",
+  rowsOf: "{shown} of {count|row|rows}",
   loadingMore: "Loading more…",
   loading: "Loading…",
   crashed: "This part of the page failed",
@@ -25,4 +26,5 @@ export const t = catalogue("ui", {
   hide: "Hide",
   sortBy: "Sort by {column}",
   anyValue: "Any {column}",
+  useTyped: "Use {typed}",
 });

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
-import { arrange } from "./table.tsx";
-import type { Column } from "./table.tsx";
+import { arrange } from "./arrange.ts";
+import type { Column } from "./arrange.ts";
 
 interface Row {
   name: string;
@@ -23,6 +23,7 @@ const names = (sort: string, text = "", filters = {}) => arrange(ROWS, COLUMNS, 
 it("sorts numbers as numbers, numbers in names too, and puts what has no value last", () => {
   expect(names("name")).toEqual(["chat-9", "chat-10", "embed"]);
   expect(names("size")).toEqual(["chat-10", "embed", "chat-9"]);
+  expect(names("-size")).toEqual(["embed", "chat-10", "chat-9"]);
   expect(names("-name")).toEqual(["embed", "chat-10", "chat-9"]);
 });
 
