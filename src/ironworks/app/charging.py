@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from ironworks.platform import billing, metering, pricing
@@ -91,14 +91,22 @@ def usage_event(record: gateway.UsageRecord) -> metering.UsageEvent:
     )
 
 
-def course(record: gateway.UsageRecord) -> Mapping[str, int]:
-    """How a request went, for who looks at it."""
-    told = {
+def course(record: gateway.UsageRecord) -> metering.Course:
+    """How a request went, for who looks at it; what there is nothing to say of is left out."""
+    told: dict[str, Any] = {
         "duration_ms": max(0, round((record.finished_at - record.started_at) * 1000)),
         "tries": record.tries,
         "streamed": int(record.stream),
     }
-    return told if record.first_byte_ms < 0 else {**told, "first_byte_ms": record.first_byte_ms}
+    if record.first_byte_ms >= 0:
+        told["first_byte_ms"] = record.first_byte_ms
+    if record.sent_us >= 0:
+        told |= {"asked_us": record.asked_us, "sent_us": record.sent_us, "ended_us": record.ended_us}
+    if record.steps:
+        told["steps"] = [list(step) for step in record.steps]
+    if record.error:
+        told["error"] = record.error
+    return told
 
 
 def quantities(record: gateway.UsageRecord) -> Mapping[str, int]:

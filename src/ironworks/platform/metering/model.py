@@ -68,6 +68,13 @@ class Reason(StrEnum):
     BAD_READING = "bad_reading"
 
 
+Course: TypeAlias = Mapping[str, Any]
+"""What a gateway saw: `duration_ms`, `tries`, `streamed` (1 or 0), and where there was one `first_byte_ms`; `asked_us`,
+`sent_us`, `ended_us`: when, since it came, the last upstream was turned to, was sent it, and had answered; `steps`:
+lists of what, from, until (microseconds) and whom, of all else that took its time; `error`: the code that its caller
+was told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageEvent:
     """What one occurrence used.
@@ -87,8 +94,7 @@ class UsageEvent:
         cached_answer: an earlier answer was given again, nothing served it.
         readings: meter → what was read of a meter that is not added up: a level or a word.
         resource: whose level it is, where it counts by the time it holds.
-        course: how a request went, for who looks at it: `duration_ms`, `first_byte_ms`, `tries`, `streamed` (1 or 0).
-            No part of the content: nothing is charged by it.
+        course: how a request went, for who looks at it. No part of the content: nothing is charged by it.
     """
 
     id: str
@@ -111,7 +117,7 @@ class UsageEvent:
     cached_answer: bool = False
     readings: Mapping[str, int | str] = field(default_factory=dict)
     resource: str = ""
-    course: Mapping[str, int] = field(default_factory=dict)
+    course: Course = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
         """Every field in a form that JSON can hold; equal events have equal content.

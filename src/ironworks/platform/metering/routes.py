@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -13,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from ironworks.platform.metering import service
 from ironworks.platform.metering.ingest import MAX_EVENTS, Outcome
-from ironworks.platform.metering.model import GROUP_PATTERN, SERIES_PATTERN, Every, Reason, RecordedUsage
+from ironworks.platform.metering.model import GROUP_PATTERN, SERIES_PATTERN, Course, Every, Reason, RecordedUsage
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound, invalid
 from ironworks.shared.http import Router
@@ -129,13 +128,25 @@ class UsageSummaryView(BaseModel):
     items: list[UsageGroupView]
 
 
+class StepView(BaseModel):
+    what: str = Field(description="`budget`, `queue`, `wake`: what it waited for; `try`: an upstream that failed.")
+    from_ms: float
+    until_ms: float
+    whom: str = Field(description="Of a try: who it was, and what went wrong.")
+
+
 class CourseView(BaseModel):
-    """How a request went, as the gateway saw it."""
+    """How a request went, as the gateway saw it. Times are milliseconds since it had come."""
 
     duration_ms: int
-    first_byte_ms: int | None = Field(description="From its beginning to the answer's first byte; null if none came.")
+    first_byte_ms: int | None = Field(description="When a stream's first byte came; null if none came.")
     tries: int = Field(description="Upstreams that it was sent to: more than one after a retry or a fallback.")
     streamed: bool
+    asked_ms: float | None = Field(description="When the upstream that it was at last was turned to; null if none was.")
+    sent_ms: float | None = Field(description="When it was sent there, over a connection that was new or kept.")
+    ended_ms: float | None = Field(description="When the answer had ended; then it was written down and told.")
+    steps: list[StepView] = Field(description="What else took its time, in its order.")
+    error: str | None = Field(description="The code that its caller was told.")
 
 
 class UsageView(BaseModel):
@@ -278,14 +289,21 @@ async def list_set_aside(ctx: Context, path: str, query: SetAsideQuery) -> SetAs
     return SetAsideList(items=[SetAsideView.model_validate(case) for case in cases])
 
 
-def _course(course: Mapping[str, int]) -> CourseView | None:
+def _course(course: Course) -> CourseView | None:
     if not course:
         return None
+    times = {name: course.get(f"{name}_us") for name in ("asked", "sent", "ended")}
     return CourseView(
         duration_ms=course["duration_ms"],
         first_byte_ms=course.get("first_byte_ms"),
         tries=course["tries"],
         streamed=bool(course["streamed"]),
+        **{f"{name}_ms": None if us is None else us / 1000 for name, us in times.items()},
+        steps=[
+            StepView(what=what, from_ms=since / 1000, until_ms=until / 1000, whom=whom)
+            for what, since, until, whom in course.get("steps", ())
+        ],
+        error=course.get("error"),
     )
 
 

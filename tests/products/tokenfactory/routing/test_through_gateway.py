@@ -47,6 +47,25 @@ async def unavailable(upstream: Upstream, received: Received, writer: asyncio.St
     writer.write(b"HTTP/1.1 503 No\r\nretry-after: 30\r\ncontent-length: 2\r\n\r\n{}")
 
 
+async def test_every_try_is_on_record(
+    upstream: Upstream, second: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream, so that an answer that was refused before has an end of its own."""
+    monkeypatch.setitem(BEHAVIOURS, "rests", unavailable)
+    found = route(at(nobody()), at(upstream, "rests"), at(second), strategy="ordered_fallback", tries=3)
+    async with run_world(tmp_path, [], routes=[found]) as world:
+        assert (await ask(world, stream=True)).status_code == 200
+        [record] = await world.ledger.expect(1)
+    tries, names = [step[0] for step in record.steps], [leg.target.name for leg in found.legs]
+    assert tries == ["try", "try"]
+    assert record.steps[0][3] == f"{SCOPE}/{names[0]}: the model server cannot be reached: ConnectionRefusedError"
+    assert record.steps[1][3] == f"{SCOPE}/{names[1]}: it answered 503"
+    times = [moment for _, since, until, _ in record.steps for moment in (since, until)]
+    assert [0, *times, record.asked_us] == sorted([0, *times, record.asked_us])
+    assert record.asked_us <= record.sent_us <= record.first_byte_ms * 1000 + 1000 <= record.ended_us + 1000
+    assert record.error == ""
+
+
 async def test_who_asks_to_be_left_alone_is(
     upstream: Upstream, second: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +106,8 @@ async def test_tries_are_counted(upstream: Upstream, tmp_path: Path) -> None:
     found = route(*targets, at(upstream), strategy="ordered_fallback", tries=3)
     async with run_world(tmp_path, [], routes=[found]) as world:
         assert (await ask(world)).status_code == 503
-        assert (await world.ledger.expect(1))[0].tries == 3
+        [record] = await world.ledger.expect(1)
+        assert (record.tries, len(record.steps), record.sent_us, record.error) == (3, 2, -1, "upstream_error")
         assert (await ask(world)).status_code == 200, "what refused connections is set aside"
 
 

@@ -75,7 +75,9 @@ async def test_nobody_waits_for_ever(tmp_path: Path) -> None:
         world.gateway.notice("")
         assert (await gone).status_code == 401
         [late_record, *_] = await world.ledger.expect(len(world.ledger.records))
-        assert (late_record.status, late_record.input_tokens) == (503, 0)
+        assert (late_record.status, late_record.input_tokens, late_record.error) == (503, 0, "model_starting")
+        [(what, since, until, whom)] = late_record.steps
+        assert (what, whom, until - since >= 450_000, late_record.asked_us) == ("wake", "", True, -1)
 
 
 async def test_without_a_waker_a_sleeping_endpoint_is_not_ready(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ class Ending(ABC):
         request, call, api, hold, bill: what was asked, and under which terms.
         pick: the upstream that it is at, or was at last.
         tries: upstreams that it was sent to. cost_nano: what it costs at list price, -1 while nobody can say.
-        began, sent_at, first_byte_at, ended_at: by `time.perf_counter`, 0 where never; from sending to the end of the
-            upstream's answer it was not ours to be quick.
+        began, asked_at, sent_at, first_byte_at, ended_at: by `time.perf_counter`, 0 where never; from sending to the
+            end of the upstream's answer it was not ours to be quick.
         started_at: seconds since the epoch.
         deadline: when its upstream's silence has lasted too long, on the loop's clock.
     """
@@ -66,11 +66,15 @@ class Ending(ABC):
         "_record",
         "_shown",
         "_status",
+        "_steps",
         "_streaming",
         "_ticket",
         "_tried",
+        "_waits_for",
         "_waits_on",
+        "_waits_since",
         "api",
+        "asked_at",
         "began",
         "bill",
         "bytes_out",
@@ -107,9 +111,12 @@ class Ending(ABC):
         self.cost_nano = -1
         self.began = time.perf_counter()
         self.started_at = time.time()
-        self.sent_at = self.first_byte_at = self.ended_at = 0.0
+        self.asked_at = self.sent_at = self.first_byte_at = self.ended_at = 0.0
         self.deadline = NEVER
         self._waits_on = False
+        self._waits_for = ""
+        self._waits_since = 0.0
+        self._steps: tuple[tuple[str, int, int, str], ...] = ()
         self._tried: tuple[ReplicaState, ...] = ()
         self._head: bytes
         self._body: bytes
@@ -231,6 +238,25 @@ class Ending(ABC):
             self.pick.state.in_flight -= 1
             self._waits_on = False
 
+    def _wait_for(self, what: str) -> None:
+        """It waits from now on; how long is told by `_waited`."""
+        self._waits_for = what
+        self._waits_since = time.perf_counter()
+
+    def _waited(self) -> None:
+        if self._waits_for:
+            self._note_step(self._waits_for, self._waits_since)
+            self._waits_for = ""
+
+    def _note_step(self, what: str, since: float, whom: str = "") -> None:
+        """For the record: what took its time until now."""
+        until = self._microseconds(time.perf_counter())
+        self._steps = (*self._steps, (what, self._microseconds(since), until, whom))
+
+    def _microseconds(self, at: float) -> int:
+        """Since it began; -1 for never."""
+        return int((at - self.began) * 1e6) if at else -1
+
     def _leave_place(self) -> None:
         place, self._place = self._place, None
         if place is not None:
@@ -280,7 +306,11 @@ class Ending(ABC):
         settle(self._core.admission, self.hold, usage)
         first = int((self.first_byte_at - self.began) * 1000) if self.first_byte_at else -1
         finished_at = self.started_at + (time.perf_counter() - self.began)  # the wall clock may be set meanwhile
-        fields = (*self._record, finished_at, status, *usage, self.cost_nano, first, self._cached, self.tries)
+        fields = (
+            *self._record, finished_at, status, *usage, self.cost_nano, first, self._cached, self.tries,
+            self._microseconds(self.asked_at), self._microseconds(self.sent_at), self._microseconds(self.ended_at),
+            self._steps, self.refusal.code if self.refusal is not None else "",
+        )  # fmt: skip
         self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, fields, usage, tell))
 
     def _closed(

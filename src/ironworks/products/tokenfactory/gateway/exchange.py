@@ -29,6 +29,7 @@ from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
 from ironworks.products.tokenfactory.gateway.waiting import busy, waited_in_vain
 from ironworks.products.tokenfactory.routing import Leg, Pick
 from ironworks.shared import telemetry
+from ironworks.shared.path import show_path
 
 log = telemetry.logger(__name__)
 
@@ -58,6 +59,7 @@ class Exchange(Receiving):
         try:
             if isinstance(found, Refused):
                 raise refused_by_budget(found)
+            self._note_step("budget", self.began)
             self.bill.reservation = found
             self._start()
         except Refusal as refusal:
@@ -89,6 +91,7 @@ class Exchange(Receiving):
         if kept is not None:
             self._give(kept)
         elif pick is None:
+            self._wait_for("wake")
             self.deadline = waits.hold(self, leg)
         else:
             self._take_turn(pick)
@@ -179,6 +182,7 @@ class Exchange(Receiving):
         if self._place is None or self._place.inside:
             self._ask(pick)
         else:
+            self._wait_for("queue")
             self.deadline = self._core.waits.queue(self)
 
     def on_turn(self) -> None:
@@ -186,6 +190,7 @@ class Exchange(Receiving):
         if self._over or self._place is None or not self._place.inside or self.pick is None:
             return
         self._core.waits.forget(self)
+        self._waited()
         self.deadline = NEVER
         try:
             self._prepare(self.pick)  # its credential may have changed meanwhile
@@ -216,6 +221,7 @@ class Exchange(Receiving):
                 self._fail(refusal)
             return
         self._core.waits.forget(self)
+        self._waited()
         self.deadline = NEVER
         try:
             self._place = self._core.waits.enter(self, pick.leg)
@@ -240,12 +246,14 @@ class Exchange(Receiving):
     def _stop_waiting(self) -> None:
         self._leave_place()
         self._core.waits.forget(self)
+        self._waited()
 
     def _ask(self, pick: Pick, *, fresh: bool = False) -> None:
         self.pick = pick
         pick.state.in_flight += 1
         self._waits_on = True
         self.tries += not fresh
+        self.asked_at = time.perf_counter()
         self._core.upstreams.connect(pick.state, self, fresh=fresh)
 
     def on_connected(self, connection: UpstreamConnection) -> None:
@@ -287,11 +295,11 @@ class Exchange(Receiving):
     def _replica_failed(self, problem: str, *, unreachable: bool) -> None:
         """Nothing came back: ask another upstream, if there is one."""
         self._state_failed(unreachable=unreachable)
-        if not self._try_elsewhere():
+        if not self._try_elsewhere(problem):
             self._fail(upstream_failed(problem, 503))
 
-    def _try_elsewhere(self) -> bool:
-        """Whether the request is now on its way to another upstream."""
+    def _try_elsewhere(self, problem: str) -> bool:
+        """Whether the request is now on its way to another upstream. `problem`: why it is not at this one."""
         if self.tries >= self.hold.route.tries:
             return False
         before = self.pick
@@ -303,9 +311,12 @@ class Exchange(Receiving):
                 self._reopen(pick.leg)
         except Refusal:
             return False
+        if before is not None:
+            target = before.leg.target
+            self._note_step("try", self.asked_at, f"{show_path(target.scope)}/{target.name}: {problem}")
         self._answer.clear()
         self._answer_size = self._status = 0
-        self.sent_at = 0.0  # whoever leaves now has had nothing of the next upstream
+        self.sent_at = self.ended_at = 0.0  # whoever leaves now has had nothing of the next upstream
         self._core.metrics.count("ironworks_gateway_retries")
         self._take_turn(pick)
         return True

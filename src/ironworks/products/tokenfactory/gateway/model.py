@@ -136,6 +136,12 @@ class UsageRecord(NamedTuple):
         input_tokens … extra: see Usage. cost_nano: what the caller was told it costs, -1 where nobody could say.
         cached_answer: it came from the response cache; nothing was asked of the endpoint.
         tries: upstreams that it was sent to.
+        asked_us, sent_us, ended_us: from start to when a connection to the last of them was asked for, to when it was
+            sent there, and to its answer's end, in microseconds; -1 for never.
+        steps: what else took its time, one after the other: (what, from, until, whom), in microseconds from start.
+            `budget`: it waited for money; `queue`: for a turn; `wake`: for a model to start; `try`: whoever it was sent
+            to did not do it, and somebody else was asked.
+        error: the code that the caller was told, empty where it was none.
     """
 
     request_id: str
@@ -169,6 +175,11 @@ class UsageRecord(NamedTuple):
     first_byte_ms: int = -1
     cached_answer: bool = False
     tries: int = 1
+    asked_us: int = -1
+    sent_us: int = -1
+    ended_us: int = -1
+    steps: Sequence[tuple[str, int, int, str]] = ()
+    error: str = ""
 
     @classmethod
     def read(cls, fields: Sequence[Any]) -> UsageRecord:
@@ -177,7 +188,11 @@ class UsageRecord(NamedTuple):
             return cls(*read_opening(fields[:_FIRST_OPENING]), *fields[_FIRST_OPENING:])
         record = cls(*fields)
         held: Sequence[Any] = record.holds  # lists, as JSON has them, which native code does not take for pairs
-        return record._replace(holds=[(lease, nano) for lease, nano in held])
+        steps: Sequence[Any] = record.steps
+        return record._replace(
+            holds=[(lease, nano) for lease, nano in held],
+            steps=[(what, since, until, whom) for what, since, until, whom in steps],
+        )
 
 
 _FIRST_OPENING = 12

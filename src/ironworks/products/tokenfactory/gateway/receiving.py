@@ -29,8 +29,8 @@ class Receiving(Ending):
     __slots__ = ()
 
     @abstractmethod
-    def _try_elsewhere(self) -> bool:
-        """Whether the request is now on its way to another upstream."""
+    def _try_elsewhere(self, problem: str) -> bool:
+        """Whether the request is now on its way to another upstream. `problem`: why it is not at this one."""
 
     def on_head(self, status: int, content_type: bytes) -> None:
         self._status = status
@@ -186,7 +186,7 @@ class Receiving(Ending):
             elif self._status == 429 and self.pick is not None:
                 self._tried = (*self._tried, self.pick.state)
                 self._leave_replica()
-            if self._status not in _ELSEWHERE or not self._try_elsewhere():
+            if self._status not in _ELSEWHERE or not self._try_elsewhere(f"it answered {self._status}"):
                 self._fail(self._told_later(refusal_of(self._status, parse_answer(body), self._conceal)))
             return
         try:
