@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
 import click
 
 from ironworks.cli.factory import list_kind, name_argument, set_one, show_one, written_option
+from ironworks.cli.forecasts import plot_burn_down, say_forecast
 from ironworks.cli.output import at_second, output_option, show_data, show_table
 from ironworks.cli.resources import scope_option
 from ironworks.cli.session import fails_clearly, open_client, split_name
@@ -69,6 +71,29 @@ def set_budget(
         "key": key, "route": route, "endpoint": endpoint,
     }  # fmt: skip
     set_one(ctx, "budgets", name, scope, spec, output)
+
+
+# --- how it goes ---------------------------------------------------------------------------------------------------
+
+
+@budgets.command()
+@name_argument
+@scope_option
+@click.option(
+    "--at", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="A moment of an earlier period, UTC."
+)
+@written_option
+@click.pass_context
+@fails_clearly
+def forecast(ctx: click.Context, name: str, scope: str | None, at: datetime | None, output: str) -> None:
+    """Show how a budget's money goes in its period, and where that will end."""
+    query = {} if at is None else {"at": at.replace(tzinfo=UTC).isoformat()}
+    found = open_client(ctx).request("GET", f"{_path(name, scope)}/burn-down", query=query)
+    if output != "table":
+        show_data(found, output)
+        return
+    for line in (*say_forecast(found), "", *plot_burn_down(found)):
+        click.echo(line)
 
 
 # --- leases ----------------------------------------------------------------------------------------------------------

@@ -154,3 +154,38 @@ async def test_who_may_declare_a_spool_lost(world: ApiWorld) -> None:
     assert freed == {"released": [{"holder": "one", "host": "gw-7", "amount": "0.25"}]}
     record = await world.admin.fetchrow("select * from platform_audit.pending where action = 'budget.release-lost'")
     assert record is not None
+
+
+async def test_how_it_burns_down_is_shown_to_who_may_see_it(world: ApiWorld) -> None:
+    made = await world.operator.create("budgets", TENANT, "b", {"amount": "4", "period": "month", "thresholds": [50]})
+    await world.admin.execute(
+        "insert into tokenfactory_budgets.budget_period (budget, period_start, scope, spent_nano)"
+        " values ($1, date_trunc('month', now(), 'UTC'), $2::text::ltree, 2000000000)",
+        made["metadata"]["uid"], TENANT,
+    )  # fmt: skip
+    await world.admin.execute(
+        "insert into tokenfactory_budgets.spending (budget, period_start, at, scope, spent_nano)"
+        " select budget, period_start, now(), scope, spent_nano from tokenfactory_budgets.budget_period"
+    )
+    await world.admin.execute(
+        "insert into tokenfactory_budgets.threshold_told (budget, period_start, percent)"
+        " select budget, period_start, 50 from tokenfactory_budgets.budget_period"
+    )
+    viewer = await world.subject(TENANT, "vera", "-/viewer")
+    shown = await viewer.get(f"{URL}/b/burn-down")
+    assert (shown["name"], shown["scope"], shown["spent"], shown["amount"]) == ("b", TENANT, "2", "4")
+    assert shown["points"][0] == {"at": shown["period_start"], "spent": "0"}
+    assert shown["points"][-1]["spent"] == "2"
+    (threshold,) = shown["thresholds"]
+    assert (threshold["percent"], threshold["amount"], threshold["told_at"] is not None) == (50, "2", True)
+    forecast = shown["forecast"]
+    assert (forecast["basis"], forecast["low"], float(forecast["spent"]) > 2) == ("lifetime", None, True)
+    before = await viewer.get(f"{URL}/b/burn-down", params={"at": "2026-01-15T00:00:00Z"})
+    assert (before["spent"], before["forecast"], before["period_end"]) == ("0", None, "2026-02-01T00:00:00Z")
+    for at in ("2126-01-15T00:00:00Z", "yesterday", "2026-01-15"):
+        answer = await viewer.call("GET", f"{URL}/b/burn-down", params={"at": at})
+        assert answer.status_code in (400, 422), at
+        assert any(each["field"] == "at" for each in envelope(answer)["details"]["fields"])
+    await world.scope("acme.shop.us")
+    stranger = await world.subject("acme.shop.us", "sven", "-/tenant-admin")
+    assert (await stranger.call("GET", f"{URL}/b/burn-down")).status_code == 404

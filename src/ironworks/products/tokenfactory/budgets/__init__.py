@@ -1,7 +1,7 @@
 """Budgets: how much may be spent at a scope, with a key or on a route, and the money that requests hold meanwhile.
 
-Owns: the kind Budget; what is spent in each period; leases, by which gateway processes reserve without asking the
-database; the thresholds that were told.
+Owns: the kind Budget; what is spent in each period, and when; leases, by which gateway processes reserve without
+asking the database; the thresholds that were told.
 Never: prices or charges anything (it counts what billing charged, in the same transaction), or keeps a request waiting
 for the database while leased money covers it.
 Invariants: spent + what live leases may still spend ≤ amount, unless the amount was lowered or something was served
@@ -11,6 +11,7 @@ operator declares that lost; an order about a lease names its epoch, or does not
 
 Besides the usual files: `desk.py` where a process reserves, `talks.py` how it asks for leases, `register.py` which
 budgets it knows, `slices.py` what it holds of them, `refusals.py` what callers are told; pure asyncio, no SQL.
+`forecasting.py` says how money burns down, and where that ends.
 """
 
 from ironworks.products.tokenfactory.budgets.desk import Desk

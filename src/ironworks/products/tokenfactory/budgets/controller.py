@@ -8,6 +8,7 @@ from typing import Any, Final
 from ironworks.platform import billing
 from ironworks.products.tokenfactory.budgets import service, store
 from ironworks.products.tokenfactory.budgets.events import ThresholdReached
+from ironworks.products.tokenfactory.budgets.forecasting import FINE_KEPT
 from ironworks.products.tokenfactory.budgets.model import BUDGET, Budget, FrozenLease, Standing, period_of, show_amount
 from ironworks.shared.changelog import LoggedEvent
 from ironworks.shared.consumers import consumes
@@ -20,6 +21,7 @@ _LEASED: Final = 10.0
 """Seconds between looks at a budget of which gateways hold a part."""
 _REST: Final = 3600.0
 _KEPT: Final = timedelta(days=90)
+_MERGED: Final = 5_000
 
 
 @reconciles(BUDGET)
@@ -111,3 +113,12 @@ async def prune_leases(db: Database) -> None:
     """Forget leases that were closed three months ago."""
     async with db.transaction(system_actor("budgets")) as ctx:
         await store.prune_leases(ctx, _KEPT)
+
+
+@schedules(every=3600)
+async def merge_spending(db: Database) -> None:
+    """Keep what was spent some days ago by the hour."""
+    merged = _MERGED
+    while merged >= _MERGED:
+        async with db.transaction(system_actor("budgets")) as ctx:
+            merged = await store.merge_spending(ctx, ctx.now() - FINE_KEPT, _MERGED)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from ironworks.platform import billing, iam, notification, pricing, registry
-from ironworks.products.tokenfactory.budgets import store
+from ironworks.products.tokenfactory.budgets import forecasting, store
 from ironworks.products.tokenfactory.budgets.declarations import RELEASE_LOST, THRESHOLD, UPDATE
 from ironworks.products.tokenfactory.budgets.events import ThresholdReached
 from ironworks.products.tokenfactory.budgets.model import (
@@ -21,7 +22,9 @@ from ironworks.products.tokenfactory.budgets.model import (
     Lease,
     LeaseState,
     NothingLost,
+    Standing,
     Terms,
+    period_of,
     show_amount,
 )
 from ironworks.shared.context import Context
@@ -32,6 +35,27 @@ from ironworks.shared.resources import Change, admits, load
 
 NEWEST: Final = 2**63 - 1
 NOBODY: Final = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class BurnDown:
+    """One period of a budget, [start, end), as it is at `until`.
+
+    Args:
+        begins: since when it counts in this period: not before it was made. told: percent → when it was told.
+        points: what was spent by when, from the period's beginning (of one that never ends: from the budget's).
+        forecast: of a period that runs.
+    """
+
+    budget: Budget
+    start: datetime
+    end: datetime | None
+    begins: datetime
+    until: datetime
+    standing: Standing
+    told: Mapping[int, datetime]
+    points: Sequence[forecasting.Spent]
+    forecast: forecasting.Forecast | None
 
 
 @admits(BUDGET)
@@ -131,6 +155,31 @@ async def list_leases(
     """A page of a budget's leases, newest first, of one state or all. Raises NotFound."""
     budget = await load(ctx, BUDGET, path, name)
     return await store.list_leases(ctx, budget.uid, before, limit, state)
+
+
+async def burn_down(ctx: Context, path: str, name: str, at: datetime | None = None) -> BurnDown:
+    """How a budget's money goes, or went in the period that `at` is in. Raises NotFound, Invalid for a time to come."""
+    now = ctx.now()
+    budget = await load(ctx, BUDGET, path, name)
+    if at is not None and at > now:
+        raise invalid("at", "is in the future", "name a moment of the period that runs, or of one before it")
+    period = budget.spec.period
+    start, end = period_of(period, at or now)
+    standing = await store.find_standing(ctx, budget.uid, start)
+    runs = end is None or now < end
+    until = now if end is None else min(now, end)
+    begins = min(max(start, budget.metadata.creation_timestamp), until)
+    rows = await store.list_spending(ctx, budget.uid, start)
+    forecast = None
+    if runs:
+        since = now - forecasting.RECENT
+        recent = await store.list_recent(ctx, budget.uid, since, period_of(period, since)[0])
+        amount, born = budget.spec.amount_nano, budget.metadata.creation_timestamp
+        forecast = forecasting.foresee(period, amount, standing.spent_nano, recent, born, now, end)
+    return BurnDown(
+        budget, start, end, begins, until, standing, await store.list_told(ctx, budget.uid, start),
+        forecasting.burn(rows, start if end is not None else begins, until), forecast,
+    )  # fmt: skip
 
 
 async def release_lost(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from ironworks.products.tokenfactory.budgets.forecasting import Spent
 from ironworks.products.tokenfactory.budgets.model import (
     Ask,
     BudgetView,
@@ -91,6 +92,44 @@ async def find_standing(ctx: Context, budget: UUID, start: datetime) -> Standing
     frozen = await ctx.db.fetch(f"select {_LEASE} where budget = $1 and state = 'frozen' order by id", budget)
     spent, unreserved, leased = row.values() if row else (0, 0, 0)
     return Standing(spent, unreserved, leased, tuple(_lease(each) for each in frozen))
+
+
+async def list_spending(ctx: Context, budget: UUID, start: datetime) -> list[Spent]:
+    """What was spent in the period that begins at `start`, by when."""
+    rows = await ctx.db.fetch(
+        "select at, spent_nano from tokenfactory_budgets.spending where budget = $1 and period_start = $2 order by at",
+        budget,
+        start,
+    )
+    return [Spent(row["at"], row["spent_nano"]) for row in rows]
+
+
+async def list_recent(ctx: Context, budget: UUID, since: datetime, start: datetime) -> list[Spent]:
+    """What was spent since a moment, in any period that begins at `start` or later."""
+    rows = await ctx.db.fetch(
+        "select at, spent_nano from tokenfactory_budgets.spending"
+        " where budget = $1 and period_start >= $2 and at >= $3 order by at",
+        budget,
+        start,
+        since,
+    )
+    return [Spent(row["at"], row["spent_nano"]) for row in rows]
+
+
+async def list_told(ctx: Context, budget: UUID, start: datetime) -> dict[int, datetime]:
+    """Percents of the period that begins at `start` that were told, and when."""
+    rows = await ctx.db.fetch(
+        "select percent, told_at from tokenfactory_budgets.threshold_told where budget = $1 and period_start = $2",
+        budget,
+        start,
+    )
+    return {row["percent"]: row["told_at"] for row in rows}
+
+
+async def merge_spending(ctx: Context, before: datetime, limit: int) -> int:
+    """Merge up to `limit` rows of tens of minutes from before a moment into hours; returns how many."""
+    merged: int = await ctx.db.fetchval("select tokenfactory_budgets.merge_spending($1, $2)", before, limit)
+    return merged
 
 
 async def list_leases(ctx: Context, budget: UUID, before: int, limit: int, state: LeaseState | None) -> list[Lease]:

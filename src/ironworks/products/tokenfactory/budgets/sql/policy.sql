@@ -19,6 +19,15 @@ create policy api_read on tokenfactory_budgets.lease for select to ironworks_api
 
 drop policy if exists system on tokenfactory_budgets.threshold_told;
 create policy system on tokenfactory_budgets.threshold_told to ironworks_system using (true) with check (true);
+drop policy if exists api_read on tokenfactory_budgets.threshold_told;
+create policy api_read on tokenfactory_budgets.threshold_told for select to ironworks_api
+  using (budget in (select p.budget from tokenfactory_budgets.budget_period p));
+
+drop policy if exists system on tokenfactory_budgets.spending;
+create policy system on tokenfactory_budgets.spending to ironworks_system using (true) with check (true);
+drop policy if exists api_read on tokenfactory_budgets.spending;
+create policy api_read on tokenfactory_budgets.spending for select to ironworks_api
+  using (scope <@ any ((select shared.granted('budget:read'))::ltree[]));
 
 -- Where the period of `moment` begins, by the UTC calendar; the same as `period_of` in model.py.
 create or replace function tokenfactory_budgets.period_start(period text, moment timestamptz) returns timestamptz
@@ -237,7 +246,7 @@ begin
       with ordinality as r (key, key_scope, route, at, cost, leases, n)
     where r.cost > 0
   ), held as materialized (
-    select r.n, l.budget, l.period_start, l.id as lease, r.cost
+    select r.n, l.budget, l.period_start, l.id as lease, r.at, r.cost
     from request r cross join unnest(r.leases) as h (id) join tokenfactory_budgets.lease l on l.id = h.id
   ), everything as (
     select r.n, b.uid, b.spec, b.scope, r.at, r.cost from request r
@@ -256,12 +265,14 @@ begin
       and (b.scope @> r.key_scope::ltree or b.scope
            @> tokenfactory_budgets.referred_path(coalesce(b.spec ->> 'route', b.spec ->> 'endpoint'), b.path)::ltree)
   ), part as (
-    select h.budget, h.period_start, h.lease, h.cost from held h
+    select h.budget, h.period_start, h.lease, h.at, h.cost from held h
     union all
-    select e.uid, tokenfactory_budgets.period_start(e.spec ->> 'period', e.at), null, e.cost from everything e
+    select e.uid, tokenfactory_budgets.period_start(e.spec ->> 'period', e.at), null, e.at, e.cost from everything e
     where not exists (select from held h where h.n = e.n and h.budget = e.uid)
   ), total as (
-    select p.budget, p.period_start, p.lease, sum(p.cost) as cost from part p group by 1, 2, 3
+    select p.budget, p.period_start, p.lease,
+           greatest(p.period_start, date_bin('10 minutes', p.at, '2000-01-01 00:00:00+00')) as at, sum(p.cost) as cost
+    from part p group by 1, 2, 3, 4
   )
   select jsonb_agg(to_jsonb(t)) into charged from total t;
   if charged is null then
@@ -283,7 +294,7 @@ begin
       select (c ->> 'budget')::uuid, (c ->> 'period_start')::timestamptz from jsonb_array_elements(charged) c)
     order by p.budget, p.period_start for update;
   update tokenfactory_budgets.lease l set used_nano = l.used_nano + c.cost
-    from jsonb_to_recordset(charged) as c (lease bigint, cost bigint)
+    from (select x.lease, sum(x.cost) as cost from jsonb_to_recordset(charged) as x (lease bigint, cost bigint) group by 1) c
     where l.id = c.lease
       and l.id = any (array(select (c ->> 'lease')::bigint from jsonb_array_elements(charged) c));
   update tokenfactory_budgets.budget_period p
@@ -292,6 +303,13 @@ begin
           from jsonb_to_recordset(charged) as x (budget uuid, period_start timestamptz, lease bigint, cost bigint)
           group by 1, 2) c
     where p.budget = any (touched) and p.budget = c.budget and p.period_start = c.period_start;
+  insert into tokenfactory_budgets.spending as s (budget, period_start, at, scope, spent_nano)
+    select x.budget, x.period_start, x.at, p.scope, sum(x.cost)
+    from jsonb_to_recordset(charged) as x (budget uuid, period_start timestamptz, at timestamptz, cost bigint)
+    join tokenfactory_budgets.budget_period p
+      on p.budget = any (touched) and p.budget = x.budget and p.period_start = x.period_start
+    group by 1, 2, 3, 4 order by 1, 2, 3
+    on conflict (budget, period_start, at) do update set spent_nano = s.spent_nano + excluded.spent_nano;
   perform shared.enqueue('Budget', b.uid, interval '1 second') from (
     select x.uid from tokenfactory_budgets.budget x where x.uid = any (touched) order by x.uid) b;
 
@@ -317,3 +335,37 @@ begin
 end $$;
 alter function tokenfactory_budgets.settle_usage(jsonb) owner to ironworks_system;
 grant execute on function tokenfactory_budgets.settle_usage(jsonb) to ironworks_gateway, ironworks_worker;
+
+-- Merge what was spent in tens of minutes before a moment into hours, a period at a time, under its lock; returns how
+-- many rows were merged. A period that is being charged now is left for the next time.
+create or replace function tokenfactory_budgets.merge_spending(before timestamptz, most integer) returns integer
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  old record;
+  taken jsonb;
+  merged integer := 0;
+begin
+  for old in
+    select distinct s.budget, s.period_start from (
+      select x.budget, x.period_start from tokenfactory_budgets.spending x
+      where x.minutes = 10 and x.at < before order by x.at limit most) s
+    order by 1, 2
+  loop
+    perform from tokenfactory_budgets.budget_period p
+      where p.budget = old.budget and p.period_start = old.period_start for update skip locked;
+    continue when not found;
+    with gone as (
+      delete from tokenfactory_budgets.spending s
+      where s.budget = old.budget and s.period_start = old.period_start and s.minutes = 10 and s.at < before
+      returning s.at, s.scope, s.spent_nano)
+    select coalesce(jsonb_agg(to_jsonb(g)), '[]') into taken from gone g;
+    insert into tokenfactory_budgets.spending as s (budget, period_start, at, minutes, scope, spent_nano)
+      select old.budget, old.period_start, date_trunc('hour', t.at, 'UTC'), 60, t.scope, sum(t.spent_nano)
+      from jsonb_to_recordset(taken) as t (at timestamptz, scope ltree, spent_nano bigint) group by 3, 5
+      on conflict (budget, period_start, at) do update set spent_nano = s.spent_nano + excluded.spent_nano;
+    merged := merged + jsonb_array_length(taken);
+  end loop;
+  return merged;
+end $$;
+alter function tokenfactory_budgets.merge_spending(timestamptz, integer) owner to ironworks_system;
+grant execute on function tokenfactory_budgets.merge_spending(timestamptz, integer) to ironworks_worker;
