@@ -190,6 +190,16 @@ async def test_usage_in_groups_and_pages(world: LowerWorld, call: Caller) -> Non
     )
 
 
+async def test_what_some_requests_cost_is_told_at_once(world: LowerWorld, call: Caller) -> None:
+    await charge(world, usage("one"), usage("two"), usage("three"))
+    whole = (await call("tenant", "billing/requests/one"))["total"]
+    found = (await call("tenant", "billing/requests?ids=one,gone,two,one"))["items"]
+    assert found == [{"request_id": "one", "total": whole}, {"request_id": "two", "total": whole}]
+    assert (await call("rival", "billing/requests?ids=one,two"))["items"] == []
+    await call("tenant", "billing/requests?ids=", status=422)
+    await call("tenant", "billing/requests?ids=" + ",".join(map(str, range(501))), status=422)
+
+
 async def test_single_requests_are_found_by_what_is_known_of_them(world: LowerWorld, call: Caller) -> None:
     course = {
         "duration_ms": 1250, "first_byte_ms": 90, "tries": 2, "streamed": 1, "asked_us": 40_100, "sent_us": 41_000,

@@ -11,6 +11,7 @@ from ironworks.platform import ledger, metering, pricing
 from ironworks.platform.billing import service
 from ironworks.platform.billing.model import Explanation
 from ironworks.shared.context import Context
+from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
 from ironworks.shared.path import show_path
@@ -149,6 +150,27 @@ class ExplanationView(BaseModel):
         )
 
 
+class CostsQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    ids: str = Field(min_length=1, max_length=65_536, description="Request ids, by commas; at most 500.")
+
+    def requests(self) -> list[str]:
+        """Raises Invalid for more than are told at once."""
+        found = list(dict.fromkeys(filter(None, self.ids.split(","))))
+        if len(found) > MAX_PAGE:
+            raise invalid("ids", f"names {len(found)} requests", f"ask for at most {MAX_PAGE} at once")
+        return found
+
+
+class RequestCostView(BaseModel):
+    request_id: str
+    total: list[Money]
+
+
+class RequestCostList(BaseModel):
+    items: list[RequestCostView] = Field(description="Of those whose costs the caller may see, if any.")
+
+
 class LinesQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
@@ -167,6 +189,18 @@ class BalanceView(BaseModel):
     owed: list[Money] = Field(description="By the scope and all below it: both of the following; negative is credit.")
     unbilled: list[Money] = Field(description="What of it is on no invoice yet.")
     due: list[Money] = Field(description="What of it is on invoices that are not paid; accounts have it.")
+
+
+@router.get("/api/v1/billing/requests", permission="billing:read")
+async def list_request_costs(ctx: Context, query: CostsQuery) -> RequestCostList:
+    """Show what each of some requests cost."""
+    costs = await pricing.list_costs(ctx, query.requests())
+    return RequestCostList(
+        items=[
+            RequestCostView(request_id=each, total=[Money.of(currency, nano) for currency, nano in total.items()])
+            for each, total in costs.items()
+        ]
+    )
 
 
 @router.get("/api/v1/billing/requests/{request_id}", permission="billing:read")

@@ -305,6 +305,11 @@ async def sum_costs(ctx: Context, usage_event_ids: Sequence[str]) -> dict[str, i
     return await store.sum_costs(ctx, usage_event_ids, CURRENCY)
 
 
+async def list_costs(ctx: Context, usage_event_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """What each usage event cost, by currency in nano-units, of those lines that the caller may see."""
+    return await store.list_costs(ctx, usage_event_ids)
+
+
 async def list_transfer_lines(
     ctx: Context, transfer_id: UUID, after: tuple[str, str] = ("", ""), limit: int = 100
 ) -> list[RatedLine]:

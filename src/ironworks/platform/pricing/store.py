@@ -222,6 +222,19 @@ async def sum_costs(ctx: Context, usage_event_ids: Sequence[str], currency: str)
     return {row["usage_event_id"]: row["nano"] for row in rows}
 
 
+async def list_costs(ctx: Context, usage_event_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The rated lines of usage events, added up by event and currency."""
+    rows = await ctx.db.fetch(
+        "select usage_event_id, currency, sum(amount_nano)::bigint as nano from platform_pricing.rated_line"
+        " where usage_event_id = any($1::text[]) group by usage_event_id, currency order by usage_event_id, currency",
+        usage_event_ids,
+    )
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        found.setdefault(row["usage_event_id"], {})[row["currency"]] = row["nano"]
+    return found
+
+
 async def list_transfer_lines(ctx: Context, transfer_id: UUID, after: tuple[str, str], limit: int) -> list[RatedLine]:
     """The rated lines that one transfer moved, by (usage event, meter), past `after`."""
     rows = await ctx.db.fetch(
