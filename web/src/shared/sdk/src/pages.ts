@@ -9,8 +9,10 @@ interface PageOf<T> {
   next_cursor: string | null;
 }
 
-export interface PagedList<T> {
+export interface PagedList<T, More = unknown> {
   items: T[];
+  /** The first page, with what it says besides its items. */
+  first: (PageOf<T> & More) | undefined;
   loading: boolean;
   error: Error | null;
   more: boolean;
@@ -24,7 +26,11 @@ interface PagesOptions {
 }
 
 /** `/api/v1/…` and the words of its query, page after page; fresh again when `["pages", path]` is invalidated. */
-export function usePages<T>(path: string, query: Record<string, string | undefined> = {}, options: PagesOptions = {}): PagedList<T> {
+export function usePages<T, More = unknown>(
+  path: string,
+  query: Record<string, string | undefined> = {},
+  options: PagesOptions = {},
+): PagedList<T, More> {
   const { enabled = true, limit = 100 } = options;
   const given = Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "");
   const { data, error, isPending, fetchNextPage, hasNextPage, isFetchingNextPage } = useInfiniteQuery({
@@ -35,7 +41,7 @@ export function usePages<T>(path: string, query: Record<string, string | undefin
     queryFn: ({ pageParam, signal }) => {
       const words = new URLSearchParams([...given, ["limit", String(limit)]]);
       if (pageParam) words.set("cursor", pageParam);
-      return request<PageOf<T>>(`${path}?${words}`, { signal });
+      return request<PageOf<T> & More>(`${path}?${words}`, { signal });
     },
     getNextPageParam: (page) => page.next_cursor,
   });
@@ -43,5 +49,5 @@ export function usePages<T>(path: string, query: Record<string, string | undefin
   const loadMore = useCallback(() => {
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [fetchNextPage, hasNextPage, isFetchingNextPage]);
-  return { items, loading: isPending && enabled, error, more: hasNextPage, loadMore };
+  return { items, first: data?.pages[0], loading: isPending && enabled, error, more: hasNextPage, loadMore };
 }

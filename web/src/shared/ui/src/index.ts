@@ -28,4 +28,5 @@ export { DataTable } from "./table.tsx";
 export { isTyping } from "./typing.ts";
 export { emptyState } from "./arrange.ts";
 export type { Column, TableState } from "./arrange.ts";
+export { csvOf, saveFile } from "./files.ts";
 export { YamlEditor, TimeChart, loadYaml } from "./lazy.tsx";
