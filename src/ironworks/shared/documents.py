@@ -122,7 +122,9 @@ def _place_problems(kind: Kind, scope: str, name: str | None, metadata: dict[str
 def problems_of(error: ValidationError, prefix: str = "") -> list[dict[str, str]]:
     """Pydantic's errors in our shape: dotted field, problem, remedy."""
     return [
-        field_problem(prefix + _dotted(e["loc"]), e["msg"], _remedy(e["type"], e.get("ctx", {})))
+        field_problem(
+            prefix + _dotted(e["loc"]), e["msg"].removeprefix("Value error, "), _remedy(e["type"], e.get("ctx", {}))
+        )
         for e in error.errors(include_url=False, include_input=False)
     ]
 

@@ -217,6 +217,12 @@ async def test_a_bad_route_is_refused_by_its_field(here: Routing, spec: dict[str
     assert fields(answer) == [field]
 
 
+async def test_a_rule_of_ours_is_told_in_its_own_words(here: Routing) -> None:
+    answer = await here.world.operator.call("POST", ROUTES, named("none", {"targets": [{}]}))
+    [problem] = envelope(answer)["details"]["fields"]
+    assert problem["problem"] == "names none or two of 'endpoint' and 'external'; name one"
+
+
 async def test_a_public_name_is_one_route_s(here: Routing) -> None:
     operator = here.world.operator
     await with_targets(here)

@@ -40,8 +40,15 @@ class LocalConfig(BaseModel):
     """How much of this machine endpoints may have; without a limit, all of it."""
 
     model_config = ConfigDict(extra="forbid")
-    cpu: str | None = Field(None, max_length=32, description="Cores, as a quantity: 2 or 1500m.")
-    memory: str | None = Field(None, max_length=32, description="Memory, as a quantity: 8Gi.")
+    cpu: str | None = Field(
+        None,
+        max_length=32,
+        description="Cores, as a quantity: 2 or 1500m.",
+        json_schema_extra={"format": "quantity-cpu"},
+    )
+    memory: str | None = Field(
+        None, max_length=32, description="Memory, as a quantity: 8Gi.", json_schema_extra={"format": "quantity-memory"}
+    )
 
     @field_validator("cpu", "memory")
     @classmethod

@@ -42,8 +42,12 @@ class ResourceWishes(BaseModel):
     """What one replica asks for, as Kubernetes quantities; counted against the cluster."""
 
     model_config = ConfigDict(extra="forbid")
-    cpu: str | None = Field(None, max_length=32, description="Cores, for instance 1 or 500m.")
-    memory: str | None = Field(None, max_length=32, description="Memory, for instance 512Mi.")
+    cpu: str | None = Field(
+        None, max_length=32, description="Cores, for instance 1 or 500m.", json_schema_extra={"format": "quantity-cpu"}
+    )
+    memory: str | None = Field(
+        None, max_length=32, description="Memory, for instance 512Mi.", json_schema_extra={"format": "quantity-memory"}
+    )
 
     @field_validator("cpu", "memory")
     @classmethod

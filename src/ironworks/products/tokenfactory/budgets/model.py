@@ -37,6 +37,7 @@ class BudgetSpec(Spec):
     amount: str = Field(
         max_length=32,
         pattern=r"^[0-9]{1,10}(\.[0-9]{1,9})?$",
+        json_schema_extra={"format": "money"},
         description="What may be spent in a period: a decimal with at most 9 places, for instance 250 or 0.5.",
     )
     currency: Literal["USD"] = "USD"

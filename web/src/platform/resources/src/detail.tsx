@@ -9,7 +9,9 @@ import {
 } from "@ironworks/ui";
 import { useState } from "react";
 
-import { DocumentPanel } from "./document-panel.tsx";
+import { DocumentPanel, EditPanel, beginEditing } from "./document-panel.tsx";
+import type { Editing } from "./document-panel.tsx";
+import type { View } from "./draft.tsx";
 import { History } from "./history.tsx";
 import { Tree } from "./values.tsx";
 import { t } from "./words.ts";
@@ -48,20 +50,35 @@ function Shown({ kind, resource }: { kind: Kind; resource: Resource }) {
   const can = useCan();
   const [tab, setTab] = useQueryWord("tab", "overview");
   const [deleting, setDeleting] = useState(false);
+  const [editing, setEditing] = useState<Editing | null>(null);
   const { metadata, status } = resource;
   const own = kind.node ? (metadata.scope === "-" ? metadata.name : `${metadata.scope}.${metadata.name}`) : metadata.scope;
-  const may = (action: string) => can(`${permissionWord(kind.name)}:${action}`, own);
+  const may = (action: string) => can(`${permissionWord(kind.name)}:${action}`, own) && !metadata.deletion_timestamp;
+  const edit = async (view: View) => {
+    setEditing(await beginEditing(resource, view));
+    setTab("edit");
+  };
+  const onEditing = (next: Editing | null) => {
+    setEditing(next);
+    if (!next) setTab("overview");
+  };
   return (
     <Page
       title={metadata.display_name ?? metadata.name}
       meta={<Phase phase={status.phase} />}
       actions={
-        may("delete") &&
-        !metadata.deletion_timestamp && (
-          <Button look="danger" icon="delete" onClick={() => setDeleting(true)}>
-            {t("delete")}
-          </Button>
-        )
+        <>
+          {may("update") && !editing && (
+            <Button icon="edit" onClick={() => void edit("form")}>
+              {t("edit")}
+            </Button>
+          )}
+          {may("delete") && (
+            <Button look="danger" icon="delete" onClick={() => setDeleting(true)}>
+              {t("delete")}
+            </Button>
+          )}
+        </>
       }
     >
       <nav aria-label={t("title")} className="-mt-3 flex flex-wrap items-center gap-1.5 text-xs text-faint">
@@ -80,8 +97,9 @@ function Shown({ kind, resource }: { kind: Kind; resource: Resource }) {
         onChange={setTab}
         tabs={[
           { id: "overview", label: t("overview"), content: <Overview kind={kind} resource={resource} /> },
-          { id: "yaml", label: t("yaml"), content: <DocumentPanel kind={kind} resource={resource} editable={may("update") && !metadata.deletion_timestamp} /> },
+          { id: "yaml", label: t("yaml"), content: <DocumentPanel resource={resource} onEdit={may("update") && !editing && (() => void edit("yaml"))} /> },
           { id: "history", label: t("history"), content: <History resource={resource} scope={own} /> },
+          ...(editing ? [{ id: "edit", label: t("edit"), content: <EditPanel kind={kind} at={metadata.scope} editing={editing} onEditing={onEditing} /> }] : []),
         ]}
       />
       {deleting && <DeleteDialog kind={kind} resource={resource} onClose={() => setDeleting(false)} />}

@@ -1,7 +1,7 @@
 import type { KindDetail } from "@ironworks/sdk";
 import { expect, it } from "vitest";
 
-import { schemaOf, skeleton } from "./documents.ts";
+import { readDocument, rewrite, schemaOf, skeleton } from "./documents.ts";
 import { columnName } from "./list.tsx";
 
 const KIND = {
@@ -32,4 +32,20 @@ it("lifts the definitions of a spec to where its references look", () => {
 
 it("names columns after what they show", () => {
   expect(["spec.model.name", "status.ready_replicas", "spec.cluster"].map(columnName)).toEqual(["model", "ready_replicas", "cluster"]);
+});
+
+it("turns from the form to YAML without losing what was written there", async () => {
+  const text = "# why it is so\nkind: Route\nmetadata:\n  name: best # the public one\nspec:\n  targets:\n    - endpoint: chat\n      weight: 1\n  tries: 3\n";
+  const document = await readDocument(text);
+  expect(await rewrite(text, document)).toBe(text);
+  const changed = { ...document, spec: { targets: [{ endpoint: "chat", weight: 9 }], cache: { ttl_seconds: 60 } } };
+  const after = await rewrite(text, changed);
+  expect(await readDocument(after)).toEqual(changed);
+  expect(after).toContain("# why it is so");
+  expect(after).toContain("# the public one");
+});
+
+it("takes no text for a document that is none", async () => {
+  for (const text of ["", "- a\n", "just words", "spec: 5\n"]) await expect(readDocument(text)).rejects.toThrow("no document");
+  expect(await readDocument("kind: Route\n")).toMatchObject({ metadata: { name: "" }, spec: {} });
 });

@@ -1,35 +1,42 @@
-/** A first document of a kind, checked against its schema while it is written. */
-import { addressOf, createResource, useGo, useKindDetail, usePlace, useQuery, useRemember } from "@ironworks/sdk";
+/** A first document of a kind, as a form or as YAML. */
+import { addressOf, createResource, useGo, useKindDetail, usePlace, useQueryWord, useRemember } from "@ironworks/sdk";
 import type { KindDetail } from "@ironworks/sdk";
-import { Button, Callout, Loading, Page, YamlEditor, notify } from "@ironworks/ui";
-import { useMemo, useState } from "react";
+import { Button, Loading, Page, notify } from "@ironworks/ui";
+import { useEffect, useState } from "react";
 
-import { useWriting } from "./document-panel.tsx";
-import { fromYaml, schemaOf, skeleton, toYaml } from "./documents.ts";
+import { skeleton, toYaml } from "./documents.ts";
+import { DraftView, documentIn, useWriting } from "./draft.tsx";
+import type { Draft } from "./draft.tsx";
 import { t } from "./words.ts";
 
 export default function New() {
   const { params, scope } = usePlace();
   const kind = useKindDetail(params["plural"] ?? "");
-  const start = useQuery({
-    queryKey: ["skeleton", params["plural"], scope],
-    queryFn: () => (kind ? toYaml(skeleton(kind, scope)) : ""),
-    enabled: kind !== undefined,
-    staleTime: Infinity,
-  });
-  if (!kind || start.data === undefined) return <Loading />;
-  return <Form kind={kind} scope={scope} start={start.data} />;
+  return kind ? <Writing key={kind.plural} kind={kind} scope={scope} /> : <Loading />;
 }
 
-function Form({ kind, scope, start }: { kind: KindDetail; scope: string; start: string }) {
+function useFirstDraft(kind: KindDetail, scope: string) {
+  const [as] = useQueryWord("as", "form");
+  const [draft, setDraft] = useState<Draft | null>(null);
+  useEffect(() => {
+    const document = skeleton(kind, scope);
+    if (as === "yaml") void toYaml(document).then((text) => setDraft({ view: "yaml", document, text }));
+    else setDraft({ view: "form", document, text: "" });
+    // what was written stays, however the address changes
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [kind, scope]);
+  return [draft, setDraft] as const;
+}
+
+function Writing({ kind, scope }: { kind: KindDetail; scope: string }) {
   const go = useGo();
   const remember = useRemember();
-  const [text, setText] = useState(start);
-  const schema = useMemo(() => schemaOf(kind), [kind]);
-  const { busy, problem, run, clear } = useWriting();
+  const [draft, setDraft] = useFirstDraft(kind, scope);
+  const { busy, failure, run, setFailure } = useWriting();
+  if (!draft) return <Loading />;
   const create = () =>
     run(async () => {
-      const document = await fromYaml(text);
+      const document = await documentIn(draft);
       const made = await createResource(kind.plural, document.metadata.scope ?? scope, document);
       remember(kind.plural, made);
       notify("ok", t("created", { kind: kind.name, name: made.metadata.name }));
@@ -44,24 +51,7 @@ function Form({ kind, scope, start }: { kind: KindDetail; scope: string; start: 
         </Button>
       }
     >
-      <p className="max-w-prose text-muted">{kind.description}</p>
-      {problem && (
-        <Callout tone="bad">
-          <span className="whitespace-pre-wrap">{problem}</span>
-        </Callout>
-      )}
-      <div className="h-[64vh]">
-        <YamlEditor
-          label={t("new", { kind: kind.name })}
-          value={text}
-          schema={schema}
-          onChange={(next) => {
-            setText(next);
-            clear();
-          }}
-          onSave={() => void create()}
-        />
-      </div>
+      <DraftView kind={kind} at={scope} draft={draft} onDraft={setDraft} failure={failure} onFailure={setFailure} onSave={() => void create()} />
     </Page>
   );
 }

@@ -21,8 +21,10 @@ export {
 } from "./routing.tsx";
 export type { PagePlace } from "./routing.tsx";
 export * from "./resource.ts";
-export { applyResource, createResource, deleteResource, patchResource, useRemember, useResource, useResources } from "./resources.ts";
-export type { Document } from "./resources.ts";
+export {
+  applyResource, createResource, deleteResource, optionOf, patchResource, useReferenceOptions, useRemember, useResource, useResources,
+} from "./resources.ts";
+export type { Document, ReferenceOption } from "./resources.ts";
 export { usePages } from "./pages.ts";
 export type { PagedList } from "./pages.ts";
 export { onChange, useLiveStatus, watch } from "./live.ts";

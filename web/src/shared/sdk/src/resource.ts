@@ -104,7 +104,7 @@ export function fieldOf(resource: Resource, dotted: string): unknown {
   return dotted.split(".").reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], resource);
 }
 
-export const resourceKey = (resource: Resource): string => `${resource.metadata.scope}/${resource.metadata.name}`;
+export const resourceKey = ({ metadata }: Pick<Resource, "metadata">): string => `${metadata.scope}/${metadata.name}`;
 
 export const apiAddress = (plural: string, scope: string, name?: string): string =>
   `/api/v1/scopes/${encodeURIComponent(scope)}/${plural}${name === undefined ? "" : `/${encodeURIComponent(name)}`}`;

@@ -3,8 +3,9 @@ import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useCallback, useMemo } from "react";
 
 import { request } from "./api.ts";
+import { useBootstrap } from "./bootstrap.ts";
 import { ApiError } from "./errors.ts";
-import { apiAddress } from "./resource.ts";
+import { apiAddress, resourceKey } from "./resource.ts";
 import type { Applied, Resource, ResourcePage } from "./resource.ts";
 
 const PAGE = 500;
@@ -65,6 +66,24 @@ export function useResource(plural: string, scope: string, name: string) {
       }
     },
   });
+}
+
+export interface ReferenceOption {
+  value: string;
+  label: string;
+  hint?: string;
+}
+
+/** The resources of `kind` that a document at `scope` may name: `name` for those beside it, `path/name` for all others. */
+export function useReferenceOptions(kind: string, scope: string): ReferenceOption[] {
+  const known = useBootstrap().kinds.find((one) => one.name === kind);
+  const { items } = useResources(known?.plural ?? "", scope, { inherited: known?.inherited ?? false, enabled: known !== undefined });
+  return useMemo(() => items.map((item) => optionOf(item, scope)), [items, scope]);
+}
+
+export function optionOf({ metadata, status }: Resource, scope: string): ReferenceOption {
+  const value = metadata.scope === scope ? metadata.name : resourceKey({ metadata });
+  return { value, label: value, hint: metadata.display_name ?? status.phase };
 }
 
 /** What people write of a resource: no identity, no status. */

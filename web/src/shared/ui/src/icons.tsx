@@ -1,6 +1,6 @@
 /** The icons that manifests may name. Chosen one by one, so that only these are shipped. */
 import {
-  Activity, AppWindow, Bell, BookOpen, Boxes, Box, Building2, ChartColumn, Check, ChevronDown, ChevronRight,
+  Activity, AppWindow, Bell, BookOpen, Boxes, Box, Building2, ChartColumn, Check, ChevronDown, ChevronRight, ChevronUp,
   ChevronsUpDown, Circle, CircleAlert, CircleCheck, CircleHelp, CircleX, Clock, Command, Copy, Cpu, CreditCard, Database,
   Download, Ellipsis, ExternalLink, Eye, EyeOff, FileText, Gauge, Globe, HardDrive, House, Info, KeyRound, Keyboard,
   LayoutGrid, Library, Link2, ListFilter, LoaderCircle, LogOut, Menu, MessageSquare, Monitor, Moon, Network, Package,
@@ -22,7 +22,7 @@ const SET = {
   package: Package, play: Play, plug: Plug, plus: Plus, receipt: Receipt, refresh: RefreshCw, right: ChevronRight,
   route: Route, search: Search, send: Send, server: Server, settings: Settings, shield: Shield, show: Eye,
   signout: LogOut, sliders: SlidersHorizontal, spinner: LoaderCircle, stop: Square, sun: Sun, terminal: Terminal,
-  undo: Undo2, updown: ChevronsUpDown, user: User, users: Users, verified: ShieldCheck, warn: CircleAlert,
+  undo: Undo2, up: ChevronUp, updown: ChevronsUpDown, user: User, users: Users, verified: ShieldCheck, warn: CircleAlert,
 } satisfies Record<string, LucideIcon>;
 
 export type IconName = keyof typeof SET;

@@ -1,2 +1,2 @@
 /** Documents as YAML, loaded where needed: `await import`ed by the pages that show one. */
-export { parse as parseYaml, stringify as stringifyYaml } from "yaml";
+export { parse as parseYaml, parseDocument as parseYamlDocument, stringify as stringifyYaml } from "yaml";
