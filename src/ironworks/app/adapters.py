@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from ironworks.app.gateway_routes import EndpointPhases
 from ironworks.app.settings import Settings
-from ironworks.platform import iam, notification, payments, secrets
+from ironworks.platform import iam, invoices, notification, payments, secrets
 from ironworks.products.inference import clusters, endpoints, models
 from ironworks.products.tokenfactory import routing
 from ironworks.shared.supervision import SupervisorClient
@@ -22,6 +22,7 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
         settings.logs / "replicas",
         settings.ports["replicas"],
     )
+    provider = _provider(settings)
     policy = routing.AddressPolicy.parse(settings.private_upstreams)
     return {
         clusters.Drivers: clusters.Drivers({"local": local.driver}),
@@ -30,7 +31,8 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
         iam.Identity: iam.Identity(url=settings.api_url),
         notification.MailSettings: notification.MailSettings(settings.api_url),
         notification.Mailer: _mailer(settings),
-        payments.PaymentProvider: _provider(settings),
+        payments.PaymentProvider: provider,
+        invoices.Charger: provider,
         routing.AddressPolicy: policy,
         routing.EndpointHealth: EndpointPhases(),
         routing.Prober: routing.HttpProber(policy),

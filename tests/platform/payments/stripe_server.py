@@ -93,6 +93,14 @@ class FakeStripe:
         self._tell("checkout.session.completed", page)
         return card
 
+    def delete_customer(self, customer: str) -> None:
+        """Somebody deletes him in the dashboard; his cards go with him."""
+        for thing in list(self.things.values()):
+            if thing["object"] == "payment_method" and thing["customer"] == customer:
+                self.detach(thing["id"], {})
+        self._tell("customer.deleted", self.things[customer])
+        self.things[customer] = {"id": customer, "object": "customer", "deleted": True}
+
     def dispute(self, intent: str) -> None:
         self._tell("charge.dispute.created", {"id": "dp_1", "object": "dispute", "payment_intent": intent})
 
@@ -153,10 +161,11 @@ class FakeStripe:
         self.things[made["id"]] = made
         return made
 
-    def _find(self, name: str) -> Form:
-        if name not in self.things:
-            raise Refused(404, "resource_missing", f"No such object: {name}")
-        return self.things[name]
+    def _find(self, name: str, param: str = "id") -> Form:
+        found = self.things.get(name)
+        if found is None or (found.get("deleted") and param != "id"):
+            raise Refused(404, "resource_missing", f"No such object: {name}", param=param)
+        return found
 
     def _tell(self, kind: str, about: Form) -> None:
         self.events.append(
@@ -184,7 +193,7 @@ class FakeStripe:
 
     def list_methods(self, form: Form) -> Form:
         customer = form["customer"]
-        self._find(customer)
+        self._find(customer, "customer")
         found = [t for t in self.things.values() if t["object"] == "payment_method" and t["customer"] == customer]
         return _list(found, "/v1/payment_methods")
 
@@ -195,7 +204,7 @@ class FakeStripe:
         return method
 
     def create_session(self, form: Form) -> Form:
-        self._find(form["customer"])
+        self._find(form["customer"], "customer")
         none = dict.fromkeys(
             name for name in stripe.checkout.Session.__annotations__ if name not in ("OBJECT_NAME", "object")
         )
@@ -217,7 +226,7 @@ class FakeStripe:
 
     def create_intent(self, form: Form) -> Form:
         assert "confirm" not in form, "an intent is opened before it is confirmed, or a crash between charges twice"
-        self._find(form["customer"])
+        self._find(form["customer"], "customer")
         made = self._make(
             "pi", "payment_intent", amount=int(form["amount"]), currency=form["currency"], customer=form["customer"],
             status="requires_payment_method", amount_received=0, amount_capturable=0, last_payment_error=None,
@@ -400,6 +409,9 @@ def check_shape(made: Form) -> None:
     if made.get("object") == "list":
         for one in made["data"]:
             check_shape(one)
+        return
+    if made.get("deleted"):
+        assert set(made) == {"id", "object", "deleted"}
         return
     resource = _RESOURCES[made["object"]]
     unknown, missing = set(made) - set(resource.__annotations__), _required(resource) - set(made)

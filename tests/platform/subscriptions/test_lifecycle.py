@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 from uuid import UUID, uuid4
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironworks.platform.subscriptions import lifecycle
-from ironworks.platform.subscriptions.allowances import adjustment_nano, included_quantities
+from ironworks.platform.subscriptions.allowances import PartUse, adjustment_nano, included_quantities
 from ironworks.platform.subscriptions.days import next_boundary, share
 from ironworks.platform.subscriptions.model import (
     GRACE,
@@ -131,6 +132,57 @@ def test_a_trial_that_is_canceled_costs_nothing() -> None:
         gone = lifecycle.cancel(now, when, "", date(2026, 1, 20)).subscription
         over = lifecycle.roll(gone, {trying.id: trying}, date(2026, 3, 1))
         assert (over.subscription.status, over.charges) == (Status.CANCELED, ())
+
+
+TRYING, LONGER, SHORTER = plan(5, 10**9, trial_days=14), plan(6, 2 * 10**9, trial_days=30), plan(7, 1, trial_days=7)
+TRIED = {**PLANS, TRYING.id: TRYING, LONGER.id: LONGER, SHORTER.id: SHORTER}
+FIRST = date(2026, 1, 17)
+
+
+def test_a_plan_without_a_trial_ends_the_trial_of_another_and_is_paid_from_then_on() -> None:
+    now = begin(FIRST, TRYING, trial=True).subscription
+    today = FIRST + 3 * DAY
+    step = lifecycle.change_plan(now, TRIED, LARGE, None, today)
+    after = step.subscription
+    assert [(c.due_on, c.charge.amount_nano) for c in step.charges] == [(today, LARGE.base_fee_nano)]
+    assert (after.status, after.in_trial, after.anchor_day) == (Status.ACTIVE, False, today.day)
+    assert (after.trial_end, after.period_start, after.period_end) == (today, today, date(2026, 2, 20))
+    assert [type(event).__name__ for event in step.events] == ["PlanChanged", "TrialEnded"]
+    shown = lifecycle.preview_change(now, TRIED, LARGE, None, today)
+    assert (shown.due_nano, shown.period_end) == (LARGE.base_fee_nano, after.period_end)
+    assert lifecycle.roll(after, TRIED, date(2026, 2, 20)).charges[0].due_on == date(2026, 2, 20)
+    assert_every_charge_is_closed_once(step, date(2026, 2, 20))
+
+
+def test_on_its_first_day_a_trial_ends_with_that_day() -> None:
+    now = begin(FIRST, TRYING, trial=True).subscription
+    for opened in (False, True):  # its opening may be closed already
+        step = lifecycle.change_plan(replace(now, opened=opened, closed_to=FIRST), TRIED, LARGE, None, FIRST)
+        assert [(c.due_on, c.charge.amount_nano) for c in step.charges] == [(FIRST, LARGE.base_fee_nano)]
+        assert (step.subscription.in_trial, step.subscription.period_end) == (False, date(2026, 2, 17))
+        assert_every_charge_is_closed_once(step, date(2026, 2, 17))
+
+
+def test_two_plans_with_trials_share_one_trial() -> None:
+    now = begin(FIRST, TRYING, trial=True).subscription
+    for other, on, ends in (
+        (LONGER, 3, 14),  # no longer than the first one's
+        (SHORTER, 3, 7),  # as if it had been chosen on the first day
+        (SHORTER, 9, 9),  # whose seven days are over
+    ):
+        step = lifecycle.change_plan(now, TRIED, other, When.NOW, FIRST + on * DAY)
+        assert (step.subscription.trial_end, step.subscription.anchor_day) == (FIRST + ends * DAY, 17 + ends)
+        assert total(step) == (other.base_fee_nano if ends <= on else 0)
+        back = lifecycle.change_plan(step.subscription, TRIED, TRYING, When.NOW, FIRST + on * DAY).subscription
+        assert back.trial_end == FIRST + ends * DAY, "what was given up does not come back"
+    paid = lifecycle.roll(now, TRIED, date(2026, 2, 1)).subscription
+    assert lifecycle.change_plan(paid, TRIED, LONGER, When.NOW, date(2026, 2, 2)).subscription.in_trial is False
+
+
+def test_who_did_not_pay_before_is_past_due_also_when_a_trial_ends() -> None:
+    now = begin(FIRST, TRYING, trial=True).subscription
+    late = lifecycle.miss_payment(now, uuid4(), NOW).subscription
+    assert lifecycle.change_plan(late, TRIED, LARGE, None, FIRST + DAY).subscription.status is Status.PAST_DUE
 
 
 def test_a_late_roll_gives_what_one_in_time_gives() -> None:
@@ -319,7 +371,24 @@ def test_what_is_included_follows_the_days_of_each_plan() -> None:
 @given(st.integers(0, 10**12), st.integers(0, 10**14), st.integers(0, 10**12))
 def test_an_adjustment_never_takes_more_than_was_rated(used: int, rated: int, included: int) -> None:
     rated = rated if used else 0
-    taken = -adjustment_nano(used, rated, included, None)
+    taken = -adjustment_nano([PartUse(used, rated, None)], included)
     assert 0 <= taken <= rated
     if used <= included:
         assert taken == rated
+
+
+def test_what_is_beyond_costs_what_the_plan_says_that_was_in_force_when_it_was_used() -> None:
+    dear, cheap = Decimal("0.000000500"), Decimal("0.000000100")
+    before, after = PartUse(100, 40_000, dear), PartUse(50, 20_000, cheap)
+    assert adjustment_nano([before, after], 30) == (70 * 500 + 50 * 100) - 60_000
+    assert adjustment_nano([before, after], 120) == 30 * 100 - 60_000, "what is included is free first of all"
+    assert adjustment_nano([before, after], 200) == -60_000
+    assert adjustment_nano([before, PartUse(50, 20_000, None)], 110) == -40_000 - 20_000 * 10 // 50
+    assert adjustment_nano([before], 30) == adjustment_nano([before, PartUse(0, 0, cheap)], 30)
+
+
+def test_a_cheaper_plan_on_the_last_day_makes_nothing_of_before_cheaper() -> None:
+    dear, cheap = Decimal("0.000000500"), Decimal("0.000000100")
+    stayed = adjustment_nano([PartUse(1000, 500_000, dear)], 0)
+    changed = adjustment_nano([PartUse(1000, 500_000, dear), PartUse(1, 500, cheap)], 0)
+    assert (stayed, changed) == (0, -400)

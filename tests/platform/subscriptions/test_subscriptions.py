@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import asyncpg
@@ -18,6 +19,7 @@ from ironworks.platform.subscriptions.model import (
     NoSubscription,
     PreviewStale,
 )
+from ironworks.platform.subscriptions.plans import NewPlan
 from ironworks.shared.errors import Forbidden, Invalid, NotFound
 from tests.platform.subscriptions.conftest import Subscribers
 
@@ -102,6 +104,30 @@ async def test_usage_is_charged_beyond_what_is_included_and_late_usage_too(world
     assert "2026-04-01 to 2026-04-30" in charges[0].description
     world.on(date(2026, 12, 1))
     assert all(amounts(charges) == [STARTER] for _, charges in await world.close_all())
+
+
+async def test_what_is_beyond_costs_what_the_plan_says_that_was_in_force_when_it_was_used(world: Subscribers) -> None:
+    """A cheaper plan on the last day makes nothing of before cheaper, and what it includes is free first of all."""
+    dear, cheap = Decimal("0.000001"), Decimal("0.0000001")
+    async with world.lower.acting(world.operator) as ctx:
+        for name, fee, price in (("dear", 3, dear), ("cheap", 6, cheap)):
+            await subscriptions.create_plan(
+                ctx, name, NewPlan(name, fee * 10**9, included={CALLS: 30 * MILLION}, overage={CALLS: price})
+            )
+    await world.start("dear")
+    await world.use({CALLS: 40 * MILLION})
+    world.on(date(2026, 4, 30))
+    await world.change("cheap")
+    await world.use({CALLS: MILLION})
+    world.on(date(2026, 5, 1))
+    _, april = await world.close_all()
+    beyond = 10 * MILLION * 1000 + MILLION * 100
+    assert [c.amount_nano for c in april[1] if c.unit == CALLS] == [beyond - 41 * MILLION * 500]
+    world.on(date(2026, 4, 29))
+    await world.use({CALLS: MILLION})
+    world.on(date(2026, 6, 1))
+    ((_, charges),) = await world.close_all()
+    assert [c.amount_nano for c in charges if c.unit == CALLS] == [MILLION * (1000 - 500)], "late, and on the dear plan"
 
 
 async def test_terms_of_the_accounts_own_go_before_what_its_plan_includes(world: Subscribers) -> None:

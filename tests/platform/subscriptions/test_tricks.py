@@ -119,6 +119,14 @@ async def test_a_trial_comes_once_however_it_is_asked_for(world: Subscribers) ->
         await world.start("growth")
     changed = await world.change("growth", when=NOW)
     assert changed.trial_end == made.trial_end
+    world.at += timedelta(days=3)
+    paid = await world.change("scale", when=NOW)
+    assert (paid.trial_end, paid.status) == (date(2026, 4, 4), subscriptions.Status.ACTIVE)
+    closed = await world.close_all()
+    assert [(period.end, [each.amount_nano for each in found]) for period, found in closed] == [
+        (date(2026, 4, 1), []),
+        (date(2026, 4, 4), [799 * 10**9]),
+    ]
     async with world.lower.acting(world.payer) as ctx:
         await subscriptions.cancel_subscription(ctx, "acme", NOW)
     world.at += timedelta(days=1)

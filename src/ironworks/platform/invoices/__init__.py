@@ -24,6 +24,7 @@ from ironworks.platform.invoices.events import (
 from ironworks.platform.invoices.finalizing import finalize_invoice
 from ironworks.platform.invoices.model import (
     BillingDetails,
+    Charger,
     Invoice,
     InvoiceState,
     Line,
@@ -53,6 +54,7 @@ from ironworks.platform.invoices.settling import (
 
 __all__ = [
     "BillingDetails",
+    "Charger",
     "CreditNoteIssued",
     "Invoice",
     "InvoiceFinalized",

@@ -8,17 +8,26 @@ subscriptions, claims, invoices, numbers, credit, and of each by account or id.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from ironworks.platform import ledger, pricing, subscriptions
 from ironworks.platform.invoices import closes, store
 from ironworks.platform.invoices.finalizing import finalize_drafts
-from ironworks.platform.invoices.model import Close, CloseState, LineKind, NewCharge, month_of
+from ironworks.platform.invoices.model import (
+    Close,
+    CloseState,
+    LineKind,
+    NewCharge,
+    Smallest,
+    any_amount,
+    month_of,
+)
 from ironworks.shared.context import Context
 from ironworks.shared.path import OPERATOR
 
@@ -84,15 +93,21 @@ async def open_subscribed(ctx: Context, limit: int) -> None:
         await closes.open_closes(ctx, ready)
 
 
-async def advance_closes(ctx: Context, close_ids: Collection[UUID]) -> dict[UUID, CloseState]:
+async def advance_closes(
+    ctx: Context, close_ids: Collection[UUID], smallest: Smallest = any_amount
+) -> dict[UUID, CloseState]:
     """Take closes one step further, each of an account of its own; returns what each does next.
 
-    One that is absent is done, or another worker holds it.
+    `smallest` says which invoices are too small to be sent. One that is absent is done, or another worker holds it.
     """
     locked = await closes.lock_closes(ctx, close_ids)
     if not locked:
         return {}
-    steps = {CloseState.CHARGING: _charge, CloseState.COLLECTING: _collect, CloseState.FINALIZING: _finish}
+    steps: Mapping[CloseState, Callable[[Context, Sequence[Close]], Awaitable[list[Close]]]] = {
+        CloseState.CHARGING: _charge,
+        CloseState.COLLECTING: _collect,
+        CloseState.FINALIZING: partial(_finish, smallest=smallest),
+    }
     moved = [after for state, step in steps.items() for after in await step(ctx, _of(locked, state))]
     await closes.move_closes(ctx, moved)
     return {close.id: close.state for close in moved}
@@ -264,11 +279,11 @@ def _account(scope: str) -> str:
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-async def _finish(ctx: Context, finishing: Sequence[Close]) -> list[Close]:
+async def _finish(ctx: Context, finishing: Sequence[Close], smallest: Smallest) -> list[Close]:
     """Finalize the drafts, unless a person is to look at them first; the closes are done."""
     if finishing:
         details = await store.list_details(ctx, {close.account for close in finishing})
-        await finalize_drafts(ctx, [c.id for c in finishing if not details[c.account].review], details)
+        await finalize_drafts(ctx, [c.id for c in finishing if not details[c.account].review], details, smallest)
         if periods := _periods(finishing):
             await subscriptions.advance(ctx, periods)
     return [replace(close, state=CloseState.DONE) for close in finishing]

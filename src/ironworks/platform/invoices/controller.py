@@ -10,7 +10,7 @@ from uuid import UUID
 from ironworks.platform import ledger
 from ironworks.platform.invoices import closes, closing, store
 from ironworks.platform.invoices.events import InvoiceOverdue
-from ironworks.platform.invoices.model import CloseState
+from ironworks.platform.invoices.model import AnyAmount, Charger, CloseState, Smallest
 from ironworks.shared import telemetry
 from ironworks.shared.context import system_actor
 from ironworks.shared.db import Database
@@ -19,6 +19,7 @@ from ironworks.shared.schedules import schedules
 
 log = telemetry.logger(__name__)
 ACTOR: Final = system_actor("invoices")
+ANY_AMOUNT: Final = AnyAmount()
 _ACCOUNTS: Final = 1000
 _AT_ONCE: Final = 4
 _BATCH: Final = 100
@@ -44,7 +45,7 @@ async def open_due_closes(db: Database) -> None:
 
 
 @schedules(every=1)
-async def run_closes(db: Database) -> None:
+async def run_closes(db: Database, charger: Charger = ANY_AMOUNT) -> None:
     """Take open closes to their ends, many in one transaction and a few of those at once.
 
     Where one fails, its batch is halved until it stands alone: no other waits for it.
@@ -53,7 +54,7 @@ async def run_closes(db: Database) -> None:
 
     async def run(batch: Sequence[UUID]) -> set[UUID]:
         async with gate:
-            return await _run(db, batch)
+            return await _run(db, batch, charger.smallest_charge)
 
     left: set[UUID] = set()
     while True:
@@ -65,27 +66,27 @@ async def run_closes(db: Database) -> None:
         left = left.union(*await asyncio.gather(*(run(batch) for batch in batches)))
 
 
-async def _run(db: Database, close_ids: Sequence[UUID]) -> set[UUID]:
+async def _run(db: Database, close_ids: Sequence[UUID], smallest: Smallest) -> set[UUID]:
     """Take closes to their ends; returns those that failed, or that another worker holds."""
     left, going = set[UUID](), list(close_ids)
     while going:
         try:
             async with db.transaction(ACTOR) as ctx:
-                moved = await closing.advance_closes(ctx, going)
+                moved = await closing.advance_closes(ctx, going, smallest)
         except Unavailable:
             raise
         except Exception as problem:
-            return left | await _isolate(db, going, problem)
+            return left | await _isolate(db, going, smallest, problem)
         left.update(set(going) - moved.keys())
         going = [close_id for close_id in going if moved.get(close_id, CloseState.DONE) is not CloseState.DONE]
     return left
 
 
-async def _isolate(db: Database, close_ids: Sequence[UUID], problem: Exception) -> set[UUID]:
+async def _isolate(db: Database, close_ids: Sequence[UUID], smallest: Smallest, problem: Exception) -> set[UUID]:
     """Take each half of closes that failed together, which left no trace; one that fails alone waits, and says why."""
     if len(close_ids) > 1:
         half = len(close_ids) // 2
-        return await _run(db, close_ids[:half]) | await _run(db, close_ids[half:])
+        return await _run(db, close_ids[:half], smallest) | await _run(db, close_ids[half:], smallest)
     log.exception("a close failed, and is tried again", close=str(close_ids[0]))
     async with db.transaction(ACTOR) as ctx:
         await closes.delay_close(ctx, close_ids[0], f"{type(problem).__name__}: {problem}"[:1000])
@@ -93,12 +94,12 @@ async def _isolate(db: Database, close_ids: Sequence[UUID], problem: Exception) 
 
 
 @schedules(every=60)
-async def tell_overdue(db: Database) -> None:
-    """Say of each invoice once that it was not paid in time."""
+async def tell_overdue(db: Database, charger: Charger = ANY_AMOUNT) -> None:
+    """Say of each invoice once that it was not paid in time. A rest that nobody can be charged is no reason to."""
     while True:
         async with db.transaction(ACTOR) as ctx:
             found = await store.take_overdue(ctx, _OVERDUE)
-            for invoice in found:
+            for invoice in (each for each in found if each.due_nano >= charger.smallest_charge(each.currency)):
                 assert invoice.due_at is not None
                 event = InvoiceOverdue(
                     invoice_id=invoice.id,

@@ -20,16 +20,19 @@ from ironworks.platform.invoices.model import (
     FinalInvoice,
     Invoice,
     InvoiceState,
+    Smallest,
     Totals,
     WrongState,
-    coin_of,
+    any_amount,
     number_of,
+    step_of,
     total_up,
 )
 from ironworks.shared.context import Context
 from ironworks.shared.path import OPERATOR
 
 _NOTHING: Final = "another close took all that it was for"
+_CARRIED: Final = "too small to be charged: what it was for comes on the next invoice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,22 @@ async def finalize_invoice(ctx: Context, invoice_id: UUID) -> Invoice:
         raise WrongState(
             f"this invoice cannot be finalized: it is {invoice.state}, or its period is still being closed"
         )
-    (final,) = await _finalize(ctx, [invoice], await store.list_details(ctx, [invoice.account]))
+    (final,) = await _finalize(ctx, [invoice], await store.list_details(ctx, [invoice.account]), any_amount)
     return final
 
 
-async def finalize_drafts(ctx: Context, close_ids: Collection[UUID], payers: Mapping[str, BillingDetails]) -> None:
-    """Finalize the drafts of closes that are collected. Raises BooksDiffer, and then finalizes none."""
+async def finalize_drafts(
+    ctx: Context, close_ids: Collection[UUID], payers: Mapping[str, BillingDetails], smallest: Smallest = any_amount
+) -> None:
+    """Finalize the drafts of closes that are collected, but for those of which less than `smallest` would be left to
+    pay: these are void, and the next close takes what they were for. Raises BooksDiffer, and then finalizes none."""
     if drafts := await store.lock_drafts(ctx, close_ids):
-        await _finalize(ctx, drafts, payers)
+        await _finalize(ctx, drafts, payers, smallest)
 
 
-async def _finalize(ctx: Context, invoices: Sequence[Invoice], payers: Mapping[str, BillingDetails]) -> list[Invoice]:
+async def _finalize(
+    ctx: Context, invoices: Sequence[Invoice], payers: Mapping[str, BillingDetails], smallest: Smallest
+) -> list[Invoice]:
     """A draft that another close left nothing for is void: nobody is sent an invoice of nothing."""
     scopes = await _checked(ctx, invoices)
     empty = [invoice for invoice in invoices if not scopes[invoice.id]]
@@ -75,14 +83,30 @@ async def _finalize(ctx: Context, invoices: Sequence[Invoice], payers: Mapping[s
         payer = payers[invoice.account]
         totals = total_up(sum(scopes[invoice.id].values()), invoice.currency, payer.taxes)
         drafts.append(_Draft(invoice, scopes[invoice.id], totals, payer))
-    return voided + (await _issue(ctx, drafts) if drafts else [])
+    carried = await _carry_over(ctx, drafts, smallest)
+    drafts = [draft for draft in drafts if draft.invoice.id not in {invoice.id for invoice in carried}]
+    return voided + carried + (await _issue(ctx, drafts, smallest) if drafts else [])
 
 
-async def _issue(ctx: Context, drafts: Sequence[_Draft]) -> list[Invoice]:
+async def _carry_over(ctx: Context, drafts: Sequence[_Draft], smallest: Smallest) -> list[Invoice]:
+    """Void the drafts of which so little would be left to pay that nobody can be charged it."""
+    small = [d for d in drafts if 0 < d.totals.total_nano < smallest(d.invoice.currency)]
+    granted = await ledger.list_credited(ctx, {draft.invoice.account for draft in small}) if small else set()
+    found = []
+    for invoice, total in ((draft.invoice, draft.totals.total_nano) for draft in small):
+        of = invoice.account, invoice.currency
+        if of in granted and await ledger.usable_credit(ctx, *of) >= total:
+            continue
+        await store.release_claims(ctx, invoice.id)
+        found.append(await store.save_state(ctx, invoice, InvoiceState.VOID, _CARRIED))
+    return found
+
+
+async def _issue(ctx: Context, drafts: Sequence[_Draft], smallest: Smallest) -> list[Invoice]:
     """Number, post, use credit, save and tell."""
     numbers = await _number(ctx, [draft.invoice for draft in drafts])
     await _post(ctx, drafts)
-    credit = await _use_credit(ctx, drafts)
+    credit = await _use_credit(ctx, drafts, smallest)
     final = await store.save_finals(
         ctx,
         [
@@ -145,16 +169,17 @@ def _moves(ctx: Context, draft: _Draft) -> list[ledger.NewTransfer]:
     return [settling.transfer_between(ctx, due, other, nano, kind, invoice.id) for kind, other, nano in moves if nano]
 
 
-async def _use_credit(ctx: Context, drafts: Sequence[_Draft]) -> dict[UUID, int]:
-    """Invoice → what its account's prepaid credit pays of it; few accounts have any."""
+async def _use_credit(ctx: Context, drafts: Sequence[_Draft], smallest: Smallest) -> dict[UUID, int]:
+    """Invoice → what its account's prepaid credit pays of it; few accounts have any. What is left can be charged."""
     granted = await ledger.list_credited(ctx, {draft.invoice.account for draft in drafts})
     used = {draft.invoice.id: 0 for draft in drafts}
     for draft in drafts:
         invoice, nano = draft.invoice, max(draft.totals.total_nano, 0)
         if (invoice.account, invoice.currency) in granted:
             used[invoice.id] = await ledger.use_credit(
-                ctx, invoice.account, invoice.currency, nano, str(invoice.id), coin_of(invoice.currency)
-            )
+                ctx, invoice.account, invoice.currency, nano, str(invoice.id), step_of(invoice.currency),
+                smallest(invoice.currency),
+            )  # fmt: skip
     return used
 
 

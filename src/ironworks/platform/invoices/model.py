@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,11 +16,11 @@ from ironworks.shared.errors import Conflict
 
 NANO: Final = 10**9
 _DIGITS: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV"), 0),
-    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX"), 0),
+    **dict.fromkeys(("VND", "VUV", "XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
-"""Decimal places of the smallest coin (ISO 4217), where they are not two."""
+"""Decimal places of the smallest coin (ISO 4217), where they are not two. No fifth of an ariary (MGA) is charged."""
 
 
 def digits_of(currency: str) -> int:
@@ -33,10 +33,16 @@ def coin_of(currency: str) -> int:
     return int(10 ** (9 - digits_of(currency)))
 
 
+def step_of(currency: str) -> int:
+    """What every total is a multiple of, in nano-units: the smallest coin; ten of them where there are three places,
+    for card networks charge no single one of these."""
+    return coin_of(currency) * (10 if digits_of(currency) == 3 else 1)
+
+
 def round_to_coin(amount_nano: int, currency: str) -> int:
-    """`amount_nano` in whole smallest coins of the currency, half to even."""
-    coin = coin_of(currency)
-    return int((Decimal(amount_nano) / coin).quantize(Decimal(1), ROUND_HALF_EVEN)) * coin
+    """`amount_nano` in whole steps of the currency, half to even."""
+    step = step_of(currency)
+    return int((Decimal(amount_nano) / step).quantize(Decimal(1), ROUND_HALF_EVEN)) * step
 
 
 def show_money(amount_nano: int, currency: str) -> str:
@@ -348,6 +354,25 @@ def month_of(day: date) -> tuple[date, date]:
     end = day.replace(day=1)
     start = end.replace(year=end.year - 1, month=12) if end.month == 1 else end.replace(month=end.month - 1)
     return start, end
+
+
+class Charger(Protocol):
+    """Who charges what is due, if anybody does: `payments.PaymentProvider` is one."""
+
+    def smallest_charge(self, currency: str) -> int:
+        """Nano-units below which it charges nothing."""
+
+
+class AnyAmount:
+    """Nothing is too small: what is due comes in by itself."""
+
+    def smallest_charge(self, currency: str) -> int:
+        return 0
+
+
+Smallest: TypeAlias = Callable[[str], int]
+"""Currency → nano-units below which nobody is sent an invoice; it waits for the next one."""
+any_amount: Final[Smallest] = AnyAmount().smallest_charge
 
 
 class WrongState(Conflict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -133,15 +133,32 @@ async def _give(ctx: Context, grant: CreditGrant) -> None:
     await stand(ctx, grant.account, grant.currency)
 
 
+async def usable_credit(ctx: Context, account: str, currency: str) -> int:
+    """How much `use_credit` could pay now, in nano-units. Locks the account's credit until the transaction ends."""
+    await holdings.lock_credit(ctx, account)
+    await _expire(ctx, account, currency)
+    return _usable(ctx, await holdings.list_open_grants(ctx, account, currency))
+
+
+def _usable(ctx: Context, grants: Iterable[CreditGrant]) -> int:
+    return sum(grant.remaining_nano for grant in grants if grant.is_usable(ctx.now()))
+
+
 async def use_credit(
-    ctx: Context, account: str, currency: str, amount_nano: int, correlation: str, coin_nano: int = 1
+    ctx: Context,
+    account: str,
+    currency: str,
+    amount_nano: int,
+    correlation: str,
+    coin_nano: int = 1,
+    least_rest_nano: int = 0,
 ) -> int:
     """Pay up to `amount_nano` of what the account owes by its invoices with its credit; returns how much was paid.
 
-    Moves `credit` to `due`, in whole multiples of `coin_nano`, so that what is left can be paid. The same correlation
-    (an invoice's id) again uses nothing more and answers the same amount. Locks the account's credit until the
-    transaction ends: who uses that of several accounts in one takes them in order. Raises ValueError for a negative
-    amount.
+    Moves `credit` to `due`, in whole multiples of `coin_nano`, and leaves nothing or at least `least_rest_nano`, so
+    that what is left can be paid. The same correlation (an invoice's id) again uses nothing more and answers the same
+    amount. Locks the account's credit until the transaction ends: who uses that of several accounts in one takes them
+    in order. Raises ValueError for a negative amount.
     """
     if amount_nano < 0:
         raise ValueError(f"cannot use {amount_nano} nano-units of credit")
@@ -150,8 +167,9 @@ async def use_credit(
         return sum(draw.amount_nano for draw in before[1])
     await _expire(ctx, account, currency)
     grants = await holdings.list_open_grants(ctx, account, currency)
-    there = sum(grant.remaining_nano for grant in grants if grant.is_usable(ctx.now()))
-    draws = plan_use(grants, min(amount_nano, there - there % coin_nano), ctx.now())
+    there = _usable(ctx, grants)
+    most = amount_nano if there >= amount_nano else min(there, max(amount_nano - least_rest_nano, 0))
+    draws = plan_use(grants, most - most % coin_nano, ctx.now())
     used = sum(draw.amount_nano for draw in draws)
     if used:
         transfer = _out_of_credit(ctx, account, currency, used, TransferKind.CREDIT_USE, correlation)

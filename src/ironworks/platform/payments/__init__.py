@@ -1,7 +1,8 @@
 """Payments: how money for invoices comes in, and goes back.
 
 Owns: payments, refunds, payment methods, the notices of payment providers, and the comparison with their books.
-`collecting.py` moves money, `reconciling.py` compares and takes notices, whose statements `notices.py` holds.
+`collecting.py` moves money, `reconciling.py` compares and takes notices, whose statements `notices.py` holds;
+`currencies.py` is how card networks count.
 Never: decides what is owed (invoices does) or posts to the ledger itself; keeps a card's number; calls a provider
 inside a transaction.
 Invariants:

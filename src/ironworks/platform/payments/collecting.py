@@ -15,6 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from ironworks.platform.payments import store
+from ironworks.platform.payments.currencies import minor_units
 from ironworks.platform.payments.events import PaymentFailed
 from ironworks.platform.payments.model import (
     LOOK_AGAIN,
@@ -35,7 +36,6 @@ from ironworks.platform.payments.model import (
     RefundOrder,
     RefundState,
     check_amount,
-    minor_units,
     outcome_of,
 )
 from ironworks.platform.payments.service import chargeable, look_up, plan_payment, refunded, succeeded
@@ -49,6 +49,10 @@ log = telemetry.logger(__name__)
 ACTOR: Final = system_actor("payments")
 PAUSE: Final = timedelta(minutes=1)
 _BATCH: Final = 100
+_TOO_SMALL: Final = (
+    "amount_too_small",
+    "less is open than a card is charged: record it where it comes in otherwise, or credit it",
+)
 
 
 async def pay_due(db: Database, provider: PaymentProvider) -> int:
@@ -83,6 +87,9 @@ async def _advance(db: Database, provider: PaymentProvider, payment: Payment, to
         if charge.state is not ChargeState.OPEN or payment.to_look_at:
             await _settle(db, payment, token, charge, tried=False)
             return
+    if payment.amount_nano < provider.smallest_charge(payment.currency):
+        await _give_up(db, provider, payment, token, _TOO_SMALL)
+        return
     try:
         prepared = await _prepare(db, payment, token)
     except (NoPaymentMethod, ProviderRefused) as refused:
@@ -131,9 +138,12 @@ async def _charge(
     await _settle(db, payment, token, charge, tried=True)
 
 
-async def _give_up(db: Database, provider: PaymentProvider, payment: Payment, token: UUID) -> None:
+async def _give_up(
+    db: Database, provider: PaymentProvider, payment: Payment, token: UUID, why: tuple[str, str] | None = None
+) -> None:
     """See that the charge cannot be paid any more; one that was paid meanwhile counts."""
-    charge = Charge("", ChargeState.CANCELED, 0, payment.currency)
+    code, message = why or (None, None)
+    charge = Charge("", ChargeState.CANCELED, 0, payment.currency, failure_code=code, failure_message=message)
     if payment.reference:
         charge = await provider.cancel_charge(payment.reference)
     await _settle(db, payment, token, charge, tried=False)
@@ -170,6 +180,7 @@ async def _plan_rest(ctx: Context, payment: Payment) -> None:
 def _order(payment: Payment, customer: Customer, number: str) -> ChargeOrder:
     return ChargeOrder(
         payment_id=payment.id,
+        attempt=payment.attempt,
         customer=customer.reference or "",
         amount_minor=minor_units(payment.amount_nano, payment.currency),
         currency=payment.currency,

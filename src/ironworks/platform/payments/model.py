@@ -5,14 +5,15 @@ Amounts are whole nano-units (10⁻⁹) of the currency here and whole smallest 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 from uuid import UUID
 
-from ironworks.shared.errors import Conflict, Invalid, Unavailable, invalid
+from ironworks.platform.payments.currencies import minor_units
+from ironworks.shared.errors import Conflict, Invalid, Unavailable
 
 RETRY_DAYS: Final = (1, 3, 5, 7)
 """Days after the first failure on which a payment is tried again; after the last it is a person's to decide."""
@@ -119,12 +120,16 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """An account at the provider."""
+    """An account at the provider.
+
+    `incarnation`: how many customers of the account's were deleted there before.
+    """
 
     account: str
     provider: str
     reference: str | None
     default_method: str | None
+    incarnation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +153,14 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class ChargeOrder:
-    """What to charge; the provider keeps `payment_id` beside it, so that it can be found by it."""
+    """What to charge; the provider keeps `payment_id` beside it, so that it can be found by it.
+
+    `attempt` is part of the key: within a day a provider answers a key as it did before, also where the customer, or
+    another reason to refuse, is not the same any more.
+    """
 
     payment_id: UUID
+    attempt: int
     customer: str
     amount_minor: int
     currency: str
@@ -250,6 +260,12 @@ class ProviderRefused(Conflict):
     code = "PROVIDER_REFUSED"
 
 
+class CustomerGone(ProviderRefused):
+    """The customer was deleted at the provider: nothing can be charged, or left, there; another one may be made."""
+
+    code = "CUSTOMER_GONE"
+
+
 class BadSignature(Invalid):
     """What came to the webhook is not signed by the provider, or was signed too long ago."""
 
@@ -301,6 +317,9 @@ class PaymentProvider(Protocol):
     def enabled(self) -> bool:
         """Whether there is a provider at all."""
 
+    def smallest_charge(self, currency: str) -> int:
+        """Nano-units below which it charges nothing."""
+
     async def create_customer(self, account: str, key: str) -> str:
         """The id of a new customer for `account`."""
 
@@ -347,31 +366,6 @@ class ProviderSecrets:
     key: str = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     url: str | None = None
-
-
-_EXPONENTS: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV"), 0),
-    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
-}
-"""Decimal places where they are not two; Stripe writes ISK and UGX with two although they have none."""
-
-
-def minor_units(amount_nano: int, currency: str) -> int:
-    """An amount in the currency's smallest unit. Raises Invalid for one that is not whole in it."""
-    units, rest = divmod(amount_nano, _minor_unit(currency))
-    if rest or units <= 0:
-        raise invalid("amount", f"is not a positive whole number of {currency}'s smallest unit", "round it")
-    return units
-
-
-def nano_units(amount_minor: int, currency: str) -> int:
-    """The way back."""
-    return amount_minor * _minor_unit(currency)
-
-
-def _minor_unit(currency: str) -> int:
-    return int(10 ** (9 - _EXPONENTS.get(currency, 2)))
 
 
 def check_amount(payment: Payment, charge: Charge) -> None:

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from ironworks.platform.payments import notices, store
 from ironworks.platform.payments.collecting import ACTOR
+from ironworks.platform.payments.currencies import minor_units
 from ironworks.platform.payments.events import DifferenceFound
 from ironworks.platform.payments.model import (
     Charge,
     ChargeState,
     Customer,
+    CustomerGone,
     Difference,
     Notice,
     Payment,
@@ -22,7 +24,6 @@ from ironworks.platform.payments.model import (
     ProviderRefused,
     ProviderUnavailable,
     RefundState,
-    minor_units,
 )
 from ironworks.shared import telemetry
 from ironworks.shared.context import Context
@@ -152,10 +153,15 @@ def _customers_of(new: Sequence[Notice]) -> Collection[str]:
 async def _sync_methods(db: Database, provider: PaymentProvider, customer: Customer) -> None:
     """Take over what the customer can be charged by; with a new way to pay, what failed is tried again.
 
-    One that the provider does not know any more can be charged by nothing.
+    One that was deleted there is forgotten: nothing is charged until the account leaves a payment method again.
     """
     try:
         methods = await provider.list_methods(customer.reference or "")
+    except CustomerGone:
+        log.warning("a customer was deleted at the provider", account=customer.account)
+        async with db.transaction(ACTOR) as ctx:
+            await store.forget_customer(ctx, customer)
+        return
     except ProviderRefused as refused:
         log.error("the provider refuses to tell of a customer", account=customer.account, error=refused.message)
         methods = []

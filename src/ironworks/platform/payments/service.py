@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID, uuid4
 
 from ironworks.platform import invoices, tenancy
 from ironworks.platform.payments import notices, store
+from ironworks.platform.payments.currencies import minor_units
 from ironworks.platform.payments.events import PaymentSucceeded, RefundSucceeded
 from ironworks.platform.payments.model import (
     KEPT_METHODS,
     MANUAL,
     Checkout,
     Customer,
+    CustomerGone,
     Difference,
     Method,
     NoPaymentMethod,
@@ -26,7 +29,6 @@ from ironworks.platform.payments.model import (
     ReferenceUsed,
     Refund,
     RefundState,
-    minor_units,
 )
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound, invalid
@@ -131,7 +133,10 @@ async def refund_payment(ctx: Context, payment_id: UUID, amount_nano: int, reaso
     await ctx.require("refund:create", "")
     payment = await get_payment(ctx, payment_id)
     await store.lock_refunds(ctx, payment.invoice_id)
-    minor_units(amount_nano, payment.currency)
+    if payment.provider == MANUAL:
+        invoices.check_coins(amount_nano, payment.currency)
+    else:
+        minor_units(amount_nano, payment.currency)
     await _check_refundable(ctx, payment, amount_nano)
     refund = Refund(
         uuid4(), payment.id, payment.account, amount_nano, reason, RefundState.PLANNED, ctx.now()
@@ -251,17 +256,37 @@ async def open_checkout(
     account = account_of(path)
     if not provider.enabled:
         raise PaymentsOff
+
+    async def open_for(customer: Customer) -> Checkout:
+        key = f"checkout-{call.request_id}-{customer.incarnation}"
+        return await provider.open_checkout(customer.reference or "", currency, success_url, cancel_url, key)
+
+    customer = await _customer(call, provider, account)
+    try:
+        return await open_for(customer)
+    except CustomerGone:
+        async with call.transaction() as ctx:
+            await store.forget_customer(ctx, customer)
+    return await open_for(await _customer(call, provider, account))
+
+
+async def _customer(call: Call, provider: PaymentProvider, account: str) -> Customer:
+    """Who the account is at the provider, made there if it is nobody yet.
+
+    The key keeps two calls at once from making two; within a day it would be answered with a customer that was deleted
+    since, so it counts those.
+    """
     async with call.transaction() as ctx:
         if not await tenancy.is_open(ctx, account):
             raise NotFound(f"no account {account!r} for this caller, or it is being deleted")
         await store.insert_customer(ctx, account, provider.name)
-        customer = await store.find_customer(ctx, account)
-    reference = customer.reference if customer else None
-    if reference is None:
-        made = await provider.create_customer(account, f"customer-{account}")
-        async with call.transaction() as ctx:
-            reference = await store.keep_reference(ctx, account, made)
-    return await provider.open_checkout(reference, currency, success_url, cancel_url, f"checkout-{call.request_id}")
+        known = await store.find_customer(ctx, account)
+    customer = known or Customer(account, provider.name, None, None)
+    if customer.reference is not None:
+        return customer
+    made = await provider.create_customer(account, f"customer-{account}-{customer.incarnation}")
+    async with call.transaction() as ctx:
+        return replace(customer, reference=await store.keep_reference(ctx, account, made))
 
 
 async def list_methods(ctx: Context, path: str) -> list[Method]:

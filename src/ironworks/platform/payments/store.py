@@ -42,7 +42,8 @@ _REFUND = (
 
 async def find_customer(ctx: Context, account: str) -> Customer | None:
     row = await ctx.db.fetchrow(
-        "select account, provider, reference, default_method from platform_payments.customer where account = $1",
+        "select account, provider, reference, default_method, incarnation from platform_payments.customer"
+        " where account = $1",
         account,
     )
     return Customer(**row) if row else None
@@ -51,7 +52,7 @@ async def find_customer(ctx: Context, account: str) -> Customer | None:
 async def list_customers(ctx: Context, references: Collection[str]) -> list[Customer]:
     """Who these customers, or the owners of these payment methods, are."""
     rows = await ctx.db.fetch(
-        "select account, provider, reference, default_method from platform_payments.customer"
+        "select account, provider, reference, default_method, incarnation from platform_payments.customer"
         " where reference = any($1::text[])"
         " or account in (select account from platform_payments.method where reference = any($1::text[]))",
         list(references),
@@ -76,6 +77,18 @@ async def keep_reference(ctx: Context, account: str, reference: str) -> str:
     )  # fmt: skip
     kept: str = await ctx.db.fetchval("select reference from platform_payments.customer where account = $1", account)
     return kept
+
+
+async def forget_customer(ctx: Context, customer: Customer) -> None:
+    """The provider deleted this customer: another one may be made, and nothing is charged until then."""
+    forgotten = await ctx.db.execute(
+        "update platform_payments.customer"
+        " set reference = null, default_method = null, incarnation = incarnation + 1"
+        " where account = $1 and reference = $2",
+        customer.account, customer.reference,
+    )  # fmt: skip
+    if forgotten == "UPDATE 1":
+        await ctx.db.execute("delete from platform_payments.method where account = $1", customer.account)
 
 
 async def set_default(ctx: Context, account: str, method: str | None) -> None:

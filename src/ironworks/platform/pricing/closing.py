@@ -50,15 +50,19 @@ async def _books(ctx: Context, wanted: Sequence[Period]) -> list[TermsBook]:
     ]
 
 
-async def list_unadjusted(ctx: Context, wanted: Sequence[Period], meters: Collection[str]) -> list[Sequence[Total]]:
+async def list_unadjusted(
+    ctx: Context, wanted: Sequence[tuple[Period, date]], meters: Collection[str]
+) -> list[Sequence[Total]]:
     """What was used of `meters` in each of these periods at base price, as far as no terms adjust it.
 
-    By tenant, meter and model, from the rated lines that the caller may see.
+    By tenant, meter and model, from the rated lines that the caller may see. A period may be part of a longer one; the
+    day beside it says when that began, whose terms count.
     """
-    totals = await periods.sum_lines(ctx, wanted, meters) if meters else []
+    totals = await periods.sum_lines(ctx, [period for period, _ in wanted], meters) if meters else []
     if not any(totals):
         return [[] for _ in wanted]
+    books = await _books(ctx, [period._replace(start=began) for period, began in wanted])
     return [
         [each for each in found if book.find(each.meter, each.model, period.currency, each.scope) is None]
-        for period, found, book in zip(wanted, totals, await _books(ctx, wanted), strict=True)
+        for (period, _), found, book in zip(wanted, totals, books, strict=True)
     ]

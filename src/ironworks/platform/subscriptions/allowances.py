@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from uuid import UUID
@@ -37,22 +38,48 @@ def included_quantities(
     return found
 
 
-def overage_prices(spans: Sequence[Span], plans: Mapping[UUID, Plan], start: date, end: date) -> Mapping[str, Decimal]:
-    """Those of the plan that was in force last."""
-    last = [plan_id for plan_id, _, _ in plan_days(spans, start, end)]
-    return plans[last[-1]].overage if last else {}
+@dataclass(frozen=True, slots=True)
+class PartUse:
+    """What was used of a meter while one plan was in force, and what that came to at base price.
 
-
-def adjustment_nano(used: int, rated_nano: int, included: int, overage: Decimal | None) -> int:
-    """What is added to rated usage, so that only what is beyond `included` costs something.
-
-    Args:
-        used: units of the meter in the period; rated_nano: what their rated lines add up to.
-        overage: the plan's price of a unit beyond; None for the price book's, as the average of what was rated.
+    `overage`: the plan's own price of a unit beyond what is included; None: the price book's, as the average of what
+    was rated.
     """
-    if used == 0:
-        return 0
-    free = min(used, included)
-    if overage is None:
-        return -(rated_nano * free // used)
-    return pricing.nano_amount(used - free, overage) - rated_nano
+
+    used: int
+    rated_nano: int
+    overage: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodUse:
+    """What was used of a meter in a period, by the plans that were in force, in the order of time, and what they
+    included of it together."""
+
+    meter: str
+    included: int
+    parts: Sequence[PartUse]
+
+    @property
+    def used(self) -> int:
+        return sum(part.used for part in self.parts)
+
+
+def adjustment_nano(parts: Sequence[PartUse], included: int) -> int:
+    """What is added to a period's rated usage, so that only what is beyond `included` costs something.
+
+    Units are free in the order of time until what is included is used up; one beyond costs what the plan says that was
+    in force when it was used, so that no later change of plan makes it cheaper or dearer.
+    """
+    added, left = 0, included
+    for part in parts:
+        free = min(part.used, left)
+        left -= free
+        added += _part_nano(part, free) if part.used else 0
+    return added
+
+
+def _part_nano(part: PartUse, free: int) -> int:
+    if part.overage is None:
+        return -(part.rated_nano * free // part.used)
+    return pricing.nano_amount(part.used - free, part.overage) - part.rated_nano

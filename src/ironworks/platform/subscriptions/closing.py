@@ -13,7 +13,13 @@ from typing import Final
 
 from ironworks.platform import policy, pricing
 from ironworks.platform.subscriptions import charges, store
-from ironworks.platform.subscriptions.allowances import adjustment_nano, included_quantities, overage_prices
+from ironworks.platform.subscriptions.allowances import (
+    PartUse,
+    PeriodUse,
+    adjustment_nano,
+    included_quantities,
+    plan_days,
+)
 from ironworks.platform.subscriptions.events import (
     PlanChanged,
     SubscriptionCanceled,
@@ -28,6 +34,7 @@ from ironworks.platform.subscriptions.model import (
     DuePeriod,
     MeterUse,
     NewCharge,
+    Plan,
     Subscription,
 )
 from ironworks.shared.context import Context
@@ -159,21 +166,31 @@ async def measure_use(ctx: Context, subscription: Subscription, plans: Plans, st
 
     `start` is where a period of the subscription begins; nothing is included before its first one.
     """
-    return (await _measure_all(ctx, [(subscription, start, end)], plans))[0]
+    (found,) = await _measure_all(ctx, [(subscription, start, end)], plans)
+    return [MeterUse(use.meter, use.used, use.included) for use in found]
 
 
 async def _measure_all(
     ctx: Context, wanted: Sequence[tuple[Subscription, date, date]], plans: Plans
-) -> list[list[MeterUse]]:
+) -> list[list[PeriodUse]]:
+    """Of each period what was used of each meter that a plan of it included, on each plan's days."""
     included = [_included_in(subscription, plans, start, end) for subscription, start, end in wanted]
-    asked = [n for n, found in enumerate(included) if found]
-    periods = [pricing.Period(s.account, start, end, s.currency) for s, start, end in (wanted[n] for n in asked)]
-    meters = {meter for found in included for meter in found}
-    totals = dict(zip(asked, await pricing.list_unadjusted(ctx, periods, meters), strict=True))
-    return [
-        [_use(totals[n], meter, quantity) for meter, quantity in sorted(found.items())]
-        for n, found in enumerate(included)
+    days = [
+        (n, plan, pricing.Period(s.account, begins, ends, s.currency), start)
+        for n, (s, start, end) in enumerate(wanted)
+        if included[n]
+        for plan, begins, ends in plan_days(s.spans, start, end)
     ]
+    meters = {meter for found in included for meter in found}
+    totals = await pricing.list_unadjusted(ctx, [(period, start) for _, _, period, start in days], meters)
+    by_period: list[list[tuple[Plan, Sequence[pricing.Total]]]] = [[] for _ in wanted]
+    for (n, plan, _, _), used in zip(days, totals, strict=True):
+        by_period[n].append((plans[plan], used))
+    return [
+        [PeriodUse(meter, quantity, [_part(plan, meter, used) for plan, used in parts])
+         for meter, quantity in sorted(found.items())]
+        for found, parts in zip(included, by_period, strict=True)
+    ]  # fmt: skip
 
 
 def _included_in(subscription: Subscription, plans: Plans, start: date, end: date) -> dict[str, int]:
@@ -182,9 +199,9 @@ def _included_in(subscription: Subscription, plans: Plans, start: date, end: dat
     return included_quantities(subscription.spans, plans, start, end, subscription.natural_end(start))
 
 
-def _use(totals: Sequence[pricing.Total], meter: str, included: int) -> MeterUse:
+def _part(plan: Plan, meter: str, totals: Sequence[pricing.Total]) -> PartUse:
     own = [each for each in totals if each.meter == meter]
-    return MeterUse(meter, sum(each.quantity for each in own), included, sum(each.base_nano for each in own))
+    return PartUse(sum(each.quantity for each in own), sum(each.base_nano for each in own), plan.overage.get(meter))
 
 
 async def _included_charges(
@@ -202,16 +219,15 @@ async def _included_charges(
     adjusted = await charges.sum_included(ctx, {(s.id, start) for (s, start, _, _), _ in busy})
     found = []
     for (s, start, end, due_on), use in busy:
-        prices = overage_prices(s.spans, plans, start, end)
         for each in use:
-            wanted = adjustment_nano(each.used, each.rated_nano, each.included, prices.get(each.meter))
+            wanted = adjustment_nano(each.parts, each.included)
             if amount := wanted - adjusted.get((s.id, start, each.meter), 0):
                 found.append((s, _included(s, each, amount, start, end, due_on)))
     return found
 
 
 def _included(
-    subscription: Subscription, use: MeterUse, amount_nano: int, start: date, end: date, due_on: date
+    subscription: Subscription, use: PeriodUse, amount_nano: int, start: date, end: date, due_on: date
 ) -> NewCharge:
     late = "" if end == due_on else f", {start} to {end - timedelta(days=1)}"
     free = min(use.used, use.included)

@@ -112,7 +112,7 @@ def _next_period(now: Subscription, plans: Plans) -> Step:
     begins = now.period_end
     plan_id = now.next_plan_id or now.plan_id
     base = {"subscription_id": now.id, "account": now.account}
-    events: list[Event] = [TrialEnded(**base, plan_id=plan_id)] if now.in_trial else []
+    events: list[Event] = [TrialEnded(**base, plan_id=plan_id)] if now.trial_end == begins else []
     spans = now.spans
     if plan_id != now.plan_id:
         spans = (*spans, Span(begins, plan_id))
@@ -152,8 +152,18 @@ def change_plan(now: Subscription, plans: Plans, plan: Plan, when: When | None, 
         raise TooManyChanges(f"the plan was changed {MAX_CHANGES} times today: change it at the period's end")
     changed = replace(now, plan_id=plan.id, next_plan_id=None, spans=(*now.spans, Span(today, plan.id)))
     event = PlanChanged(**base, previous_plan_id=old.id, plan_id=plan.id, effective=today)
+    if now.in_trial:
+        return Step(changed, (), (event,)).then(lambda s: _shorten_trial(s, plans, plan, today))
     due = today + _DAY
     return Step(changed, (*_unused(now, old, today, due), *_remaining(changed, plan, today, due)), (event,))
+
+
+def _shorten_trial(now: Subscription, plans: Plans, plan: Plan, today: date) -> Step:
+    """There is one trial, from the first day on: a plan with a shorter one, or none, ends it, at the earliest today,
+    and is paid from then on; one with a longer trial adds nothing."""
+    ends = max(today, min(now.period_end, now.started_on + timedelta(days=plan.trial_days)))
+    shorter = replace(now, trial_end=ends, period_end=ends, anchor_day=ends.day)
+    return _next_period(shorter, {**plans, plan.id: plan}) if ends == today else Step(shorter)
 
 
 def moment_of(old: Plan, new: Plan, when: When | None) -> When:
@@ -171,7 +181,7 @@ def preview_change(now: Subscription, plans: Plans, plan: Plan, when: When | Non
         today if then is When.NOW else now.period_end,
         tuple(new.charge for new in step.charges),
         plan.base_fee_nano,
-        now.period_end,
+        step.subscription.period_end,
     )
 
 

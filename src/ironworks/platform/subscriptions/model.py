@@ -94,7 +94,8 @@ class Subscription:
         account: its path.
         anchor_day: 1 to 31: the day of the month on which its periods begin.
         period_start, period_end: the current period, [start, end).
-        trial_end: the day on which the trial ends and the first fee is due; None where there was none.
+        trial_end: the day on which the trial ends and the first fee is due: the first day of all where a plan without
+            one was chosen on it; None where there was none.
         next_plan_id: takes its place at the period's end.
         ends_on: the first day on which it is no more; None while no end is known.
         unpaid: invoices whose payment failed; it is past due while there are any. One that ended keeps them.
@@ -238,8 +239,8 @@ class Preview:
     """What a change of plan would do: exactly what the change itself does on the same day.
 
     Args:
-        charges: prorations, on the next invoice. due_nano: their sum.
-        next_fee_nano: the fee that is due at the period's end.
+        charges: prorations, or the fee where the change ends a trial; on the next invoice. due_nano: their sum.
+        next_fee_nano: the fee that is due at `period_end`, where the period ends that is current after the change.
     """
 
     plan: Plan
@@ -261,8 +262,6 @@ class MeterUse:
     meter: str
     used: int
     included: int
-    rated_nano: int = 0
-    """At base price, before what is included is taken off."""
 
     @property
     def remaining(self) -> int:

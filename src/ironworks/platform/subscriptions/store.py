@@ -163,7 +163,7 @@ async def save_subscriptions(ctx: Context, changed: Sequence[tuple[Subscription,
         """
         update platform_subscriptions.subscription
         set plan_id = $2, next_plan_id = $3, status = $4, period_start = $5, period_end = $6, ends_on = $7,
-            closes_on = $8, unpaid = $9, grace_until = $10
+            closes_on = $8, unpaid = $9, grace_until = $10, trial_end = $11, anchor_day = $12
         where id = $1
         """,
         [
@@ -178,6 +178,8 @@ async def save_subscriptions(ctx: Context, changed: Sequence[tuple[Subscription,
                 after.closes_on,
                 sorted(after.unpaid),
                 after.grace_until,
+                after.trial_end,
+                after.anchor_day,
             )
             for _, after in changed
         ],

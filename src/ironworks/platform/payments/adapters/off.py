@@ -25,6 +25,9 @@ class NoProvider:
     name: Final = "none"
     enabled: Final = False
 
+    def smallest_charge(self, currency: str) -> int:
+        return 0
+
     async def create_customer(self, account: str, key: str) -> str:
         raise PaymentsOff
 

@@ -18,12 +18,14 @@ from uuid import UUID
 
 import stripe
 
+from ironworks.platform.payments.currencies import smallest_charge_nano
 from ironworks.platform.payments.model import (
     BadSignature,
     Charge,
     ChargeOrder,
     ChargeState,
     Checkout,
+    CustomerGone,
     Method,
     Notice,
     ProviderRefused,
@@ -52,6 +54,8 @@ _STATES: Final = {
     "processing": ChargeState.PROCESSING,
     "canceled": ChargeState.CANCELED,
 }
+_GONE: Final = {("resource_missing", "customer"), ("resource_missing", "id")}
+"""How Stripe says that there is no such customer; of no other object that is asked for here is the parameter `id`."""
 _REFUND_STATES: Final = {
     "succeeded": RefundState.SUCCEEDED,
     "failed": RefundState.FAILED,
@@ -74,6 +78,9 @@ class StripeProvider:
             base_addresses={"api": secrets.url} if secrets.url else None,
             max_network_retries=2,
         )
+
+    def smallest_charge(self, currency: str) -> int:
+        return smallest_charge_nano(currency)
 
     async def create_customer(self, account: str, key: str) -> str:
         with _translated():
@@ -103,6 +110,8 @@ class StripeProvider:
     async def list_methods(self, customer: str) -> list[Method]:
         with _translated():
             owner = await self._client.v1.customers.retrieve_async(customer)
+            if getattr(owner, "deleted", False):
+                raise CustomerGone("this customer was deleted at Stripe")
             found = await self._client.v1.payment_methods.list_async({"customer": customer, "limit": PAGE})
         settings = getattr(owner, "invoice_settings", None)
         default = _id(getattr(settings, "default_payment_method", None))
@@ -132,7 +141,7 @@ class StripeProvider:
                     "metadata": {PAYMENT: str(order.payment_id)},
                     "expand": ["latest_charge"],
                 },
-                {"idempotency_key": f"open-{order.payment_id}"},
+                {"idempotency_key": f"open-{order.payment_id}-{order.attempt}"},
             )
         return _charge(made)
 
@@ -238,6 +247,8 @@ def _translated() -> Iterator[None]:
 
 def _meaning(problem: stripe.StripeError) -> ProviderUnavailable | ProviderRefused:
     """A decision, or none. The words are Stripe's for people; they hold no secret, as its own log lines may."""
+    if isinstance(problem, stripe.InvalidRequestError) and (problem.code, problem.param) in _GONE:
+        return CustomerGone("this customer was deleted at Stripe", provider_request=problem.request_id)
     if isinstance(problem, stripe.CardError | stripe.InvalidRequestError | stripe.IdempotencyError):
         words = problem.user_message or problem.code or type(problem).__name__
         return ProviderRefused(
