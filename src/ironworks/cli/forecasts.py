@@ -58,8 +58,10 @@ def plot_burn_down(found: dict[str, Any], width: int = 64, height: int = 12) -> 
     Works in any terminal and in a file. A period without an end is drawn up to now, a forecast up to twice the amount.
     """
     points = [(_moment(each["at"]), Decimal(each["spent"])) for each in found["points"]]
-    begin, now = points[0][0], points[-1][0]
-    end = _moment(found["period_end"]) if found["period_end"] else now
+    now = points[-1][0]
+    begin, end = (
+        (_moment(found["period_start"]), _moment(found["period_end"])) if found["period_end"] else (points[0][0], now)
+    )
     amount, told = Decimal(found["amount"]), found["forecast"] or {}
     last = Decimal(told["spent"]) if told.get("spent") else points[-1][1]
     top = max(amount, points[-1][1], min(last, 2 * amount)) or Decimal(1)

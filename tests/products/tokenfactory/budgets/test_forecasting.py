@@ -131,7 +131,7 @@ def test_the_end_is_in_its_range_as_often_as_is_said() -> None:
     st.sampled_from([HOUR, DAY, 7 * DAY, 31 * DAY, 3000 * DAY]),
 )
 def test_a_burn_down_only_rises_and_ends_with_all(rows: list[tuple[int, int]], length: timedelta) -> None:
-    begins = NOW - length
+    begins = NOW - length  # at a whole ten minutes
     spent = [Spent(begins + timedelta(minutes=minute), nano) for minute, nano in rows]
     points = burn(spent, begins, NOW)
     assert len(points) <= MOST_POINTS + 2

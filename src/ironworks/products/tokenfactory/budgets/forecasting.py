@@ -171,10 +171,11 @@ def _t(freedom: int) -> float:
 
 
 def burn(rows: Sequence[Spent], begins: datetime, until: datetime) -> list[Spent]:
-    """What was spent by when, from nothing at `begins` to all at `until`, in at most MOST_POINTS even steps.
+    """What was spent by when, from nothing at the ten minutes of `begins` to all at `until`, in even steps.
 
-    What is ahead of `until` (another clock) counts at `until`; what came before `begins` counts at once.
+    They are at most MOST_POINTS. What is ahead of `until` (another clock) counts at `until`.
     """
+    begins -= (begins - ALWAYS) % TEN
     step = next((each for each in _STEPS if (until - begins) / each <= MOST_POINTS), _STEPS[-1])
     ordered = sorted(rows)
     times = [each.at for each in ordered]

@@ -43,7 +43,7 @@ class BurnDown:
 
     Args:
         begins: since when it counts in this period: not before it was made. told: percent → when it was told.
-        points: what was spent by when, from the period's beginning (of one that never ends: from the budget's).
+        points: what was spent by when since then.
         forecast: of a period that runs.
     """
 
@@ -178,7 +178,7 @@ async def burn_down(ctx: Context, path: str, name: str, at: datetime | None = No
         forecast = forecasting.foresee(period, amount, standing.spent_nano, recent, born, now, end)
     return BurnDown(
         budget, start, end, begins, until, standing, await store.list_told(ctx, budget.uid, start),
-        forecasting.burn(rows, start if end is not None else begins, until), forecast,
+        forecasting.burn(rows, begins, until), forecast,
     )  # fmt: skip
 
 
