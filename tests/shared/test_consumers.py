@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -22,7 +23,8 @@ from ironworks.shared.consumers import (
     consumes,
     forget_consumer,
 )
-from ironworks.shared.context import Context
+from ironworks.shared.context import Actor, Context
+from ironworks.shared.db import Database
 from ironworks.shared.dead_letters import (
     list_dead_letters,
     read_dead_letter,
@@ -260,6 +262,45 @@ async def test_an_operator_replays_a_dead_letter_once(shop: Woodshop) -> None:
     with pytest.raises(NotFound):
         async with api.transaction(operator) as ctx:
             await replay_dead_letter(ctx, letter.id)
+
+
+class Meanwhile:
+    """A database at which `happens` before each transaction but the first: where another worker would come in."""
+
+    def __init__(self, db: Database, happens: Callable[[], Awaitable[object]]) -> None:
+        self.db = db
+        self.happens = happens
+        self.opened = 0
+
+    @asynccontextmanager
+    async def transaction(self, actor: Actor) -> AsyncIterator[Context]:
+        if self.opened:
+            await self.happens()
+        self.opened += 1
+        async with self.db.transaction(actor) as ctx:
+            yield ctx
+
+
+async def test_a_replay_that_fails_is_filed_before_another_worker_can_look(shop: Woodshop) -> None:
+    tried = 0
+
+    async def fail(_: Context, event: LoggedEvent) -> None:
+        nonlocal tried
+        tried += 1
+        raise ValueError("poison")
+
+    consumer = counting(before=fail)
+    await shop.emit(Sawn(board=1))
+    async with Working(shop, consumer, attempts=1):
+        await until(lambda: caught_up(shop))
+    await shop.admin.execute("update shared.dead_letter set replay_requested_at = now()")
+    one, other = [ConsumerRunner(await shop.connect("worker"), [consumer], shop.tail()) for _ in range(2)]
+    one.db = Meanwhile(one.db, lambda: other._replay_one(consumer))  # type: ignore[assignment]
+    assert await one._replay_one(consumer)
+    assert not await other._replay_one(consumer), "it waits for an operator again"
+    assert tried == 2
+    (letter,) = await shop.admin.fetch("select attempts, replay_requested_at from shared.dead_letter")
+    assert tuple(letter) == (2, None)
 
 
 async def test_all_that_a_consumer_failed_on_is_replayed_at_once(shop: Woodshop) -> None:
