@@ -210,6 +210,9 @@ async def test_filters(world: LowerWorld) -> None:
     assert await find(action="bucket.*") == ["b1", "b2"]
     assert await find(action="*", target_type="route") == ["POST /x"]
     assert await find(action="buck%*") == []
+    async with world.acting(ada) as ctx:
+        (first,) = (await routes.list_records(ctx, "-", routes.AuditQuery(actor="ada"))).items
+    assert await find(uid=str(first.uid)) == ["b1"]
     assert await find(since="2030-01-02T00:00:00Z", action="bucket.create") == ["b2"]
     assert await find(until="2030-01-02T00:00:00+00:00") == ["b1"]
     assert await find(correlation_id="req_none") == []

@@ -181,6 +181,7 @@ class TrailQuery:
     result: Result | None = None
     target_type: str | None = None
     target: str | None = None
+    uid: UUID | None = None
     correlation_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None

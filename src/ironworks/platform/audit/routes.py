@@ -48,6 +48,7 @@ class AuditQuery(BaseModel):
     result: Result | None = None
     target_type: str | None = Field(None, max_length=512, description="The kind of what it was done to.")
     target: str | None = Field(None, max_length=512, description="A record's `target_id`.")
+    uid: UUID | None = Field(None, description="This one record.")
     correlation_id: str | None = Field(None, max_length=128, description="The id of the request that caused it.")
     since: Moment | None = Field(None, description="At or after.")
     until: Moment | None = Field(None, description="Before.")
@@ -171,6 +172,7 @@ async def list_records(ctx: Context, path: str, query: AuditQuery) -> RecordPage
             result=query.result,
             target_type=query.target_type,
             target=query.target,
+            uid=query.uid,
             correlation_id=query.correlation_id,
             since=query.since,
             until=query.until,

@@ -103,6 +103,7 @@ def _conditions(query: TrailQuery, args: list[Any]) -> list[str]:
         "result": query.result,
         "target_type": query.target_type,
         "target_id": query.target,
+        "uid": query.uid,
         "correlation_id": query.correlation_id,
     }
     conditions += [bind(column + " = {0}", value) for column, value in equal.items() if value is not None]
