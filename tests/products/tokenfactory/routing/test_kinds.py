@@ -332,10 +332,12 @@ def serve_with(here: Routing, **injected: Any) -> None:
 async def test_a_spec_is_checked_before_it_is_stored(here: Routing) -> None:
     serve_with(here)
     here.prober.findings["https://us.example/v1"] = Finding(problem="it refuses the credential (status 401)")
+    here.prober.findings["https://api.provider.example/v1"] = Finding(frozenset({"gpt-b", "gpt-a"}))
     spec = external(upstream("eu"), upstream("us", url="https://us.example/v1"))
     counted = await here.world.counts()
     report = await here.world.operator.expect(200, "POST", f"{EXTERNALS}:test", {"spec": spec})
     assert [(u["name"], u["phase"]) for u in report["upstream_status"]] == [("eu", "Ready"), ("us", "Failed")]
+    assert [u["offers"] for u in report["upstream_status"]] == [["gpt-a", "gpt-b"], []]
     assert [probe.credential for probe in here.prober.seen] == [f"{HIDDEN}eu", f"{HIDDEN}us"]
     assert HIDDEN not in str(report)
     assert await here.world.counts() == counted, "nothing is stored"

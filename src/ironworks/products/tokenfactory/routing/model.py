@@ -21,6 +21,7 @@ Strategy: TypeAlias = Literal[
 SCHEMA: Final = "tokenfactory_routing"
 MAX_TARGETS: Final = 32
 MAX_UPSTREAMS: Final = 16
+MAX_OFFERS: Final = 1000
 
 _REFERENCE: Final = Field(None, min_length=1, max_length=600)
 PublicName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
@@ -118,6 +119,15 @@ class UpstreamStatus(_Part):
     models: list[str] = Field(default_factory=list)
     phase: Literal["Ready", "Failed"]
     error_message: str = ""
+
+
+class CheckedUpstream(UpstreamStatus):
+    """The same of an upstream that need not be stored, with what there is to expose."""
+
+    offers: list[str] = Field(
+        default_factory=list,
+        description="Models that it lists, by its names, at most 1,000; empty if it lists none.",
+    )
 
 
 class ExternalEndpointStatus(Status):
@@ -288,6 +298,12 @@ def judge(upstream: Upstream, finding: Finding) -> UpstreamStatus:
         phase="Failed" if finding.problem else "Ready",
         error_message=message,
     )
+
+
+def report(upstream: Upstream, finding: Finding) -> CheckedUpstream:
+    """What a check of a spec answers about one upstream."""
+    offers = sorted(finding.models or ())[:MAX_OFFERS]
+    return CheckedUpstream(**judge(upstream, finding).model_dump(), offers=offers)
 
 
 def split_reference(reference: str, scope: str) -> tuple[str, str]:

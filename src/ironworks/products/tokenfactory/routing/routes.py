@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from ironworks.products.tokenfactory.routing import service
 from ironworks.products.tokenfactory.routing.addresses import AddressPolicy
 from ironworks.products.tokenfactory.routing.declarations import TEST
-from ironworks.products.tokenfactory.routing.model import ExternalEndpointSpec, Prober, UpstreamStatus
+from ironworks.products.tokenfactory.routing.model import CheckedUpstream, ExternalEndpointSpec, Prober, UpstreamStatus
 from ironworks.shared.http import Call, Router
 
 
@@ -16,6 +16,12 @@ class TestRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     spec: ExternalEndpointSpec
+
+
+class SpecReport(BaseModel):
+    """What a look at each upstream of a spec found, and what it offers."""
+
+    upstream_status: list[CheckedUpstream]
 
 
 class TestReport(BaseModel):
@@ -35,8 +41,8 @@ router = Router("tokenfactory.routing")
 )
 async def test_external_endpoint(
     call: Call, path: str, body: TestRequest, prober: Prober, policy: AddressPolicy
-) -> TestReport:
-    return TestReport(upstream_status=await service.test_spec(prober, policy, body.spec))
+) -> SpecReport:
+    return SpecReport(upstream_status=await service.test_spec(prober, policy, body.spec))
 
 
 @router.post(

@@ -13,14 +13,15 @@ from ironworks.products.tokenfactory.routing.declarations import INVOKE, PRICE, 
 from ironworks.products.tokenfactory.routing.model import (
     EXTERNAL_ENDPOINT,
     ROUTE,
+    CheckedUpstream,
     DeclaredRoute,
     ExternalEndpoint,
     ExternalEndpointSpec,
     Prober,
     RouteTarget,
     UpstreamStatus,
-    judge,
     probe_of,
+    report,
     split_reference,
 )
 from ironworks.shared.context import Context
@@ -150,7 +151,7 @@ async def is_current(ctx: Context, external: ExternalEndpoint) -> bool:
 # --- checks ------------------------------------------------------------------------------------------------------
 
 
-async def test_spec(prober: Prober, policy: AddressPolicy, spec: ExternalEndpointSpec) -> list[UpstreamStatus]:
+async def test_spec(prober: Prober, policy: AddressPolicy, spec: ExternalEndpointSpec) -> list[CheckedUpstream]:
     """Look at every upstream of a spec that is not stored. Raises Invalid for `***` and for a private address."""
     problems = address_problems(spec, policy)
     for index, upstream in enumerate(spec.upstreams):
@@ -163,7 +164,7 @@ async def test_spec(prober: Prober, policy: AddressPolicy, spec: ExternalEndpoin
     if problems:
         raise too_many(problems)
     findings = await asyncio.gather(*(prober.look(probe_of(u, u.auth.credential or "")) for u in spec.upstreams))
-    return [judge(upstream, finding) for upstream, finding in zip(spec.upstreams, findings, strict=True)]
+    return [report(upstream, finding) for upstream, finding in zip(spec.upstreams, findings, strict=True)]
 
 
 async def test_stored(call: Call, path: str, name: str) -> list[UpstreamStatus]:
