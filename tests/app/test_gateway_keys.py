@@ -14,11 +14,13 @@ import pytest
 
 from ironworks.app import gateway as program
 from ironworks.app.gateway_keys import Keys
+from ironworks.app.gateway_waking import Uses
 from ironworks.platform import iam, tenancy
 from ironworks.products.tokenfactory import routing
-from ironworks.products.tokenfactory.gateway import GatewaySettings, KeyView, Sources
+from ironworks.products.tokenfactory.gateway import GatewaySettings, KeyView, Sources, UsageRecord
 from ironworks.products.tokenfactory.gateway.snapshot import Mirror
 from ironworks.shared.changelog import Sequencer, Tail
+from tests.app.test_charging import record
 from tests.platform.iam.test_authentication import rotated
 from tests.support.postgres import TestDatabase
 from tests.support.world import World, scope_world
@@ -212,3 +214,24 @@ async def longest_hold(done: Callable[[], bool]) -> float:
         now = time.thread_time()
         longest, last = max(longest, now - last), now
     return longest
+
+
+async def test_a_key_that_calls_models_shows_that_it_is_used(world: World) -> None:
+    await world.scope("acme.shop")
+    made = await world.key("acme.shop", "k", world.operator)
+    await rotated(world, "acme.shop", "k")
+    await world.settle()
+    assert (await world.get(iam.API_KEY, "acme.shop", "k")).status.last_used_at is None
+
+    async def charge(records: Sequence[UsageRecord]) -> None:
+        assert len(records) == 1
+
+    uses = Uses(await world.database("gateway"), charge, tell_every=0)
+    await uses([record(key_uid=str(made.uid), cached_answer=True)])
+    telling = asyncio.create_task(uses.tell_forever(set))
+    try:
+        async with asyncio.timeout(5):
+            while (await world.get(iam.API_KEY, "acme.shop", "k")).status.last_used_at is None:
+                await world.settle()
+    finally:
+        telling.cancel()

@@ -1,4 +1,4 @@
-"""The gateway and endpoints that sleep: it says which ones serve somebody, and wakes those that somebody waits for."""
+"""What the gateway says of use: which endpoints serve somebody, so that others may sleep, and which keys call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from ironworks.platform import iam
 from ironworks.products.inference import endpoints
 from ironworks.products.tokenfactory import gateway, routing
 from ironworks.shared import telemetry
@@ -37,28 +38,37 @@ class Waking:
 
 @dataclass(slots=True)
 class Uses:
-    """A `Charge` that also remembers which endpoints served the requests that it charges."""
+    """A `Charge` that also remembers which endpoints and keys the requests were that it charges."""
 
     database: Database
     charge: gateway.Charge
+    tell_every: float = TELL_EVERY
     _served: set[UUID] = field(default_factory=set, init=False)
+    _keys: set[UUID] = field(default_factory=set, init=False)
 
     async def __call__(self, records: Sequence[gateway.UsageRecord]) -> None:
         self._served.update(UUID(record.endpoint_uid) for record in records if not record.cached_answer)
+        self._keys.update(UUID(record.key_uid) for record in records)
         await self.charge(records)
 
     async def tell_forever(self, in_flight: Callable[[], set[UUID]]) -> None:
         """Report what served somebody since the last time, and what does now; cancel to stop."""
         while True:
-            await asyncio.sleep(TELL_EVERY)
+            await asyncio.sleep(self.tell_every)
             served, self._served = self._served, set()
+            keys, self._keys = self._keys, set()
             try:
-                await self._tell(served | in_flight())
+                await self._tell(served | in_flight(), keys)
             except Exception as problem:
                 self._served |= served
-                log.warning("the use of endpoints cannot be reported; trying again", problem=repr(problem))
+                self._keys |= keys
+                log.warning("what was used cannot be reported; trying again", problem=repr(problem))
 
-    async def _tell(self, used: set[UUID]) -> None:
-        if used:
-            async with self.database.transaction(ACTOR) as ctx:
+    async def _tell(self, used: set[UUID], keys: set[UUID]) -> None:
+        if not used and not keys:
+            return
+        async with self.database.transaction(ACTOR) as ctx:
+            if used:
                 await endpoints.note_use(ctx, used)
+            if keys:
+                await iam.touch_keys(ctx, sorted(keys))

@@ -37,11 +37,17 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   where k.uid = key_uid and k.kind = 'api_key'
 $$;
 
--- Notes when keys were last used, at most once in five minutes for each.
+-- Notes when keys were last used, at most once in five minutes for each, and lets their controller show it. Whoever
+-- notes one at this moment notes it for us too.
 create or replace function platform_iam.touch_keys(key_uids uuid[]) returns void
 language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
-  update platform_iam.key_material m set last_used_at = now()
-  where m.key = any (key_uids) and (m.last_used_at is null or m.last_used_at < now() - interval '5 minutes')
+  with due as (
+    select m.key from platform_iam.key_material m
+    where m.key = any (key_uids) and (m.last_used_at is null or m.last_used_at < now() - interval '5 minutes')
+    order by m.key for update skip locked),
+  noted as (
+    update platform_iam.key_material m set last_used_at = now() from due where m.key = due.key returning m.key)
+  select shared.enqueue('ApiKey', key) from noted
 $$;
 
 -- What a key's controller shows.
