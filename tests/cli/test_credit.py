@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 import pytest
-from click.testing import CliRunner
 
-from ironworks.cli.main import main
 from ironworks.sdk import ApiError, Client
-from ironworks.sdk.config import Profile
-from tests.support.api import ServedApi, bootstrapped_database, served_api
-from tests.support.postgres import Server
-
-Run: TypeAlias = Callable[..., str]
-CUSTOMER = "service-account:acme/books"
+from tests.cli.conftest import KeyOf, Run
 
 
-@pytest.fixture(scope="module")
-def api(postgres: Server, run_folder: object) -> Iterator[ServedApi]:
-    place = bootstrapped_database(postgres, run_folder)  # type: ignore[arg-type]
-    with served_api(place) as served:
-        with Client(Profile(served.url, place.operator_token)) as client:
-            for name in ("acme", "rival", "later", "paged"):
-                client.apply({"kind": "Account", "metadata": {"name": name, "scope": "-"}})
-        yield served
-    postgres.drop_database(place)
+@pytest.fixture(scope="module", autouse=True)
+def accounts(operator: Client) -> None:
+    for name in ("later", "paged", "broke"):
+        operator.apply({"kind": "Account", "metadata": {"name": name, "scope": "-"}})
 
 
 @pytest.fixture(scope="module")
-def customer(api: ServedApi) -> str:
+def customer(key_of: KeyOf) -> str:
     """The key of the customer's bookkeeper."""
-    with Client(Profile(api.url, api.place.operator_token)) as client:
-        client.apply({"kind": "ServiceAccount", "metadata": {"name": "books", "scope": "acme"}})
-        grant = {"subject": CUSTOMER, "role": "-/billing-admin"}
-        client.apply({"kind": "RoleAssignment", "metadata": {"name": "books", "scope": "acme"}, "spec": grant})
-        client.apply({"kind": "ApiKey", "metadata": {"name": "books", "scope": "acme"}, "spec": {"owner": CUSTOMER}})
-        issued = client.request("POST", "/api/v1/scopes/acme/api-keys/books:rotate", body={})
-    key: str = issued["key"]
-    return key
-
-
-@pytest.fixture
-def run(api: ServedApi) -> Run:
-    def invoke(*words: str, code: int = 0, token: str = api.place.operator_token) -> str:
-        found = CliRunner().invoke(main, ["--url", api.url, "--token", token, *words])
-        assert found.exit_code == code, found.output
-        return found.output
-
-    return invoke
+    return key_of("acme", "billing-admin")
 
 
 def test_credit_from_the_gift_to_the_customers_view(run: Run, customer: str) -> None:
@@ -98,17 +67,15 @@ def test_an_account_pays_beforehand_and_afterwards(run: Run) -> None:
     assert run("credit", "prepaid", "later", "--off") == "account/later pays afterwards\n"
 
 
-def test_who_has_nothing_left_creates_nothing(run: Run, api: ServedApi) -> None:
-    with Client(Profile(api.url, api.place.operator_token)) as client:
-        client.apply({"kind": "Account", "metadata": {"name": "broke", "scope": "-"}})
-        assert run("credit", "prepaid", "broke") == "account/broke pays beforehand: auto_release_pending\n"
-        platform = {"kind": "Platform", "metadata": {"name": "shop", "scope": "broke"}}
-        with pytest.raises(ApiError) as refused:
-            client.apply(platform)
-        assert (refused.value.status, refused.value.code) == (409, "CREDIT_USED_UP")
-        assert refused.value.details["state"] == "auto_release_pending"
-        run("credit", "grant", "broke", "1", "--reference", "a")
-        client.apply(platform)
+def test_who_has_nothing_left_creates_nothing(run: Run, operator: Client) -> None:
+    assert run("credit", "prepaid", "broke") == "account/broke pays beforehand: auto_release_pending\n"
+    platform = {"kind": "Platform", "metadata": {"name": "shop", "scope": "broke"}}
+    with pytest.raises(ApiError) as refused:
+        operator.apply(platform)
+    assert (refused.value.status, refused.value.code) == (409, "CREDIT_USED_UP")
+    assert refused.value.details["state"] == "auto_release_pending"
+    run("credit", "grant", "broke", "1", "--reference", "a")
+    operator.apply(platform)
 
 
 def test_who_may_not_is_refused_and_strangers_see_nothing(run: Run, customer: str) -> None:
@@ -128,15 +95,37 @@ def test_bad_words_are_named(run: Run) -> None:
     run("credit", "show", "-s", "-", code=2)
 
 
-def test_pages_of_grants_follow_each_other(run: Run, api: ServedApi) -> None:
+@pytest.mark.parametrize("amount", ["-5", "-5.00", "-.5"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("credit", "grant", "acme", "{}", "--reference", "x"),
+        ("credit", "grant", "acme", "--reference", "x", "{}"),
+        ("payments", "record", "ACME-000001", "{}", "--reference", "x"),
+        ("payments", "refund", "4711", "{}"),
+        ("invoices", "credit", "ACME-000001", "{}", "--reason", "x", "--reference", "x"),
+        ("prices", "set", "input_tokens", "{}"),
+        ("quota", "set", "acme", "tenants", "{}"),
+    ],
+)
+def test_a_negative_amount_is_told_as_one(run: Run, words: tuple[str, ...], amount: str) -> None:
+    said = run(*(word.format(amount) for word in words), code=2)
+    assert amount in said, said
+    assert "No such option" not in said
+
+
+def test_an_option_that_is_none_is_still_told_as_one(run: Run) -> None:
+    assert "No such option '-z'" in run("credit", "grant", "acme", "5", "--reference", "x", "-z", code=2)
+
+
+def test_pages_of_grants_follow_each_other(run: Run, operator: Client) -> None:
     for reference in ("a", "b"):
         run("credit", "grant", "paged", "1", "--reference", reference)
-    with Client(Profile(api.url, api.place.operator_token)) as client:
-        seen, query = [], {"limit": 1}
-        while True:
-            page = client.request("GET", "/api/v1/scopes/paged/credits", query=query)
-            seen += [grant["reference"] for grant in page["items"]]
-            if page["next_cursor"] is None:
-                break
-            query = {"limit": 1, "cursor": page["next_cursor"]}
+    seen, query = [], {"limit": 1}
+    while True:
+        page = operator.request("GET", "/api/v1/scopes/paged/credits", query=query)
+        seen += [grant["reference"] for grant in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        query = {"limit": 1, "cursor": page["next_cursor"]}
     assert seen == ["a", "b"]

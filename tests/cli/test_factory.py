@@ -78,6 +78,8 @@ def test_a_key_is_made_used_disabled_and_rotated(run: Run, api: ServedApi) -> No
 def test_a_limit_is_set_shown_and_set_to_something_else(run: Run) -> None:
     words = ("limits", "set", f"{SCOPE}/fair", "--rpm", "60", "--per", "key", "--per", "route")
     assert run(*words).startswith(f"limit/{SCOPE}/fair created\n")
+    heads = run("limits", "list", "-s", SCOPE).splitlines()[0].split()
+    assert heads[:4] == ["SCOPE", "NAME", "OF", "KEY"], "where it lives, and what it limits"
     assert run(*words).startswith(f"limit/{SCOPE}/fair unchanged\n")
     again = json.loads(run("limits", "set", "fair", "-s", SCOPE, "--tpm", "1000", "--model", "gpt-*", "-o", "json"))
     assert again["action"] == "updated"

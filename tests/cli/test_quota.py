@@ -3,70 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 import pytest
-from click.testing import CliRunner
 
 from ironworks.app.wiring import open_process
-from ironworks.cli.main import main
 from ironworks.platform import policy
 from ironworks.sdk import ApiError, Client
 from ironworks.sdk.config import Profile
 from ironworks.shared.context import system_actor
-from tests.support.api import ServedApi, bootstrapped_database, served_api
-from tests.support.postgres import Server, run_apart
-
-Run: TypeAlias = Callable[..., str]
-CUSTOMER = "service-account:acme/admin"
+from tests.cli.conftest import KeyOf, Run
+from tests.support.api import ServedApi
+from tests.support.postgres import run_apart
 
 
-@pytest.fixture(scope="module")
-def api(postgres: Server, run_folder: object) -> Iterator[ServedApi]:
-    place = bootstrapped_database(postgres, run_folder)  # type: ignore[arg-type]
+@pytest.fixture(scope="module", autouse=True)
+def subscribed(api: ServedApi, operator: Client) -> None:
+    """The account is on a plan, and has the one platform that this allows."""
+    operator.apply({"kind": "Platform", "metadata": {"name": "shop", "scope": "acme"}})
 
     async def subscribe() -> None:
         async with (
-            open_process(place.settings, "worker", connections=1) as process,
+            open_process(api.place.settings, "worker", connections=1) as process,
             process.database.transaction(system_actor("subscriptions")) as ctx,
         ):
             await policy.set_plan_quotas(ctx, "acme", {"platforms": 1, "tenants": 2, "features": 3}, "starter")
 
-    with served_api(place) as served:
-        with Client(Profile(served.url, place.operator_token)) as client:
-            for kind, name, scope in (
-                ("Account", "acme", "-"),
-                ("Account", "rival", "-"),
-                ("Platform", "shop", "acme"),
-            ):
-                client.apply({"kind": kind, "metadata": {"name": name, "scope": scope}})
-        run_apart(subscribe)
-        yield served
-    postgres.drop_database(place)
+    run_apart(subscribe)
 
 
 @pytest.fixture(scope="module")
-def customer(api: ServedApi) -> str:
+def customer(key_of: KeyOf) -> str:
     """The key of who administers the account."""
-    with Client(Profile(api.url, api.place.operator_token)) as client:
-        client.apply({"kind": "ServiceAccount", "metadata": {"name": "admin", "scope": "acme"}})
-        grant = {"subject": CUSTOMER, "role": "-/platform-admin"}
-        client.apply({"kind": "RoleAssignment", "metadata": {"name": "admin", "scope": "acme"}, "spec": grant})
-        client.apply({"kind": "ApiKey", "metadata": {"name": "admin", "scope": "acme"}, "spec": {"owner": CUSTOMER}})
-        issued = client.request("POST", "/api/v1/scopes/acme/api-keys/admin:rotate", body={})
-    key: str = issued["key"]
-    return key
-
-
-@pytest.fixture
-def run(api: ServedApi) -> Run:
-    def invoke(*words: str, code: int = 0, token: str = api.place.operator_token) -> str:
-        found = CliRunner().invoke(main, ["--url", api.url, "--token", token, *words])
-        assert found.exit_code == code, found.output
-        return found.output
-
-    return invoke
+    return key_of("acme", "platform-admin")
 
 
 def test_a_customer_sees_what_the_plan_allows_and_is_told_at_its_end(run: Run, api: ServedApi, customer: str) -> None:
@@ -109,9 +77,8 @@ def test_bad_words_are_named(run: Run) -> None:
     run("quota", "list", "-s", "-", code=2)
 
 
-def test_pages_of_quotas_follow_each_other(api: ServedApi) -> None:
-    with Client(Profile(api.url, api.place.operator_token)) as client:
-        first = client.request("GET", "/api/v1/scopes/acme/quotas", query={"limit": 2})
-        rest = client.request("GET", "/api/v1/scopes/acme/quotas", query={"limit": 2, "cursor": first["next_cursor"]})
+def test_pages_of_quotas_follow_each_other(operator: Client) -> None:
+    first = operator.request("GET", "/api/v1/scopes/acme/quotas", query={"limit": 2})
+    rest = operator.request("GET", "/api/v1/scopes/acme/quotas", query={"limit": 2, "cursor": first["next_cursor"]})
     assert [q["quota"] for q in first["items"] + rest["items"]] == ["features", "platforms", "tenants"]
     assert rest["next_cursor"] is None

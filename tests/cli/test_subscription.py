@@ -4,59 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 import pytest
-from click.testing import CliRunner
 
-from ironworks.cli.main import main
-from ironworks.sdk import Client
-from ironworks.sdk.config import Profile
-from tests.support.api import ServedApi, bootstrapped_database, served_api
-from tests.support.postgres import Server
-
-Run: TypeAlias = Callable[..., str]
+from tests.cli.conftest import KeyOf, Run
+from tests.support.api import ServedApi
 
 
 @pytest.fixture(scope="module")
-def api(postgres: Server, run_folder: object) -> Iterator[ServedApi]:
-    place = bootstrapped_database(postgres, run_folder)  # type: ignore[arg-type]
-    with served_api(place) as served:
-        with Client(Profile(served.url, place.operator_token)) as client:
-            for account in ("acme", "rival"):
-                client.apply({"kind": "Account", "metadata": {"name": account, "scope": "-"}})
-        yield served
-    postgres.drop_database(place)
-
-
-def _key(api: ServedApi, account: str, role: str) -> str:
-    with Client(Profile(api.url, api.place.operator_token)) as client:
-        owner = f"service-account:{account}/{role}"
-        client.apply({"kind": "ServiceAccount", "metadata": {"name": role, "scope": account}})
-        grant = {"subject": owner, "role": f"-/{role}"}
-        client.apply({"kind": "RoleAssignment", "metadata": {"name": role, "scope": account}, "spec": grant})
-        client.apply({"kind": "ApiKey", "metadata": {"name": role, "scope": account}, "spec": {"owner": owner}})
-        issued = client.request("POST", f"/api/v1/scopes/{account}/api-keys/{role}:rotate", body={})
-    key: str = issued["key"]
-    return key
-
-
-@pytest.fixture(scope="module")
-def run(api: ServedApi) -> Run:
+def run(api: ServedApi, run: Run, key_of: KeyOf) -> Run:
+    """The command by whoever is named."""
     tokens = {
         "operator": api.place.operator_token,
-        "payer": _key(api, "acme", "billing-admin"),
-        "viewer": _key(api, "acme", "viewer"),
-        "rival": _key(api, "rival", "billing-admin"),
+        "payer": key_of("acme", "billing-admin"),
+        "viewer": key_of("acme", "viewer"),
+        "rival": key_of("rival", "billing-admin"),
     }
 
-    def run(*words: str, by: str = "payer", code: int = 0, typed: str | None = None) -> str:
-        result = CliRunner().invoke(main, ["--url", api.url, "--token", tokens[by], *words], input=typed)
-        assert result.exit_code == code, result.output
-        return result.output
+    def invoke(*words: str, by: str = "payer", code: int = 0, typed: str | None = None) -> str:
+        return run(*words, token=tokens[by], code=code, typed=typed)
 
-    return run
+    return invoke
 
 
 def test_a_customer_subscribes_changes_and_leaves(run: Run) -> None:

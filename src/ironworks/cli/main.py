@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any, Final
+
 import click
 
 from ironworks.cli import (
@@ -30,9 +33,23 @@ from ironworks.cli import (
 )  # fmt: skip
 from ironworks.cli.session import EXIT_CODES
 
+_NEGATIVE: Final = re.compile(r"-[.\d]")
+
 
 class Commands(click.Group):
-    """Takes `-/name`, a name in the operator's scope, for a word and not for options."""
+    """Takes `-/name`, a name in the operator's scope, for a word and not for options, nor `-5` for an option."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        words = [*ctx._protected_args, *ctx.args]
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as unknown:
+            if not _NEGATIVE.fullmatch(unknown.option_name):
+                raise
+            said = next((word for word in words if word.startswith(unknown.option_name)), unknown.option_name)
+            raise click.UsageError(
+                f"{said!r} is below zero: give an amount or a number from 0 on", unknown.ctx
+            ) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

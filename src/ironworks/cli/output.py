@@ -57,8 +57,11 @@ def resource_table(items: Iterable[dict[str, Any]], kind: KindInfo, *, wide: boo
 
 
 def _head(column: str) -> str:
-    """`spec.model.name` → MODEL: a second NAME would not say whose."""
+    """`spec.model.name` → MODEL: a second NAME would not say whose; `spec.scope` → OF: what it is about, where SCOPE is
+    where it lives."""
     *above, last = column.split(".")
+    if last == "scope":
+        return "OF"
     return (above[-1] if last == "name" and len(above) > 1 else last).upper()
 
 
