@@ -36,7 +36,7 @@ export function History({ resource, scope }: { resource: Resource; scope: string
               {changedFields(record).length > 0 && <span className="block font-mono text-2xs text-faint">{changedFields(record).join(", ")}</span>}
             </span>
             <span className="flex items-center gap-2 text-xs text-faint">
-              {record.result !== "success" && <Badge tone="warn">{record.result}</Badge>}
+              {record.result !== "ok" && <Badge tone="warn">{record.result}</Badge>}
               <Time at={record.occurred_at} />
             </span>
           </li>

@@ -19,7 +19,7 @@ interface PageProps {
 
 export function Page({ title, meta, actions, fill, children }: PageProps) {
   return (
-    <div className={cx("mx-auto flex w-full max-w-[120rem] flex-col gap-4 p-4 md:px-6 md:py-5", fill && "h-full min-h-0")}>
+    <div className={cx("mx-auto flex w-full max-w-[120rem] min-w-0 flex-col gap-4 p-4 md:px-6 md:py-5", fill && "h-full min-h-0")}>
       <header className="flex flex-wrap items-center gap-x-3 gap-y-2">
         <h1 className="min-w-0 text-xl font-semibold tracking-tight break-words">{title}</h1>
         {meta}

@@ -24,6 +24,7 @@ interface RowsProps<T> {
   more: boolean;
 }
 
+const TRACK = "minmax(8rem, 1fr)";
 const STEPS: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 15, PageUp: -15, Home: -Infinity, End: Infinity };
 const ACTIONS = "button, input, select, a:not([tabindex='-1'])";
 
@@ -33,7 +34,7 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
   // the row that was chosen, wherever changes have moved it
   const active = useMemo(() => Math.max(0, rows.findIndex((row) => rowKey(row) === activeKey)), [rows, rowKey, activeKey]);
   const height = usePreferences().density === "compact" ? 34 : 44;
-  const tracks = columns.map((column) => column.width ?? "minmax(8rem, 1fr)").join(" ");
+  const tracks = columns.map((column) => column.width ?? TRACK).join(" ");
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
@@ -79,9 +80,9 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
       aria-colcount={columns.length}
       aria-activedescendant={rows[active] ? `row-${rowKey(rows[active])}` : undefined}
       onKeyDown={walk}
-      className="group/grid thin-scroll relative min-h-0 flex-1 overflow-auto outline-none"
+      className="group/grid thin-scroll relative min-h-0 overflow-auto outline-none"
     >
-      <div role="presentation" className="w-max min-w-full">
+      <div role="presentation" style={{ minWidth: leastWidth(columns) }} className={more ? undefined : "-mb-px"}>
         <div role="row" aria-rowindex={1} style={{ gridTemplateColumns: tracks }} className="sticky top-0 z-10 grid border-b border-line bg-panel">
           {columns.map((column) => (
             <HeadCell key={column.id} column={column} sort={sort} onSort={onSort} />
@@ -115,6 +116,10 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
     </div>
   );
 }
+
+/** The least that every column asks for, so that rows are as wide as the head where they do not fit. */
+const leastWidth = (columns: readonly { width?: string }[]): string =>
+  `calc(${columns.map(({ width = TRACK }) => /^minmax\(([^,]+),/.exec(width)?.[1] ?? (/^[\d.]+(rem|px)$/.test(width) ? width : "8rem")).join(" + ")})`;
 
 interface RowProps {
   id: string;

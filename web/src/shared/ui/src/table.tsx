@@ -35,6 +35,10 @@ interface TableProps<T> {
   tools?: ReactNode;
 }
 
+/** Pixels: what a list takes at least where the page around it is full, if it has so many rows; its head; a row. */
+const LEAST = 360;
+const TOOLS = 76;
+const ROW = 34;
 /** How many rows before the end the next ones are asked for. */
 const AHEAD = 150;
 
@@ -58,7 +62,7 @@ export function DataTable<T>(props: TableProps<T>) {
   }
   if (!loading && rows.length === 0 && !filtered) return <div className="panel">{empty}</div>;
   return (
-    <div className="panel flex min-h-0 flex-1 flex-col overflow-hidden max-md:min-h-96">
+    <div style={{ minHeight: Math.min(LEAST, TOOLS + shown.length * ROW) }} className="panel flex flex-col overflow-hidden">
       <div className="flex flex-wrap items-center gap-2 border-b border-line px-2 py-1.5">
         <TextFilter text={state.text} onText={(text) => onState({ ...state, text })} />
         {props.columns
