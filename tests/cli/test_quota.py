@@ -74,7 +74,22 @@ def test_bad_words_are_named(run: Run) -> None:
     assert "'soon' is no moment" in run("quota", "set", "acme", "tenants", "1", "--until", "soon", code=2)
     run("quota", "set", "acme", "tenants", "1", "--until", "2020-01-01", code=2)
     run("quota", "set", "acme", "unicorns", "1", code=2)
-    run("quota", "list", "-s", "-", code=2)
+
+
+def test_the_operator_says_what_every_account_may_have(run: Run) -> None:
+    said = run("quota", "set", "-", "service_accounts", "50", "--reason", "enough")
+    assert said == "service_accounts of -: a limit of 50, where nothing else is said\n"
+    assert run("quota", "list", "-s", "-").splitlines()[1].split()[:5] == [
+        "service_accounts",
+        "-",
+        "50",
+        "-",
+        "operator",
+    ]
+    (row,) = [line for line in run("quota", "list", "-s", "acme").splitlines() if "service_accounts" in line]
+    assert row.split()[:6] == ["service_accounts", "1", "50", "acme", "operator,", "for"]
+    run("quota", "unset", "-", "service_accounts")
+    assert "service_accounts" not in run("quota", "list", "-s", "acme")
 
 
 def test_pages_of_quotas_follow_each_other(operator: Client) -> None:

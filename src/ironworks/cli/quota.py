@@ -65,7 +65,7 @@ def list_quotas(ctx: click.Context, scope: str | None, output: str) -> None:
 
 def _row(item: dict[str, Any]) -> list[str]:
     limit = "none" if item["limit"] is None else str(item["limit"])
-    by = "operator" if item["overridden"] else f"plan {item['plan']}"
+    by = "operator" if item["overridden"] else f"plan {item['plan']}" if item["plan"] else "operator, for all"
     used, reason = text_of(item["used"]), text_of(item["reason"])
     return [item["quota"], used, limit, item["scope"], by, at_second(item["expires_at"]), reason]
 
@@ -84,8 +84,8 @@ def set_quota(
 ) -> None:
     """Let another limit count in an account or platform.
 
-    SCOPE is its path, NAME as `quota list` shows it (platforms, tenants, api_keys, …), LIMIT a number or `none`. Only
-    the operator may.
+    SCOPE is its path, or `-` for every account where neither its plan nor such a limit says anything; NAME as `quota
+    list` shows it (platforms, tenants, api_keys, …), LIMIT a number or `none`. Only the operator may.
     """
     body = {"limit": limit, "expires_at": until, "reason": reason}
     item = open_client(ctx).request("PUT", f"/api/v1/scopes/{scope}/quotas/{name}", body=body)
@@ -93,7 +93,8 @@ def set_quota(
         show_data(item, output)
         return
     word = "no limit" if item["limit"] is None else f"a limit of {item['limit']}"
-    click.echo(f"{item['quota']} of {item['scope']}: {word}, {item['used']} used")
+    used = "where nothing else is said" if item["used"] is None else f"{item['used']} used"
+    click.echo(f"{item['quota']} of {item['scope']}: {word}, {used}")
 
 
 @quota.command()

@@ -177,6 +177,8 @@ async def test_overrides_are_the_operators_and_plans_are_of_who_pays(world: Worl
     await world.grant("user:deputy@example.com", role, "acme")
     await world.grant("user:books@example.com", "-/billing-admin", "acme")
     with pytest.raises(Forbidden):
+        await override(world, "", "tenants", 100, actor=deputy)
+    with pytest.raises(Forbidden):
         await override(world, "acme", "tenants", 100, actor=deputy)
     async with world.acting(deputy) as ctx:  # nor past the use case
         with pytest.raises(Exception, match="row-level security"):
@@ -208,7 +210,7 @@ async def test_bad_input_is_refused_and_named(world: World) -> None:
             await plan(world, quotas, name, account)
     with pytest.raises(NotFound):
         await plan(world, {"tenants": 1}, account="nobody")
-    for scope, quota in (("", "tenants"), ("acme.shop.eu", "tenants"), ("acme.shop", "platforms")):
+    for scope, quota in (("acme.shop.eu", "tenants"), ("acme.shop", "platforms")):
         with pytest.raises(Invalid):
             await override(world, scope, quota, 1)
     with pytest.raises(UnknownEntry):
@@ -248,3 +250,25 @@ async def test_nobody_asks_what_another_account_has_room_for(world: World) -> No
             await ctx.db.fetch(ask)
     async with world.acting(world.operator) as ctx:
         assert await ctx.db.fetch(ask) == []
+
+
+async def test_what_every_account_may_have_counts_where_nothing_else_is_said(world: World) -> None:
+    await world.scope("acme.shop")
+    await world.scope("rival.app")
+    assert (await override(world, "", "tenants", 1)).scope == ""
+    assert [await makes(world, path, ["a"]) for path in ("acme.shop", "rival.app")] == [[None], [None]]
+    for path in ("acme.shop", "rival.app"):
+        (refused,) = await makes(world, path, ["b"])
+        assert isinstance(refused, QuotaExceeded)
+        assert (refused.details["scope"], refused.details["limit"]) == (path.partition(".")[0], 1)
+    shown = (await effective(world, "acme.shop"))["tenants"]
+    assert (shown.scope, shown.limit, shown.used, shown.plan, shown.overridden) == ("acme", 1, 1, None, False)
+    await plan(world, {"tenants": 2})
+    await override(world, "rival.app", "tenants", None)
+    assert (await effective(world, "acme"))["tenants"].limit == 2
+    assert [await makes(world, path, ["b"]) for path in ("acme.shop", "rival.app")] == [[None], [None]]
+    assert [(q.limit, q.overridden) for q in (await effective(world, "")).values()] == [(1, True)]
+    async with world.acting(world.operator) as ctx:
+        await policy.remove_override(ctx, "", "tenants")
+        await policy.remove_override(ctx, "rival.app", "tenants")
+    assert await effective(world, "") == await effective(world, "rival") == {}

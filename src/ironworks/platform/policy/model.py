@@ -12,6 +12,8 @@ from ironworks.shared import path as paths
 from ironworks.shared.errors import QuotaExceeded, invalid
 
 READ, OVERRIDE = "quota:read", "quota:override"
+CANCELED: Final = "canceled"
+"""The plan's name in the quotas of an account whose subscription is over: what there is stays, nothing is added."""
 MAX_LIMIT: Final = 10**12
 MAX_QUOTAS: Final = 100
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -28,7 +30,8 @@ class EffectiveQuota:
         name: the quota's (`platforms`). scope: the path of the account or platform whose limit it is.
         limit: None is without a limit. used: None for what this installation does not count.
         plan: the account's, also where an override stands before it; None without one.
-        overridden: the operator's word counts, until `expires_at` (None: for ever), because of `reason`.
+        overridden: the operator's word for that scope counts, until `expires_at` (None: for ever), because of `reason`.
+            Where there is neither that nor a plan, his word for every account does.
     """
 
     name: str
@@ -43,7 +46,8 @@ class EffectiveQuota:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What the operator allows in an account or platform instead of what counts there else."""
+    """What the operator allows in an account or platform instead of what counts there else; at his own scope what every
+    account may have of which nothing else is said."""
 
     scope: str
     quota: str
@@ -74,7 +78,7 @@ def check_limit(limit: int | None, field: str = "limit") -> None:
 
 def check_place(scope: str, quota: str, levels: list[str]) -> None:
     """Raises Invalid unless an override of `quota`, whose kind lives at `levels`, means something at `scope`."""
-    if paths.level(scope) not in (1, 2):
+    if paths.level(scope) > 2:
         raise invalid("scope", f"{paths.show_path(scope)!r} has no quotas", "name an account or a platform")
     if paths.level(scope) == 2 and not {"platform", "tenant"} & set(levels):
         raise invalid("scope", f"no {quota} live in a platform", "name the account")

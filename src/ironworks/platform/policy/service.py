@@ -8,6 +8,7 @@ from datetime import datetime
 from ironworks.platform import registry, tenancy
 from ironworks.platform.policy import store
 from ironworks.platform.policy.model import (
+    CANCELED,
     MAX_QUOTAS,
     OVERRIDE,
     EffectiveQuota,
@@ -51,14 +52,19 @@ async def set_plan_quotas(ctx: Context, account: str, quotas: Quotas, plan: str)
         )
 
 
+async def find_plan(ctx: Context, account: str) -> str | None:
+    """The name of the plan that says what `account` is allowed; None where it has none, or had one that is over."""
+    plan = await store.find_plan(ctx, account)
+    return None if plan == CANCELED else plan
+
+
 async def list_quotas(ctx: Context, scope: str, after: str = "", limit: int = 100) -> list[EffectiveQuota]:
     """The limits that count for what is created in `scope`, with what is used of them, by name, past `after`.
 
-    Of what has none, nothing is said. Raises NotFound for a scope that does not exist, Invalid for the operator's.
+    At the operator's scope those of every account. Of what has none, nothing is said. Raises NotFound for a scope that
+    does not exist.
     """
     path = paths.parse_path(scope)
-    if not path:
-        raise invalid("scope", "the operator's has no quotas", "name an account or what is in one")
     await tenancy.require_scope(ctx, path)
     return await store.list_quotas(ctx, path, await _kinds(ctx), after, limit)
 
@@ -72,7 +78,8 @@ async def _kinds(ctx: Context) -> dict[str, str]:
 async def override_quota(
     ctx: Context, scope: str, quota: str, limit: int | None, expires_at: datetime | None, reason: str
 ) -> EffectiveQuota:
-    """Let `limit` (None: no limit) count in an account or platform instead, until `expires_at` (None: for ever).
+    """Let `limit` (None: no limit) count in an account or platform instead, until `expires_at` (None: for ever); at the
+    operator's scope in every account where neither its plan nor such a word says anything of that quota.
 
     What a platform with a limit of its own holds counts against that alone and no more against its account's. Needs
     `quota:override` at the operator's scope. Raises Forbidden, NotFound (scope), UnknownEntry (quota), Invalid.

@@ -33,6 +33,12 @@ async def list_quotas(
     return [EffectiveQuota(*row) for row in rows]
 
 
+async def find_plan(ctx: Context, account: str) -> str | None:
+    """The name under which an account's plan set its quotas."""
+    found: str | None = await ctx.db.fetchval("select platform_policy.plan_of($1::text::ltree)", account)
+    return found
+
+
 async def replace_plan_quotas(ctx: Context, account: str, quotas: Quotas, plan: str) -> dict[str, int | None]:
     """Make these all that the account has of its plan; returns what it had."""
     query = "select platform_policy.replace_plan_quotas($1::text::ltree, $2::jsonb, $3, $4)"

@@ -171,6 +171,12 @@ class Rating:
     unrated: Sequence[UnratedLine]
 
 
+class CurrencyOfPlan(Conflict):
+    """An account's currency does not change while it is on a plan, which is in that currency."""
+
+    code = "CURRENCY_OF_PLAN"
+
+
 class PriceInUse(Conflict):
     """A version may not begin in a past that another version prices."""
 

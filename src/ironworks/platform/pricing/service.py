@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from ironworks.platform import metering, registry, tenancy
+from ironworks.platform import metering, policy, registry, tenancy
 from ironworks.platform.pricing import periods, store
 from ironworks.platform.pricing.events import CurrencySet, PriceCreated, TermsCreated
 from ironworks.platform.pricing.model import (
@@ -19,6 +19,7 @@ from ironworks.platform.pricing.model import (
     MAX_UNIT_PRICE,
     AccountCurrency,
     BookCursor,
+    CurrencyOfPlan,
     LineGroup,
     Measured,
     Price,
@@ -144,8 +145,8 @@ async def set_currency(
     """Rate what is used at and below `account` in `currency` from `valid_from` (default: now) on.
 
     Nothing is converted: what is rated keeps its currency, and what has no price in the new one waits for it. Needs
-    `price:create` at the operator's scope. Raises Forbidden, NotFound (the account), Invalid (no account, no currency)
-    and PriceInUse (a moment in the past, or one at which a currency of the account begins already).
+    `price:create` at the operator's scope. Raises Forbidden, NotFound (the account), Invalid (no account, no currency),
+    PriceInUse (a moment in the past, or one at which a currency of the account begins already), and CurrencyOfPlan.
     """
     await _require_operator(ctx)
     if level(account) != 1:
@@ -153,6 +154,7 @@ async def set_currency(
     if not CURRENCY_CODE.fullmatch(currency):
         raise invalid("currency", f"{currency[:20]!r} is no currency", "use its three capital letters: EUR")
     await tenancy.require_scope(ctx, account)
+    await _require_no_plan(ctx, account, currency)
     now = ctx.now()
     new = AccountCurrency(account, currency, now if valid_from is None else valid_from)
     if new.valid_from < now or not await store.save_currency(ctx, new):
@@ -161,6 +163,24 @@ async def set_currency(
     await ctx.emit(event, account)
     await ctx.audit("pricing.currency.set", "account", account, account, after=event.model_dump(mode="json"))
     return new
+
+
+async def _require_no_plan(ctx: Context, account: str, currency: str) -> None:
+    """What a plan includes would be taken off nothing, and what is used cost from the first unit on."""
+    await lock_currency(ctx, account)
+    plan, present = await policy.find_plan(ctx, account), await find_currency(ctx, account)
+    if plan is not None and currency != present:
+        raise CurrencyOfPlan(
+            f"account {account} is on plan {plan!r}, which is in {present}: end the subscription, set the currency when"
+            f" it is over, then choose a plan in {currency} (`ironworks subscription cancel -s {account}`)",
+            plan=plan,
+            currency=present,
+        )
+
+
+async def lock_currency(ctx: Context, account: str) -> None:
+    """One decision at a time that rests on an account's currency, until the transaction ends."""
+    await store.lock_currency(ctx, account)
 
 
 async def list_currencies(ctx: Context, account: str | None = None) -> list[AccountCurrency]:

@@ -39,6 +39,13 @@ async def lock_book(ctx: Context) -> None:
     await ctx.db.execute("select pg_advisory_xact_lock(hashtextextended('platform_pricing.price', 0))")
 
 
+async def lock_currency(ctx: Context, account: str) -> None:
+    """One decision at a time that rests on an account's currency, until the transaction ends."""
+    await ctx.db.execute(
+        "select pg_advisory_xact_lock(hashtextextended('platform_pricing.currency ' || $1::text, 0))", account
+    )
+
+
 async def list_prices(
     ctx: Context,
     at: datetime | None = None,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
 
 from ironworks.platform import policy, pricing
 from ironworks.platform.subscriptions import charges, store
@@ -38,9 +37,6 @@ from ironworks.platform.subscriptions.model import (
     Subscription,
 )
 from ironworks.shared.context import Context
-
-CANCELED: Final = "canceled"
-"""The plan's name in the quotas of an account whose subscription is over: what there is stays, nothing is added."""
 
 
 async def due_periods(ctx: Context, now: datetime, limit: int = 100) -> Sequence[DuePeriod]:
@@ -155,7 +151,7 @@ async def _set_quotas(ctx: Context, subscription: Subscription, plans: Plans) ->
         limits = {name: plan.limits.get(name) for name in LIMITS}
         await policy.set_plan_quotas(ctx, subscription.account, limits, plan.name)
     else:
-        await policy.set_plan_quotas(ctx, subscription.account, dict.fromkeys(LIMITS, 0), CANCELED)
+        await policy.set_plan_quotas(ctx, subscription.account, dict.fromkeys(LIMITS, 0), policy.CANCELED)
 
 
 # --- what is included --------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from ironworks.platform import policy
 from ironworks.platform.subscriptions.model import (
     APP_RUNTIME_SECONDS,
     D1_ROWS_READ,
@@ -89,6 +90,8 @@ def check_plan(name: str, plan: NewPlan) -> None:
     """Raises Invalid, naming the field, for a plan that could not be charged or enforced."""
     if not _NAME.fullmatch(name):
         raise invalid("name", f"{name[:80]!r} is no plan's name", "use 1 to 63 of a-z, 0-9 and '-'")
+    if name == policy.CANCELED:
+        raise invalid("name", f"{name!r} is what accounts are on whose subscription is over", "use another")
     if not 1 <= len(plan.title) <= 80:
         raise invalid("title", "is no title", "use 1 to 80 characters")
     if not 0 <= plan.base_fee_nano <= MAX_FEE_NANO:

@@ -274,9 +274,17 @@ async def _require_room(ctx: Context, present: Plan, wanted: Plan, when: When | 
 
 async def _require_currency(ctx: Context, account: str, currency: str) -> None:
     """What a plan includes is taken off usage in its own currency, and off no other."""
+    await pricing.lock_currency(ctx, account)
     rated = await pricing.find_currency(ctx, account)
     if rated != currency:
         raise Conflict(f"account {account} is charged in {rated}: choose a plan in {rated}", currency=rated)
+    for later in await pricing.list_currencies(ctx, account):
+        if later.valid_from > ctx.now() and later.currency != currency:
+            raise Conflict(
+                f"account {account} is charged in {later.currency} from {later.valid_from:%Y-%m-%d %H:%M} UTC on:"
+                f" choose a plan in {later.currency} then",
+                currency=later.currency,
+            )
 
 
 def _none(account: str) -> NoSubscription:

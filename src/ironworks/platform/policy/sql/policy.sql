@@ -21,12 +21,16 @@ create policy api_write on platform_policy.quota_override to ironworks_api
   using (''::ltree <@ any ((select shared.granted('quota:override'))::ltree[]))
   with check (''::ltree <@ any ((select shared.granted('quota:override'))::ltree[]));
 
--- The limit that counts for what is created in `place`: that of the platform, else of the account, else the plan's.
+-- The limit that counts for what is created in `place`: that of the platform, else of the account, else the plan's, else
+-- what the operator allows every account.
 create or replace function platform_policy.limit_at(quota text, place ltree, at timestamptz)
 returns table (path text, allowed bigint, plan text, overridden boolean, expires_at timestamptz, reason text)
 language sql stable set search_path = pg_catalog, public, pg_temp as $$
-  select coalesce(o.path, p.path), case when o.path is null then p.allowed else o.allowed end, p.plan,
-         o.path is not null, o.expires_at, o.reason
+  select coalesce(o.path, a.account),
+         case when o.path is not null then o.allowed when p.path is not null then p.allowed else d.allowed end,
+         p.plan, o.path is not null,
+         case when o.path is null and p.path is null then d.expires_at else o.expires_at end,
+         case when o.path is null and p.path is null then d.reason else o.reason end
   from (select ltree2text(subpath(place, 0, 1)) as account) a
   left join platform_policy.plan_quota p on p.path = a.account and p.quota = limit_at.quota
   left join lateral (
@@ -34,7 +38,9 @@ language sql stable set search_path = pg_catalog, public, pg_temp as $$
     where q.path in (a.account, ltree2text(subpath(place, 0, least(2, nlevel(place))))) and q.quota = limit_at.quota
       and (q.expires_at is null or q.expires_at > at)
     order by length(q.path) desc limit 1) o on true
-  where p.path is not null or o.path is not null
+  left join platform_policy.quota_override d
+    on d.path = '' and d.quota = limit_at.quota and (d.expires_at is null or d.expires_at > at)
+  where p.path is not null or o.path is not null or d.path is not null
 $$;
 alter function platform_policy.limit_at(text, ltree, timestamptz) owner to ironworks_system;
 
@@ -108,6 +114,13 @@ begin
        shared.allows('quota:read', place) or shared.allows('subscription:update', place), false) then
     return;
   end if;
+  if place = '' then
+    return query
+      select d.quota, d.path, d.allowed, null::bigint, null::text, true, d.expires_at, d.reason
+      from platform_policy.quota_override d
+      where d.path = '' and d.quota > after and (d.expires_at is null or d.expires_at > at) order by d.quota limit most;
+    return;
+  end if;
   return query
     select n.quota, l.path, l.allowed, platform_policy.count_used(kinds ->> n.quota, n.quota, l.path, at), l.plan,
            l.overridden, l.expires_at, l.reason
@@ -115,7 +128,7 @@ begin
       select p.quota from platform_policy.plan_quota p where p.path = ltree2text(subpath(place, 0, 1))
       union
       select o.quota from platform_policy.quota_override o
-      where o.path in (ltree2text(subpath(place, 0, 1)), ltree2text(subpath(place, 0, least(2, nlevel(place)))))
+      where o.path in ('', ltree2text(subpath(place, 0, 1)), ltree2text(subpath(place, 0, least(2, nlevel(place)))))
       order by 1) n
     cross join lateral platform_policy.limit_at(n.quota, place, at) l
     where n.quota > after
@@ -123,6 +136,16 @@ begin
 end $$;
 alter function platform_policy.quotas_at(ltree, timestamptz, text, integer, jsonb) owner to ironworks_system;
 grant execute on function platform_policy.quotas_at(ltree, timestamptz, text, integer, jsonb) to ironworks_api, ironworks_worker;
+
+-- The name under which an account's plan set what is allowed; for who sees anything of the account.
+create or replace function platform_policy.plan_of(account ltree) returns text language sql stable security definer
+set search_path = pg_catalog, public, pg_temp as $$
+  select p.plan from platform_policy.plan_quota p
+  where p.path = ltree2text(account) and (session_user = 'ironworks_worker' or shared.sees(account)) limit 1
+$$;
+alter function platform_policy.plan_of(ltree) owner to ironworks_system;
+revoke all on function platform_policy.plan_of(ltree) from public;
+grant execute on function platform_policy.plan_of(ltree) to ironworks_api, ironworks_worker;
 
 -- Makes a plan's quotas all that an account has of its plan, and says what they were. For who may change the account's
 -- subscription.
