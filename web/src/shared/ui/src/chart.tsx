@@ -5,7 +5,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 
-import { usePreferences } from "./prefs.ts";
+import { shownTheme, usePreferences } from "./prefs.ts";
 
 export interface Series {
   label: string;
@@ -35,7 +35,12 @@ const hours = (_plot: uPlot, splits: number[]): string[] =>
 
 const token = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** A point between two gaps would be a line of no length: it is drawn as a dot. */
+const hasLonePoints = (values: readonly (number | null)[]): boolean =>
+  values.some((value, index) => value !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null);
+
 function options(props: ChartProps, width: number): uPlot.Options {
+  const strokes = props.series.map((_, index) => token(`--series-${(index % 6) + 1}`));
   const axis = { stroke: token("--faint"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter Variable" };
   const whole = props.series.every((one) => one.values.every((value) => value === null || Number.isInteger(value)));
   const bars = props.kind === "bars" ? (uPlot.paths.bars?.({ size: [0.7, 40], radius: 0.1 }) ?? null) : null;
@@ -43,7 +48,7 @@ function options(props: ChartProps, width: number): uPlot.Options {
     width,
     height: props.height ?? 200,
     cursor: { points: { size: 7 }, drag: { x: props.onRange !== undefined, y: false, setScale: false } },
-    legend: { show: props.series.length > 1 || !bars, markers: { width: 0 } },
+    legend: { show: props.series.length > 1 || !bars, markers: { width: 0, fill: (_plot, index) => strokes[index - 1] ?? "" } },
     scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [
       { ...axis, size: 28, values: hours },
@@ -52,13 +57,13 @@ function options(props: ChartProps, width: number): uPlot.Options {
     series: [
       { value: (_plot: uPlot, at: number | null) => (at === null ? "" : new Date(at * 1000).toLocaleString("en", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" })) },
       ...props.series.map((one, index) => {
-        const stroke = token(`--series-${(index % 6) + 1}`);
+        const stroke = strokes[index] ?? "";
         return {
           label: one.label,
           stroke,
           width: bars ? 0 : 1.75,
           fill: `${stroke}${bars ? "cc" : "1c"}`,
-          points: { show: one.values.filter((value) => value !== null).length < 3 },
+          points: { show: hasLonePoints(one.values), size: 5, fill: stroke },
           value: (_plot: uPlot, value: number | null) => (value === null ? "–" : props.format(value)),
           ...(bars && { paths: bars }),
         };
@@ -77,12 +82,12 @@ function options(props: ChartProps, width: number): uPlot.Options {
 
 export default function Chart(props: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
-  const { theme } = usePreferences();
+  usePreferences();
   const latest = useRef(props);
   useEffect(() => {
     latest.current = props;
   });
-  const shape = `${theme}|${props.kind}|${props.height}|${props.series.map((one) => one.label).join("|")}`;
+  const shape = `${shownTheme()}|${props.kind}|${props.height}|${props.series.map((one) => `${one.label} ${hasLonePoints(one.values)}`).join("|")}`;
   const plot = useRef<uPlot | null>(null);
   useEffect(() => {
     const element = box.current;

@@ -54,6 +54,7 @@ export function followTheme(): void {
   showTheme();
   matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
     showTheme();
+    current = { ...current }; // what is drawn with colours of its own is drawn anew
     for (const listener of listeners) listener();
   });
 }

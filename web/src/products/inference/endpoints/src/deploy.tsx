@@ -1,6 +1,6 @@
 /** From a model to an endpoint in one form. */
-import { api, createResource, levelOf, pageAddress, tell, unwrap, useGo, usePlace, useQuery, useRemember, useResources } from "@ironworks/sdk";
-import { Badge, Button, Callout, Empty, Field, Input, Loading, Page, Section, Switch, cx, formatBytes, notify } from "@ironworks/ui";
+import { Link, api, createResource, levelOf, pageAddress, tell, unwrap, useBootstrap, useGo, usePlace, useQuery, useRemember, useResources } from "@ironworks/sdk";
+import { Badge, Button, Callout, Empty, Field, Input, Loading, Page, Section, Switch, buttonClass, cx, formatBytes, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
 
@@ -34,7 +34,7 @@ function useOffers(scope: string) {
           return items.map((item) => ({ ...item, registry: `${at}/${name}` }));
         }),
       );
-      return lists.flatMap((list) => (list.status === "fulfilled" ? list.value : []));
+      return lists.flatMap((list) => (list.status === "fulfilled" ? list.value : [])).sort(byTask);
     },
   });
   return { offers: offers.data ?? [], loading: registries.loading || offers.isPending, error: registries.error ?? offers.error };
@@ -43,13 +43,7 @@ function useOffers(scope: string) {
 export default function Deploy() {
   const { scope } = usePlace();
   const { offers, loading, error } = useOffers(scope);
-  if (levelOf(scope) !== "tenant") {
-    return (
-      <Empty icon="boxes" title={t("wrongLevel")}>
-        {t("wrongLevelHint")}
-      </Empty>
-    );
-  }
+  if (levelOf(scope) !== "tenant") return <WhichTenant scope={scope} />;
   return (
     <Page title={t("deploy")}>
       {error && <Callout tone="bad">{tell(error)}</Callout>}
@@ -58,11 +52,41 @@ export default function Deploy() {
   );
 }
 
+const MOST_TENANTS = 12;
+
+/** Models are deployed in tenants: those below, to go on in. */
+function WhichTenant({ scope }: { scope: string }) {
+  const { scopes } = useBootstrap();
+  const tenants = scopes.filter((one) => one.kind === "Tenant" && (scope === "-" || one.path.startsWith(`${scope}.`)));
+  return (
+    <Page title={t("deploy")}>
+      <Section>
+        <Empty
+          icon="boxes"
+          title={t("wrongLevel")}
+          actions={tenants.slice(0, MOST_TENANTS).map((one) => (
+            <Link key={one.path} to={pageAddress(one.path, "endpoints", "new")} className={buttonClass("normal")}>
+              {one.path}
+            </Link>
+          ))}
+        >
+          {t(tenants.length > 0 ? "wrongLevelHint" : "noTenant")}
+        </Empty>
+      </Section>
+    </Page>
+  );
+}
+
+/** Models that write come first: they are what most people begin with. */
+const byTask = (a: Offer, b: Offer) => Number(b.task === "text-generation") - Number(a.task === "text-generation") || a.name.localeCompare(b.name);
+
+const nameOf = (offer: Offer): string => offer.name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+
 function Form({ offers, scope }: { offers: Offer[]; scope: string }) {
   const go = useGo();
   const remember = useRemember();
-  const [chosen, setChosen] = useState<Offer | null>(null);
-  const [name, setName] = useState("");
+  const [chosen, setChosen] = useState<Offer | undefined>(offers[0]);
+  const [name, setName] = useState(offers[0] ? nameOf(offers[0]) : "");
   const [replicas, setReplicas] = useState(1);
   const [rests, setRests] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -105,7 +129,7 @@ function Form({ offers, scope }: { offers: Offer[]; scope: string }) {
                   aria-checked={selected}
                   onClick={() => {
                     setChosen(offer);
-                    setName(offer.name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""));
+                    setName(nameOf(offer));
                   }}
                   className={cx("flex w-full items-center gap-3 px-4 py-3 text-left", selected ? "bg-accent-soft" : "hover:bg-hover")}
                 >

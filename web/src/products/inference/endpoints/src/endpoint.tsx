@@ -1,10 +1,13 @@
 /** One endpoint: how it is, how to call it, what it writes. */
-import { Link, patchResource, resourceAddress, tell, useCan, usePlace, useQueryWord, useRemember, useResource } from "@ironworks/sdk";
+import {
+  Link, callAs, pageAddress, patchResource, resourceAddress, tell, useBootstrap, useCan, useFeature, usePlace, useQueryWord, useRemember, useResource,
+} from "@ironworks/sdk";
+import type { Call } from "@ironworks/sdk";
 import { Button, Callout, CodeBlock, Conditions, Empty, Facts, Id, Loading, Page, Phase, Section, Tabs, Time, buttonClass, notify } from "@ironworks/ui";
 import { useState } from "react";
 
 import { Logs } from "./logs.tsx";
-import { snippetsFor } from "./snippets.ts";
+import { Metrics } from "./metrics.tsx";
 import { PLURAL } from "./types.ts";
 import type { Endpoint } from "./types.ts";
 import { t } from "./words.ts";
@@ -30,6 +33,7 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
       meta={<Phase phase={endpoint.status.phase} />}
       actions={
         <>
+          <TryIt endpoint={endpoint} />
           {can("endpoint:update", at) && <PauseButton endpoint={endpoint} />}
           <Link to={resourceAddress(scope, PLURAL, at, name)} className={buttonClass("normal")}>
             {t("all")}
@@ -44,10 +48,27 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
         tabs={[
           { id: "overview", label: t("overview"), content: <Overview endpoint={endpoint} /> },
           { id: "call", label: t("call"), content: <Calling endpoint={endpoint} /> },
+          ...(can("usage:read", scope) ? [{ id: "metrics", label: t("metrics"), content: <Metrics endpoint={endpoint} /> }] : []),
           ...(can("endpoint:logs", at) ? [{ id: "logs", label: t("logs"), content: <Logs at={at} name={name} /> }] : []),
         ]}
       />
     </Page>
+  );
+}
+
+/** The playground's page for what the model does. */
+const PAGES: Record<string, string> = { "text-generation": "", "text-embedding": "embeddings" };
+
+function TryIt({ endpoint }: { endpoint: Endpoint }) {
+  const can = useCan();
+  const there = useFeature("playground");
+  const { name, scope: at } = endpoint.metadata;
+  const page = PAGES[endpoint.status.model?.task ?? ""];
+  if (!there || page === undefined || !can("endpoint:invoke", at)) return null;
+  return (
+    <Link to={pageAddress(at, "playground", page, { model: name })} className={buttonClass("primary")}>
+      {t("tryIt")}
+    </Link>
   );
 }
 
@@ -130,8 +151,10 @@ function Overview({ endpoint }: { endpoint: Endpoint }) {
 
 function Calling({ endpoint }: { endpoint: Endpoint }) {
   const [language, setLanguage] = useQueryWord("in", "curl");
+  const { services } = useBootstrap();
   const { service_url, model } = endpoint.status;
-  const snippets = snippetsFor(service_url ?? "http://localhost:7080/v1", endpoint.metadata.name, model?.task ?? "text-generation");
+  const called = { base: service_url ?? `${services["gateway"]}/v1`, name: endpoint.metadata.name };
+  const snippets = callAs(model?.task === "text-embedding" ? embedding(called) : chat(called));
   return (
     <div className="flex max-w-3xl flex-col gap-3">
       <p className="text-sm text-muted">{t("callHint")}</p>
@@ -144,3 +167,13 @@ function Calling({ endpoint }: { endpoint: Endpoint }) {
     </div>
   );
 }
+
+interface Called {
+  base: string;
+  name: string;
+}
+
+const chat = ({ base, name }: Called): Call => ({
+  base, operation: "chat/completions", body: { model: name, messages: [{ role: "user", content: "Hello" }], stream: true },
+});
+const embedding = ({ base, name }: Called): Call => ({ base, operation: "embeddings", body: { model: name, input: ["Hello"] } });

@@ -1,5 +1,5 @@
-import { Link, pageAddress, resourceKey, tell, useCan, useGo, usePlace, useResources, useTableQuery } from "@ironworks/sdk";
-import { Callout, DataTable, Empty, Page, Phase, Time, buttonClass } from "@ironworks/ui";
+import { Link, pageAddress, resourceKey, useCan, useGo, usePlace, useResources, useTableQuery } from "@ironworks/sdk";
+import { DataTable, Empty, Page, Phase, Time, buttonClass } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
 import { PLURAL } from "./types.ts";
@@ -12,14 +12,14 @@ const COLUMNS: Column<Endpoint>[] = [
     id: "phase", label: t("phase"), width: "10rem", value: (row) => row.status.phase, cell: (row) => <Phase phase={row.status.phase} />,
     options: ["Pending", "Deploying", "ModelDownloading", "Running", "Idle", "Failed", "Paused", "Deleting"],
   },
-  { id: "scope", label: t("scope"), value: (row) => row.metadata.scope },
+  { id: "scope", label: t("scope"), value: (row) => row.metadata.scope, secondary: true },
   { id: "model", label: t("model"), value: (row) => row.spec.model.name },
   { id: "task", label: t("task"), value: (row) => row.status.model?.task },
   {
     id: "replicas", label: t("replicas"), align: "right", width: "8rem", value: (row) => row.status.ready_replicas ?? 0,
     cell: (row) => `${row.status.ready_replicas ?? 0} / ${row.status.desired_replicas ?? 0}`,
   },
-  { id: "cluster", label: t("cluster"), value: (row) => row.spec.cluster },
+  { id: "cluster", label: t("cluster"), value: (row) => row.spec.cluster, secondary: true },
   { id: "age", label: t("age"), width: "7rem", value: (row) => Date.parse(row.metadata.creation_timestamp), cell: (row) => <Time at={row.metadata.creation_timestamp} /> },
 ];
 
@@ -38,7 +38,6 @@ export default function List() {
   );
   return (
     <Page fill title={t("title")} actions={deploy}>
-      {endpoints.error && <Callout tone="bad">{tell(endpoints.error)}</Callout>}
       <DataTable
         label={t("title")}
         rows={endpoints.items}
@@ -47,6 +46,7 @@ export default function List() {
         state={state}
         onState={setState}
         loading={endpoints.loading}
+        error={endpoints.error}
         more={endpoints.more}
         onEnd={endpoints.loadMore}
         onOpen={(endpoint) => go(endpointAddress(scope, endpoint))}
