@@ -1,7 +1,7 @@
 /** The keys at a scope and below, and what can be done to each. */
 import {
-  addressOf, createResource, deleteResource, levelOf, patchResource, request, resourceKey, tell, useCan, useGo, usePlace, useRemember,
-  useResources, useTableQuery,
+  addressOf, createResource, deleteResource, levelOf, patchResource, request, resourceKey, tell, useCan, useGo, usePlace, useQueryWord,
+  useRemember, useResources, useTableQuery,
 } from "@ironworks/sdk";
 import type { Resource } from "@ironworks/sdk";
 import {
@@ -34,18 +34,17 @@ export default function Keys() {
   const can = useCan();
   const go = useGo();
   const [state, setState] = useTableQuery();
-  const [creating, setCreating] = useState(false);
+  const [creating, setCreating] = useQueryWord("create");
   const [issued, setIssued] = useState<Issued | null>(null);
   const keys = useResources<Key>(PLURAL, scope);
   const mayCreate = can("api-key:create", scope) && (levelOf(scope) !== "operator" || can("api-key:create", "-"));
   const create = mayCreate && (
-    <Button look="primary" icon="plus" onClick={() => setCreating(true)}>
+    <Button look="primary" icon="plus" onClick={() => setCreating("1")}>
       {t("create")}
     </Button>
   );
   return (
     <Page fill title={t("title")} actions={create}>
-      {keys.error && <Callout tone="bad">{tell(keys.error)}</Callout>}
       <DataTable
         label={t("title")}
         rows={keys.items}
@@ -54,6 +53,7 @@ export default function Keys() {
         state={state}
         onState={setState}
         loading={keys.loading}
+        error={keys.error}
         more={keys.more}
         onEnd={keys.loadMore}
         onOpen={(key) => go(addressOf(scope, PLURAL, key))}
@@ -64,12 +64,12 @@ export default function Keys() {
           </Empty>
         }
       />
-      {creating && (
+      {creating && mayCreate && (
         <CreateDialog
           scope={scope}
-          onClose={() => setCreating(false)}
+          onClose={() => setCreating("")}
           onIssued={(made) => {
-            setCreating(false);
+            setCreating("");
             setIssued(made);
           }}
         />

@@ -12,7 +12,8 @@ export function useToday(scope: string) {
   return useQuery({
     queryKey: ["analytics", scope, since],
     enabled: may,
-    staleTime: 60_000,
+    staleTime: 10_000,
+    refetchOnWindowFocus: true, // whoever comes back from a terminal has called something
     queryFn: () =>
       unwrap(api.GET("/api/v1/scopes/{path}/analytics", { params: { path: { path: scope }, query: { since, by: "model", interval: "hour" } } })),
   });
