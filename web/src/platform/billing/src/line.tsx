@@ -1,0 +1,96 @@
+/** The usage behind one line of an invoice: its requests, or the transfer that it is. */
+import { Link, pageAddress, tell, useGo, usePages, usePlace, useTableQuery } from "@ironworks/sdk";
+import { DataTable, Empty, Facts, Loading, Page, Section, buttonClass, formatNumber } from "@ironworks/ui";
+import type { Column } from "@ironworks/ui";
+
+import { lineWords, priceWords } from "./invoice-lines.tsx";
+import { nanoOf, toNumber } from "./money.ts";
+import { Day, Money } from "./parts.tsx";
+import type { Behind, InvoiceLine } from "./types.ts";
+import { t } from "./words.ts";
+
+interface More {
+  line: InvoiceLine;
+  transfers: string[];
+}
+
+const columnsOf = (scope: string): Column<Behind>[] => [
+  { id: "request", label: t("request"), value: (row) => row.request_id, width: "minmax(14rem, 2fr)", cell: (row) => <span className="font-mono text-xs">{row.request_id}</span> },
+  { id: "day", label: t("day"), width: "8rem", value: (row) => row.day, cell: (row) => <Day day={row.day} /> },
+  { id: "quantity", label: t("quantity"), align: "right", width: "minmax(6rem, 1fr)", value: (row) => row.quantity, cell: (row) => formatNumber(row.quantity) },
+  { id: "amount", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.amount)), cell: (row) => <Money amount={row.amount} /> },
+  {
+    id: "transfer", label: t("transfer"), width: "minmax(8rem, 1fr)", secondary: true, value: (row) => row.transfer_id,
+    cell: (row) => (
+      <Link to={pageAddress(scope, "billing", `ledger/${row.transfer_id}`)} className="font-mono text-xs hover:text-accent hover:underline">
+        {row.transfer_id.slice(0, 8)}…
+      </Link>
+    ),
+  },
+];
+
+export default function Line() {
+  const { scope, params } = usePlace();
+  const go = useGo();
+  const [state, setState] = useTableQuery();
+  const list = usePages<Behind, More>(`/api/v1/invoice-lines/${encodeURIComponent(params["line"] ?? "")}`, {}, { limit: 200 });
+  if (list.error) {
+    return (
+      <Empty icon="receipt" title={t("lineGone")}>
+        {tell(list.error)}
+      </Empty>
+    );
+  }
+  if (!list.first) return <Loading />;
+  const { line, transfers } = list.first;
+  const address = (row: Behind) => pageAddress(scope, "requests", row.request_id);
+  return (
+    <Page
+      fill
+      title={lineWords(line)}
+      actions={
+        <Link to={pageAddress(scope, "billing", `invoices/${params["invoice"] ?? ""}`)} className={buttonClass("normal")}>
+          {params["invoice"]}
+        </Link>
+      }
+    >
+      <Section>
+        <Facts
+          items={[
+            { label: t("scope"), value: line.scope },
+            { label: t("amount"), value: <Money amount={line.amount} strong /> },
+            ...(line.quantity === null ? [] : [{ label: t("quantity"), value: formatNumber(Number(line.quantity)) }]),
+            ...(line.unit_price === null ? [] : [{ label: t("unitPrice"), value: priceWords(line) }]),
+          ]}
+        />
+      </Section>
+      {line.kind === "usage" ? (
+        <DataTable
+          label={t("behind")}
+          rows={list.items}
+          columns={columnsOf(scope)}
+          rowKey={(row) => row.request_id}
+          state={state}
+          onState={setState}
+          more={list.more}
+          onEnd={list.loadMore}
+          onOpen={(row) => go(address(row))}
+          hrefOf={address}
+          empty={<Empty icon="activity" title={t("noLines")} />}
+        />
+      ) : (
+        <div className="panel">
+          <Empty
+            icon="route"
+            title={t("behindNothing")}
+            actions={transfers.map((id) => (
+              <Link key={id} to={pageAddress(scope, "billing", `ledger/${id}`)} className={buttonClass("normal")}>
+                {t("openTransfer")}
+              </Link>
+            ))}
+          />
+        </div>
+      )}
+    </Page>
+  );
+}

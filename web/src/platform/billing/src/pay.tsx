@@ -1,0 +1,143 @@
+/** Paying an invoice: by what the account left at the payment provider's, or by money that came in by itself. */
+import { api, tell, unwrap, useCan } from "@ironworks/sdk";
+import { Button, Callout, Dialog, Field, Input, Select, notify } from "@ironworks/ui";
+import { useState } from "react";
+import type { FormEvent } from "react";
+
+import { nanoOf, readAmount, showAmount, toDecimal } from "./money.ts";
+import { AmountInput, nameOf } from "./parts.tsx";
+import type { InvoiceDetail, Method } from "./types.ts";
+import { t } from "./words.ts";
+
+interface PayProps {
+  detail: InvoiceDetail;
+  methods: readonly Method[];
+  provider: string | null;
+  onClose: () => void;
+  onDone: () => void;
+}
+
+/** Sends the browser to a page of the payment provider's, and back here. Raises ApiError. */
+export async function openCheckout(account: string, currency: string): Promise<void> {
+  const back = new URL(location.href);
+  back.searchParams.set("checkout", "done");
+  const body = { success_url: back.href, cancel_url: location.href, currency };
+  const { url } = await unwrap(api.POST("/api/v1/scopes/{path}/payment-methods:checkout", { params: { path: { path: account } }, body }));
+  location.assign(url);
+}
+
+export function PayDialog({ detail, methods, provider, onClose, onDone }: PayProps) {
+  const { invoice, issuer } = detail;
+  const can = useCan();
+  const charged = methods.find((method) => method.default);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const name = nameOf(invoice);
+  const amount = showAmount(invoice.due);
+  const run = async (work: () => Promise<unknown>) => {
+    setBusy(true);
+    setProblem("");
+    try {
+      await work();
+    } catch (error) {
+      setProblem(tell(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const charge = () =>
+    run(async () => {
+      await unwrap(api.POST("/api/v1/payments", { body: { invoice: invoice.id } }));
+      notify("ok", t("payStarted"));
+      onDone();
+      onClose();
+    });
+  return (
+    <Dialog open onClose={onClose} title={t("payTitle", { number: name })}>
+      <div className="flex flex-col gap-4">
+        {provider && charged && can("payment:create", invoice.account) && (
+          <>
+            <p className="text-sm text-muted">{t("payHint", { amount, method: charged.label })}</p>
+            <Button look="primary" icon="card" busy={busy} onClick={() => void charge()}>
+              {t("payNow", { method: charged.label })}
+            </Button>
+          </>
+        )}
+        {provider && !charged && can("payment-method:create", invoice.account) && (
+          <>
+            <p className="text-sm text-muted">{t("payNeedsMethod")}</p>
+            <Button look="primary" icon="external" busy={busy} onClick={() => void run(() => openCheckout(invoice.account, invoice.total.currency))}>
+              {t("payLeave")}
+            </Button>
+          </>
+        )}
+        {!provider && (
+          <div className="text-sm">
+            <p>{t("payManual", { amount, number: name })}</p>
+            {issuer.note && <p className="mt-2 rounded-md border border-line bg-canvas p-3 whitespace-pre-line">{issuer.note}</p>}
+          </div>
+        )}
+        {problem && <Callout tone="bad">{problem}</Callout>}
+        {can("receipt:create", "-") && <Receipt detail={detail} onClose={onClose} onDone={onDone} />}
+      </div>
+    </Dialog>
+  );
+}
+
+const WAYS = ["bank_transfer", "check", "cash", "other"] as const;
+
+/** Money that came in without a provider, recorded by the operator's people. */
+function Receipt({ detail, onClose, onDone }: Pick<PayProps, "detail" | "onClose" | "onDone">) {
+  const { invoice } = detail;
+  const [amount, setAmount] = useState(toDecimal(nanoOf(invoice.due)));
+  const [method, setMethod] = useState<(typeof WAYS)[number]>("bank_transfer");
+  const [reference, setReference] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<unknown>(null);
+  const nano = readAmount(amount);
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    if (nano === null) return;
+    setBusy(true);
+    try {
+      await unwrap(api.POST("/api/v1/payments:record", { body: { invoice: invoice.id, amount_nano: Number(nano), method, reference } }));
+      notify("ok", t("recorded"));
+      onDone();
+      onClose();
+    } catch (error) {
+      setProblem(error);
+      setBusy(false);
+    }
+  };
+  return (
+    <form className="flex flex-col gap-3 border-t border-line pt-4" onSubmit={(event) => void submit(event)}>
+      <div>
+        <h3 className="text-sm font-semibold">{t("record")}</h3>
+        <p className="text-xs text-faint">{t("recordHint")}</p>
+      </div>
+      <div className="grid gap-3 sm:grid-cols-2">
+        <Field label={`${t("amount")} (${invoice.total.currency})`} problem={nano === null ? t("amountProblem") : undefined}>
+          {(ids) => <AmountInput {...ids} required value={amount} onChange={(event) => setAmount(event.target.value)} />}
+        </Field>
+        <Field label={t("receivedBy")}>
+          {(ids) => (
+            <Select {...ids} className="w-full" value={method} onChange={(event) => setMethod(event.target.value as (typeof WAYS)[number])}>
+              {WAYS.map((way) => (
+                <option key={way} value={way}>
+                  {t(way)}
+                </option>
+              ))}
+            </Select>
+          )}
+        </Field>
+      </div>
+      <Field label={t("reference")} hint={t("referenceHint")}>
+        {(ids) => <Input {...ids} required maxLength={200} value={reference} onChange={(event) => setReference(event.target.value)} />}
+      </Field>
+      {problem !== null && <Callout tone="bad">{tell(problem)}</Callout>}
+      <Button type="submit" look="primary" busy={busy} disabled={nano === null}>
+        {t("recordAction", { amount: `${amount} ${invoice.total.currency}` })}
+      </Button>
+    </form>
+  );
+}

@@ -1,0 +1,159 @@
+/** Subscribing, changing and ending a plan. What it costs is shown first, and is what is charged, or nothing is done. */
+import { api, tell, unwrap, useQuery } from "@ironworks/sdk";
+import { Button, Callout, Confirm, Dialog, Facts, Skeleton, Switch, notify } from "@ironworks/ui";
+import { useState } from "react";
+
+import { showDay } from "./days.ts";
+import { showAmount } from "./money.ts";
+import { Money, Row } from "./parts.tsx";
+import type { Plan, Preview, Standing } from "./types.ts";
+import { t } from "./words.ts";
+
+interface ChangeProps {
+  account: string;
+  plan: Plan;
+  onClose: () => void;
+  onDone: () => void;
+}
+
+const at = (account: string) => ({ params: { path: { path: account } } });
+
+export function ChangeDialog({ account, plan, onClose, onDone }: ChangeProps) {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const preview = useQuery({
+    queryKey: ["billing-preview", account, plan.name],
+    gcTime: 0,
+    queryFn: () => unwrap(api.POST("/api/v1/scopes/{path}/subscription:preview", { ...at(account), body: { plan: plan.name, when: null } })),
+  });
+  const change = async (shown: Preview) => {
+    setBusy(true);
+    setProblem("");
+    try {
+      const body = { plan: plan.name, when: shown.when, expected_nano: shown.due.nano };
+      await unwrap(api.POST("/api/v1/scopes/{path}/subscription:change", { ...at(account), body }));
+      const now = shown.when === "now";
+      notify("ok", t(now ? "changed" : "changeScheduled", { plan: plan.title, day: showDay(shown.effective) }));
+      onDone();
+      onClose();
+    } catch (error) {
+      setProblem(tell(error));
+      setBusy(false);
+      void preview.refetch(); // what was shown may not hold any more
+    }
+  };
+  return (
+    <Dialog open onClose={onClose} title={t("chooseTitle", { plan: plan.title })}>
+      <div className="flex flex-col gap-4">
+        {preview.error && <Callout tone="bad">{tell(preview.error)}</Callout>}
+        {preview.isPending && <Skeleton className="h-32 w-full" />}
+        {preview.data && <Costs preview={preview.data} />}
+        {problem && <Callout tone="bad">{problem}</Callout>}
+        <Button look="primary" busy={busy} disabled={!preview.data} onClick={() => preview.data && void change(preview.data)}>
+          {t("changeAction")}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}
+
+function Costs({ preview }: { preview: Preview }) {
+  return (
+    <>
+      <Facts
+        items={[
+          { label: t("takesEffect"), value: preview.when === "now" ? t("effectNow") : t("effectEnd", { day: showDay(preview.effective) }) },
+          { label: t("nextFee"), value: t("nextFeeFrom", { amount: showAmount(preview.next_fee), day: showDay(preview.next_fee_on) }) },
+        ]}
+      />
+      {preview.charges.length === 0 ? (
+        <p className="text-sm text-muted">{t("nothingNow")}</p>
+      ) : (
+        <div>
+          {preview.charges.map((charge) => (
+            <Row key={charge.reference} label={charge.description} value={<Money amount={charge.cost} />} />
+          ))}
+          <Row label={<span className="font-semibold">{t("dueNow")}</span>} value={<Money amount={preview.due} strong />} />
+        </div>
+      )}
+    </>
+  );
+}
+
+/** An account's first subscription may begin with a trial. */
+export function StartDialog({ account, plan, first, onClose, onDone }: ChangeProps & { first: boolean }) {
+  const [trial, setTrial] = useState(true);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const offered = first && plan.trial_days > 0;
+  const start = async () => {
+    setBusy(true);
+    setProblem("");
+    try {
+      const body = { plan: plan.name, currency: plan.base_fee.currency, trial: offered && trial };
+      await unwrap(api.POST("/api/v1/scopes/{path}/subscription", { ...at(account), body }));
+      notify("ok", t("started", { plan: plan.title }));
+      onDone();
+      onClose();
+    } catch (error) {
+      setProblem(tell(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog open onClose={onClose} title={t("startTitle", { plan: plan.title })}>
+      <div className="flex flex-col gap-4">
+        <p className="text-sm text-muted">
+          {offered ? t("startHint", { amount: showAmount(plan.base_fee), days: plan.trial_days }) : t("startHintNoTrial", { amount: showAmount(plan.base_fee) })}
+        </p>
+        {offered && <Switch checked={trial} onChange={setTrial} label={t("startTrial")} hint={t("startTrialHint")} />}
+        {problem && <Callout tone="bad">{problem}</Callout>}
+        <Button look="primary" busy={busy} onClick={() => void start()}>
+          {t("startAction")}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}
+
+const resume = (account: string) => unwrap(api.POST("/api/v1/scopes/{path}/subscription:resume", at(account)));
+
+export function ResumeButton({ account, onDone }: { account: string; onDone: () => void }) {
+  const [busy, setBusy] = useState(false);
+  const run = async () => {
+    setBusy(true);
+    try {
+      await resume(account);
+      notify("ok", t("resumed"));
+      onDone();
+    } catch (error) {
+      notify("bad", tell(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <Button look="primary" icon="undo" busy={busy} onClick={() => void run()}>
+      {t("resume")}
+    </Button>
+  );
+}
+
+/** With the period's end it can be taken back; with today it cannot, so the plan's name is typed. */
+export function CancelDialog({ account, standing, onClose, onDone }: { account: string; standing: Standing; onClose: () => void; onDone: () => void }) {
+  const [now, setNow] = useState(false);
+  const cancel = async () => {
+    const body = { when: now ? ("now" as const) : ("period_end" as const), reason: "" };
+    const made = await unwrap(api.POST("/api/v1/scopes/{path}/subscription:cancel", { ...at(account), body }));
+    const undo = () => void resume(account).then(onDone, (error: unknown) => notify("bad", tell(error)));
+    notify("ok", t("cancelled", { day: showDay(made.ends_on ?? standing.period_end) }), now ? {} : { undo });
+    onDone();
+  };
+  return (
+    <Confirm open onClose={onClose} title={t("cancelTitle")} action={t("cancelAction")} {...(now && { word: standing.plan.name })} onConfirm={cancel}>
+      <p className="text-sm text-muted">{t("cancelHint", { day: showDay(standing.period_end) })}</p>
+      <Switch checked={now} onChange={setNow} label={t("cancelNow")} hint={t("cancelNowHint")} />
+    </Confirm>
+  );
+}
+
