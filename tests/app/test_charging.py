@@ -153,11 +153,13 @@ def test_how_a_request_went_is_kept_for_who_looks_at_it() -> None:
     unanswered = usage_event(record(first_byte_ms=-1, finished_at=BEGAN, stream=False)).course
     assert unanswered == {"duration_ms": 0, "tries": 1, "streamed": 0}
     step = ("try", 90, 4000, "acme.shop/chat: it answered 503")
-    failed = usage_event(record(asked_us=4100, sent_us=4200, ended_us=9000, steps=(step,), error="upstream_error")).course
-    assert failed == {
+    failed = record(asked_us=4100, sent_us=4200, ended_us=9000, steps=(step,), error="upstream_error")
+    assert usage_event(failed).course == {
         "duration_ms": 1000, "first_byte_ms": 250, "tries": 1, "streamed": 1, "asked_us": 4100, "sent_us": 4200,
         "ended_us": 9000, "steps": [list(step)], "error": "upstream_error",
     }  # fmt: skip
+    unsent = usage_event(record(asked_us=4100, ended_us=9000, first_byte_ms=-1)).course
+    assert unsent == {"duration_ms": 1000, "tries": 1, "streamed": 1, "asked_us": 4100, "ended_us": 9000}
     assert usage_event(record(tries=3)).digest() == usage_event(record()).digest()
 
 

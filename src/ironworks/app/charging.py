@@ -100,8 +100,10 @@ def course(record: gateway.UsageRecord) -> metering.Course:
     }
     if record.first_byte_ms >= 0:
         told["first_byte_ms"] = record.first_byte_ms
+    if record.asked_us >= 0:
+        told |= {"asked_us": record.asked_us, "ended_us": record.ended_us}
     if record.sent_us >= 0:
-        told |= {"asked_us": record.asked_us, "sent_us": record.sent_us, "ended_us": record.ended_us}
+        told["sent_us"] = record.sent_us
     if record.steps:
         told["steps"] = [list(step) for step in record.steps]
     if record.error:

@@ -108,6 +108,7 @@ async def test_tries_are_counted(upstream: Upstream, tmp_path: Path) -> None:
         assert (await ask(world)).status_code == 503
         [record] = await world.ledger.expect(1)
         assert (record.tries, len(record.steps), record.sent_us, record.error) == (3, 2, -1, "upstream_error")
+        assert record.steps[1][2] <= record.asked_us <= record.ended_us
         assert (await ask(world)).status_code == 200, "what refused connections is set aside"
 
 
