@@ -207,7 +207,7 @@ const shownCell = (column: Column<unknown>, row: unknown): ReactNode => {
   return value === null || value === undefined || value === "" ? <span className="text-faint">–</span> : value;
 };
 
-const isInteractive = (target: EventTarget): boolean => target instanceof Element && target.closest("a,button,input,select") !== null;
+const isInteractive = (target: EventTarget): boolean => target instanceof Element && target.closest("a,button,input,select,label,dialog") !== null;
 
 /** Marking text in a row, to copy it, does not open the row. */
 const isSelecting = (): boolean => (getSelection()?.toString() ?? "") !== "";
