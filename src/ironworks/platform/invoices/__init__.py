@@ -2,13 +2,13 @@
 
 Owns: closes, which claim transfers; invoices, their lines, numbers and documents; taxes; what was recorded as paid,
 refunded, credited or written off. `closing.py` takes periods to their drafts, `finalizing.py` drafts to invoices,
-`closes.py` holds their statements, `settling.py` what happens to an invoice afterwards, `documents.py` and `paper.py`
-what people and programs get of it, `shapes.py` what is said over HTTP.
+`closes.py` and `adjusted.py` hold their statements, `settling.py` what happens to an invoice afterwards,
+`documents.py` and `paper.py` what people and programs get of it, `shapes.py` what is said over HTTP.
 Never: rates usage (pricing did), keeps balances (the ledger does), or calls a payment provider (payments do).
 Invariants: a transfer is on one invoice; what an invoice's lines come to is what it claimed, tenant by tenant, and is
 moved to what the account owes with the same sum; only the total is rounded, once, and the residue is posted; an
 account's numbers have no gap; a finalized invoice never changes, it is paid, credited, voided or written off; what is
-charged after a period was closed comes on the next invoice.
+charged after a period was closed comes on the next invoice, with what the terms of its own period make of it.
 """
 
 from ironworks.platform.invoices.closing import charge

@@ -124,37 +124,6 @@ async def lock_closes(ctx: Context, close_ids: Collection[UUID]) -> list[Close]:
     return [_close(row) for row in rows]
 
 
-async def lock_account(ctx: Context, account: str) -> None:
-    """One decision about which days of an account a close takes at a time, until the transaction ends."""
-    await _lock_accounts(ctx, [account])
-
-
-async def _lock_accounts(ctx: Context, accounts: Collection[str]) -> None:
-    await ctx.db.execute(
-        "select pg_advisory_xact_lock(hashtextextended('invoices.close:' || account, 0))"
-        " from (select account from unnest($1::text[]) as a (account) order by account) a",
-        list(accounts),
-    )
-
-
-async def lock_adjusted(ctx: Context, charging: Sequence[Close]) -> dict[UUID, date]:
-    """Close → the day up to which closes that overlap with it have posted what terms ask; none does until it has."""
-    await _lock_accounts(ctx, [close.account for close in charging])
-    rows = await ctx.db.fetch(
-        """
-        select w.id, max(c.period_end) as adjusted
-        from unnest($1::uuid[], $2::text[], $3::date[]) as w (id, account, last)
-        join platform_invoices.close c
-          on c.path = w.account and c.id <> w.id and c.state <> 'charging' and c.period_start < w.last
-        group by w.id
-        """,
-        [close.id for close in charging],
-        [close.account for close in charging],
-        [close.end for close in charging],
-    )
-    return {row["id"]: row["adjusted"] for row in rows}
-
-
 async def move_closes(ctx: Context, moved: Sequence[Close]) -> None:
     """Say what closes do next, and from where."""
     await ctx.db.execute(

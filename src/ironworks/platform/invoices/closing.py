@@ -8,6 +8,7 @@ subscriptions, claims, invoices, numbers, credit, and of each by account or id.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,7 +18,8 @@ from typing import Final
 from uuid import UUID
 
 from ironworks.platform import ledger, pricing, subscriptions
-from ironworks.platform.invoices import closes, store
+from ironworks.platform.invoices import adjusted, closes, store
+from ironworks.platform.invoices.adjusted import PostedTerms
 from ironworks.platform.invoices.finalizing import finalize_drafts
 from ironworks.platform.invoices.model import (
     Close,
@@ -164,8 +166,9 @@ def _plan_charge(charge: subscriptions.Charge, currency: str) -> NewCharge:
 async def _adjustments(ctx: Context, charging: Sequence[Close]) -> list[tuple[date, NewCharge]]:
     """What terms add or take off, in every currency that the account used something in, and in its own: on the days
     that no earlier close adjusted, since one by hand may lie in a subscription's period."""
-    adjusted = await closes.lock_adjusted(ctx, charging)
-    start_of = {close.account: max(close.start, adjusted.get(close.id, date.min)) for close in charging}
+    until = await adjusted.lock_adjusted(ctx, charging)
+    start_of = {close.account: max(close.start, until.get(close.id, date.min)) for close in charging}
+    await adjusted.note_adjusted(ctx, {close.id: start_of[close.account] for close in charging})
     close_of = {close.account: close for close in charging}
     own = await pricing.find_currencies(ctx, {a: datetime.combine(day, time(), UTC) for a, day in start_of.items()})
     currencies = await ledger.list_currencies(ctx, close_of) | set(own.items())
@@ -178,7 +181,47 @@ async def _adjustments(ctx: Context, charging: Sequence[Close]) -> list[tuple[da
         for period, steps in zip(periods, await pricing.adjust_periods(ctx, periods), strict=True)
         for position, step in enumerate(steps)
         if step.amount_nano
+    ] + await _late_adjustments(ctx, charging, currencies)
+
+
+async def _late_adjustments(
+    ctx: Context, charging: Sequence[Close], currencies: Collection[tuple[str, str]]
+) -> list[tuple[date, NewCharge]]:
+    """What terms ask of days that earlier closes worked out, now that more was used on them, less what they posted."""
+    earlier = await adjusted.list_adjusted(ctx, charging, subscriptions.LATE)
+    by_id = {close.id: close for close in charging}
+    wanted = [
+        (close_id, pricing.Period(by_id[by].account, start, end, currency))
+        for close_id, (by, start, end) in earlier.items()
+        for account, currency in sorted(currencies)
+        if account == by_id[by].account
     ]
+    found = await pricing.adjust_periods(ctx, [period for _, period in wanted])
+    due = [
+        PostedTerms(close_id, s.terms_id, s.scope, s.meter, s.model, period.currency, s.amount_nano)
+        for (close_id, period), steps in zip(wanted, found, strict=True)
+        for s in steps
+    ]
+    posted = await adjusted.sum_adjusted(ctx, {close.account for close in charging}, earlier) if earlier else []
+    rests: dict[PostedTerms, int] = defaultdict(int)
+    for each in (*due, *(each._replace(amount_nano=-each.amount_nano) for each in posted)):
+        rests[each._replace(amount_nano=0)] += each.amount_nano
+    return [_late(of._replace(amount_nano=nano), by_id[earlier[of.close_id][0]], earlier) for of, nano in rests.items()]
+
+
+def _late(rest: PostedTerms, close: Close, earlier: Mapping[UUID, tuple[UUID, date, date]]) -> tuple[date, NewCharge]:
+    _, start, end = earlier[rest.close_id]
+    charge = NewCharge(
+        rest.scope,
+        LineKind.ADJUSTMENT,
+        f"terms:{rest.terms_id}:{rest.close_id}:late:{close.id}",
+        f"{rest.meter.replace('_', ' ')} that came late, {start} to {_last_day(end)}",
+        rest.amount_nano,
+        rest.currency,
+        meter=rest.meter,
+        model=rest.model,
+    )
+    return _last_day(close.end), charge
 
 
 def _adjusting(step: pricing.Adjustment, currency: str, close_id: UUID, position: int) -> NewCharge:

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from ironworks.platform import ledger, pricing, tenancy
-from ironworks.platform.invoices import closes, store
+from ironworks.platform.invoices import adjusted, closes, store
 from ironworks.platform.invoices.model import (
     BillingDetails,
     Close,
@@ -143,7 +143,7 @@ async def close_account(ctx: Context, account: str, until: date | None = None) -
         raise invalid("path", "is not an account", "accounts are closed, with all that is below them")
     await tenancy.require_scope(ctx, account)
     today = ctx.now().astimezone(UTC).date()
-    await closes.lock_account(ctx, account)
+    await adjusted.lock_accounts(ctx, [account])
     last = await closes.last_close(ctx, account)
     end = until or month_of(today)[1]
     tomorrow = today + timedelta(days=1)

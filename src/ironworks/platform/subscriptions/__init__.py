@@ -12,7 +12,7 @@ period's charges, once settled, never change, and each charge is taken by one cl
 """
 
 from ironworks.platform.subscriptions.closing import advance, due_periods, list_subscribed, period_charges
-from ironworks.platform.subscriptions.model import Charge, ChargeKind, DuePeriod, Plan, Status, Subscription, When
+from ironworks.platform.subscriptions.model import LATE, Charge, ChargeKind, DuePeriod, Plan, Status, Subscription, When
 from ironworks.platform.subscriptions.plans import NewPlan
 from ironworks.platform.subscriptions.service import (
     cancel_subscription,
@@ -27,6 +27,7 @@ from ironworks.platform.subscriptions.service import (
 )
 
 __all__ = [
+    "LATE",
     "Charge",
     "ChargeKind",
     "DuePeriod",
