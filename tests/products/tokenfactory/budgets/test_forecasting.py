@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ironworks.products.tokenfactory import budgets
 from ironworks.products.tokenfactory.budgets import service, store
-from ironworks.products.tokenfactory.budgets.forecasting import MOST_POINTS, Spent, _t, burn, foresee
+from ironworks.products.tokenfactory.budgets.forecasting import MOST_POINTS, Spent, _t, burn, foresee, round_amount
+from ironworks.products.tokenfactory.budgets.model import Period
 from ironworks.shared.errors import Invalid
 from tests.products.tokenfactory.budgets.books import TENANT, USD, Books
 
@@ -71,9 +72,7 @@ def test_what_differs_from_day_to_day_has_a_range() -> None:
         ("month", timedelta(minutes=39), "lifetime", 1),
     ],
 )
-def test_the_rate_is_taken_from_as_long_as_there_is(
-    period: budgets.Period, age: timedelta, basis: str, blocks: int
-) -> None:
+def test_the_rate_is_taken_from_as_long_as_there_is(period: Period, age: timedelta, basis: str, blocks: int) -> None:
     found = foresee(period, USD, 0, hourly(10, 200), NOW - age, NOW, None if period == "total" else END)
     assert (found.basis, found.blocks) == (basis, blocks)
 
@@ -141,6 +140,11 @@ def test_a_burn_down_only_rises_and_ends_with_all(rows: list[tuple[int, int]], l
         assert point.nano == sum(each.nano for each in spent if each.at < point.at)
 
 
+@pytest.mark.parametrize(("nano", "rounded"), [(0, 0), (7, 7), (123_456, 120_000), (996, 1000), (10**12 + 1, 10**12)])
+def test_two_digits(nano: int, rounded: int) -> None:
+    assert round_amount(nano) == rounded
+
+
 # --- what Postgres keeps
 
 
@@ -206,6 +210,19 @@ async def test_a_burn_down_of_what_was_charged(ledger: Books) -> None:
     assert (found.forecast.basis, found.forecast.blocks) == ("days", 7)
     assert abs(found.forecast.per_day - 6 * USD // 70) <= 1
     assert found.forecast.runs_out_at is not None
+
+
+async def test_the_status_says_roughly_where_it_ends(ledger: Books) -> None:
+    await ledger.budget("b", amount="1", period="week")
+    await made_long_ago(ledger)
+    now = ledger.world.now()
+    await ledger.settle(*(ledger.spend(USD // 70, admitted_at=(now - DAY * n - HOUR).timestamp()) for n in range(7)))
+    await ledger.world.admin.execute("update shared.work_item set due_at = now() where kind = 'Budget'")
+    await ledger.world.settle()
+    status = (await ledger.world.get(budgets.BUDGET, TENANT, "b")).status
+    assert 0.05 < float(status.projected or 0) < 0.11
+    assert len((status.projected or "").strip("0.")) <= 2
+    assert status.runs_out_at is None
 
 
 async def test_an_earlier_period_has_no_forecast(ledger: Books) -> None:

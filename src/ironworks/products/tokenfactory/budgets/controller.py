@@ -8,8 +8,16 @@ from typing import Any, Final
 from ironworks.platform import billing
 from ironworks.products.tokenfactory.budgets import service, store
 from ironworks.products.tokenfactory.budgets.events import ThresholdReached
-from ironworks.products.tokenfactory.budgets.forecasting import FINE_KEPT
-from ironworks.products.tokenfactory.budgets.model import BUDGET, Budget, FrozenLease, Standing, period_of, show_amount
+from ironworks.products.tokenfactory.budgets.forecasting import FINE_KEPT, TEN, Forecast, round_amount
+from ironworks.products.tokenfactory.budgets.model import (
+    ALWAYS,
+    BUDGET,
+    Budget,
+    FrozenLease,
+    Standing,
+    period_of,
+    show_amount,
+)
 from ironworks.shared.changelog import LoggedEvent
 from ironworks.shared.consumers import consumes
 from ironworks.shared.context import Context, system_actor
@@ -33,8 +41,9 @@ async def reconcile_budget(step: Step[Budget]) -> Outcome:
     start, end = period_of(budget.spec.period, step.now())
     async with step.read() as ctx:
         standing = await store.find_standing(ctx, budget.uid, start)
+        forecast = await service.foresee(ctx, budget, standing.spent_nano, step.now())
     left = budget.spec.amount_nano - standing.spent_nano
-    shown = _shown(budget, standing, start, end)
+    shown = _shown(budget, standing, start, end) | _foreseen(forecast)
     _tell_frozen(step, standing)
     again = _LEASED if standing.leased_nano or standing.frozen else _REST
     if end is not None:
@@ -65,6 +74,15 @@ def _shown(budget: Budget, standing: Standing, start: datetime, end: datetime | 
         "remaining": show_amount(max(0, left)),
         "unreserved": show_amount(standing.unreserved_nano),
         "frozen_leases": frozen,
+    }
+
+
+def _foreseen(forecast: Forecast) -> dict[str, Any]:
+    """Roughly: it changes with every look, and a status that says the same is not written again."""
+    at = forecast.runs_out_at
+    return {
+        "projected": None if forecast.end is None else show_amount(round_amount(forecast.end)),
+        "runs_out_at": None if at is None else (at - (at - ALWAYS) % TEN).isoformat(),
     }
 
 

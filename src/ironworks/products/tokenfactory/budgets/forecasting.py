@@ -170,6 +170,11 @@ def _t(freedom: int) -> float:
     )
 
 
+def round_amount(nano: int) -> int:
+    """To two digits: 123_456 → 120_000."""
+    return round(nano, 2 - len(str(abs(nano))))
+
+
 def burn(rows: Sequence[Spent], begins: datetime, until: datetime) -> list[Spent]:
     """What was spent by when, from nothing at the ten minutes of `begins` to all at `until`, in even steps.
 

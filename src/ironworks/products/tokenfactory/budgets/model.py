@@ -106,6 +106,10 @@ class BudgetStatus(Status):
     remaining: str = "0"
     unreserved: str = "0"
     """Of `spent`, what was served without a reservation: soft, or open while the database could not be asked."""
+    projected: str | None = None
+    """What will be spent when the period ends, if it goes on as of late, to two digits; None for a total."""
+    runs_out_at: datetime | None = None
+    """When all will be spent, if it goes on as of late, to the ten minutes; None where it lasts for the period."""
     frozen_leases: list[FrozenLease] = Field(default_factory=list)
 
 

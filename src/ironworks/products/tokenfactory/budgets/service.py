@@ -170,16 +170,17 @@ async def burn_down(ctx: Context, path: str, name: str, at: datetime | None = No
     until = now if end is None else min(now, end)
     begins = min(max(start, budget.metadata.creation_timestamp), until)
     rows = await store.list_spending(ctx, budget.uid, start)
-    forecast = None
-    if runs:
-        since = now - forecasting.RECENT
-        recent = await store.list_recent(ctx, budget.uid, since, period_of(period, since)[0])
-        amount, born = budget.spec.amount_nano, budget.metadata.creation_timestamp
-        forecast = forecasting.foresee(period, amount, standing.spent_nano, recent, born, now, end)
-    return BurnDown(
-        budget, start, end, begins, until, standing, await store.list_told(ctx, budget.uid, start),
-        forecasting.burn(rows, begins, until), forecast,
-    )  # fmt: skip
+    told = await store.list_told(ctx, budget.uid, start)
+    forecast = await foresee(ctx, budget, standing.spent_nano, now) if runs else None
+    return BurnDown(budget, start, end, begins, until, standing, told, forecasting.burn(rows, begins, until), forecast)
+
+
+async def foresee(ctx: Context, budget: Budget, spent_nano: int, now: datetime) -> forecasting.Forecast:
+    """Where the running period of a budget, of which so much is spent, will end."""
+    period, since = budget.spec.period, now - forecasting.RECENT
+    recent = await store.list_recent(ctx, budget.uid, since, period_of(period, since)[0])
+    amount, born = budget.spec.amount_nano, budget.metadata.creation_timestamp
+    return forecasting.foresee(period, amount, spent_nano, recent, born, now, period_of(period, now)[1])
 
 
 async def release_lost(

@@ -25,6 +25,9 @@ create policy api_read on tokenfactory_budgets.threshold_told for select to iron
 
 drop policy if exists system on tokenfactory_budgets.spending;
 create policy system on tokenfactory_budgets.spending to ironworks_system using (true) with check (true);
+grant select on tokenfactory_budgets.spending to ironworks_worker;
+drop policy if exists worker on tokenfactory_budgets.spending;
+create policy worker on tokenfactory_budgets.spending for select to ironworks_worker using (true);
 drop policy if exists api_read on tokenfactory_budgets.spending;
 create policy api_read on tokenfactory_budgets.spending for select to ironworks_api
   using (scope <@ any ((select shared.granted('budget:read'))::ltree[]));
