@@ -28,8 +28,8 @@ from ironworks.platform.iam import SERVICE_ACCOUNT
 from ironworks.shared.context import Actor, Context, Services
 from ironworks.shared.db import PLANNER, Database
 from ironworks.shared.listing import ListQuery, list_resources
+from ironworks.shared.lookup import get_resource
 from ironworks.shared.rendering import rendered
-from ironworks.shared.resources import get_resource
 
 PAGE = ROOT / "docs/bench/rows.md"
 TENANT = "a3.p4.t57"

@@ -22,7 +22,7 @@ from argon2 import PasswordHasher
 
 from ironworks.app.domains import Catalogue, collect
 from ironworks.platform import audit, iam, policy, registry, tenancy
-from ironworks.shared import resources
+from ironworks.shared import lookup, resources
 from ironworks.shared.context import Actor, Context, Services, system_actor, utc_now
 from ironworks.shared.db import Database
 from ironworks.shared.http import Call
@@ -117,7 +117,7 @@ class World:
 
     async def get(self, kind: Kind, path: str, name: str, actor: Actor | None = None) -> Resource[Any, Any]:
         async with self.acting(actor or self.operator) as ctx:
-            return await resources.load(ctx, kind, path, name)
+            return await lookup.load(ctx, kind, path, name)
 
     async def scope(self, path: str) -> str:
         """Make every node on the way to `path` that is missing; returns `path`."""

@@ -12,8 +12,8 @@ from ironworks.products.tokenfactory import routing
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
 from ironworks.shared.errors import NotFound
+from ironworks.shared.lookup import load
 from ironworks.shared.path import covers
-from ironworks.shared.resources import load
 
 ACTOR = system_actor("gateway")
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
+from ironworks.shared import lookup, resources
 from ironworks.shared import path as paths
-from ironworks.shared import resources
 from ironworks.shared.context import Context
 from ironworks.shared.documents import document_model
 from ironworks.shared.http import Call, DryRun, Raw, Router, Stream
@@ -146,8 +146,8 @@ def _add_reads(router: Router, kind: Kind, watch: OpenWatch) -> None:
 
     async def read(call: Call, path: str, name: str, query: ReadParameters) -> Any:
         paths.check_label(name, "name")
-        text = await call.ask(resources.one(kind), path, name)
-        return Raw(resources.found(kind, path, name, text).encode())
+        text = await call.ask(lookup.one(kind), path, name)
+        return Raw(lookup.found(kind, path, name, text).encode())
 
     everywhere, here = f"/api/v1/{kind.plural}", f"/api/v1/scopes/{{path}}/{kind.plural}"
     shared: dict[str, Any] = {"permission": kind.permission("read"), "rows_decide": True}

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from ironworks.platform import invoices, ledger
-from ironworks.platform.invoices.model import number_of, round_to_coin, show_exact, show_money, total_up
+from ironworks.platform.invoices.model import number_of, total_up
+from ironworks.platform.invoices.money import round_to_coin, show_exact, show_money
 from ironworks.shared.context import Context
 from ironworks.shared.errors import Invalid, NotFound
 from tests.support.invoicing import (

@@ -8,7 +8,8 @@ import pytest
 
 from ironworks.platform import payments
 from ironworks.platform.payments import collecting, service
-from ironworks.platform.payments.model import Charge, ChargeState, NotPayable
+from ironworks.platform.payments.model import NotPayable
+from ironworks.platform.payments.provider import Charge, ChargeState
 from tests.platform.payments.paying import DOLLARS_5, PayingWorld
 
 DOLLAR = 10**9

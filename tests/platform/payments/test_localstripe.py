@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 import pytest
 
 from ironworks.platform import payments
-from ironworks.platform.payments.model import ProviderRefused
+from ironworks.platform.payments.provider import ProviderRefused
 
 KEY = "sk_test_local"
 SECRET = "whsec_local"

@@ -11,7 +11,7 @@ import pytest
 
 from ironworks.platform import payments
 from ironworks.platform.payments import reconciling, service, store
-from ironworks.platform.payments.model import BadSignature, PaymentProvider, PaymentsOff
+from ironworks.platform.payments.provider import BadSignature, PaymentProvider, PaymentsOff
 from ironworks.platform.payments.routes import router
 from ironworks.shared.context import Actor
 from ironworks.shared.db import Database

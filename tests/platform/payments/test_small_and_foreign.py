@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ironworks.platform import invoices, ledger, payments
 from ironworks.platform.invoices import controller
-from ironworks.platform.invoices.model import round_to_coin, show_money
+from ironworks.platform.invoices.money import round_to_coin, show_money
 from ironworks.platform.payments import collecting, service
 from ironworks.platform.payments.currencies import (
     NO_DECIMALS,

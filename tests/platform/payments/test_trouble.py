@@ -14,7 +14,7 @@ import pytest
 
 from ironworks.platform import invoices, payments
 from ironworks.platform.payments import controller, reconciling, service
-from ironworks.platform.payments.model import BadSignature, ProviderSecrets
+from ironworks.platform.payments.provider import BadSignature, ProviderSecrets
 from ironworks.shared.errors import Invalid, IronworksError, NotFound
 from ironworks.shared.telemetry import JsonFormatter
 from tests.platform.payments.paying import ACCOUNT, DOLLARS_5, PayingWorld

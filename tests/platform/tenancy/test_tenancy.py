@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ironworks.platform import iam, tenancy
 from ironworks.platform.tenancy.model import TRANSITIONS, Phase, WrongPhase, check_transition
-from ironworks.shared import resources
+from ironworks.shared import lookup
 from ironworks.shared.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.support.world import World
 
@@ -280,5 +280,5 @@ async def test_reading_the_register_follows_grants(world: World) -> None:
     async with world.acting(viewer) as ctx:
         rows = await ctx.db.fetch("select path::text from platform_tenancy.node_path order by 1")
         assert [row["path"] for row in rows] == ["acme", "acme.shop"]
-        found = await resources.find(ctx, tenancy.PLATFORM)
+        found = await lookup.find(ctx, tenancy.PLATFORM)
     assert [f.full_name for f in found] == ["acme/shop"]

@@ -24,8 +24,8 @@ from ironworks.platform.iam.model import (
 )
 from ironworks.shared.context import Context, to_json
 from ironworks.shared.errors import Conflict, Forbidden, NotFound, invalid
+from ironworks.shared.lookup import load
 from ironworks.shared.path import show_path
-from ironworks.shared.resources import load
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,15 +21,7 @@ from ironworks.platform import ledger, pricing, subscriptions
 from ironworks.platform.invoices import adjusted, closes, store
 from ironworks.platform.invoices.adjusted import PostedTerms
 from ironworks.platform.invoices.finalizing import finalize_drafts
-from ironworks.platform.invoices.model import (
-    Close,
-    CloseState,
-    LineKind,
-    NewCharge,
-    Smallest,
-    any_amount,
-    month_of,
-)
+from ironworks.platform.invoices.model import Close, CloseState, LineKind, NewCharge, Smallest, any_amount, month_of
 from ironworks.shared.context import Context
 from ironworks.shared.path import OPERATOR
 

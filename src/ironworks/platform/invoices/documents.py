@@ -21,9 +21,8 @@ from ironworks.platform.invoices.model import (
     InvoiceState,
     Line,
     LineKind,
-    show_exact,
-    show_money,
 )
+from ironworks.platform.invoices.money import show_exact, show_money
 
 _STATES: Final = {
     InvoiceState.DRAFT: "Draft",

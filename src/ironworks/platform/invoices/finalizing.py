@@ -25,9 +25,9 @@ from ironworks.platform.invoices.model import (
     WrongState,
     any_amount,
     number_of,
-    step_of,
     total_up,
 )
+from ironworks.platform.invoices.money import step_of
 from ironworks.shared.context import Context
 from ironworks.shared.path import OPERATOR
 

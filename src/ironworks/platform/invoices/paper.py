@@ -37,7 +37,8 @@ from ironworks.platform.invoices.documents import (
     totals,
     words_of,
 )
-from ironworks.platform.invoices.model import CreditNote, Document, Invoice, Line, show_exact
+from ironworks.platform.invoices.model import CreditNote, Document, Invoice, Line
+from ironworks.platform.invoices.money import show_exact
 
 _PLAIN: Final = "FiraSans"
 _BOLD: Final = "FiraSans-SemiBold"

@@ -21,11 +21,10 @@ from ironworks.platform.invoices.model import (
     Payment,
     ReferenceInUse,
     WrongState,
-    coin_of,
     number_of,
-    show_money,
     tax_part,
 )
+from ironworks.platform.invoices.money import coin_of, show_money
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound, invalid
 

@@ -20,8 +20,8 @@ from ironworks.platform.invoices.model import (
     Line,
     LineKind,
     Payment,
-    show_exact,
 )
+from ironworks.platform.invoices.money import show_exact
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
 
 

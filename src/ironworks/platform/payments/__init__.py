@@ -13,15 +13,8 @@ Invariants:
 
 from ironworks.platform.payments.adapters import open_provider
 from ironworks.platform.payments.events import PaymentFailed, PaymentSucceeded, RefundSucceeded
-from ironworks.platform.payments.model import (
-    Payment,
-    PaymentProvider,
-    PaymentsOff,
-    PaymentState,
-    ProviderSecrets,
-    ProviderUnavailable,
-    Refund,
-)
+from ironworks.platform.payments.model import Payment, PaymentState, Refund
+from ironworks.platform.payments.provider import PaymentProvider, PaymentsOff, ProviderSecrets, ProviderUnavailable
 
 __all__ = [
     "Payment",

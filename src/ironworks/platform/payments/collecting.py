@@ -20,23 +20,25 @@ from ironworks.platform.payments.events import PaymentFailed
 from ironworks.platform.payments.model import (
     LOOK_AGAIN,
     MANUAL,
+    NoPaymentMethod,
+    Outcome,
+    Payment,
+    PaymentState,
+    Refund,
+    check_amount,
+    outcome_of,
+)
+from ironworks.platform.payments.provider import (
     Charge,
     ChargeOrder,
     ChargeState,
     Customer,
-    NoPaymentMethod,
-    Outcome,
-    Payment,
     PaymentProvider,
-    PaymentState,
     ProviderRefused,
     ProviderUnavailable,
-    Refund,
     RefundAnswer,
     RefundOrder,
     RefundState,
-    check_amount,
-    outcome_of,
 )
 from ironworks.platform.payments.service import chargeable, look_up, plan_payment, refunded, succeeded
 from ironworks.shared import telemetry

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ironworks.platform import invoices
 from ironworks.platform.payments import collecting, notices, reconciling, service, store
 from ironworks.platform.payments.events import PaymentSucceeded, RefundSucceeded
-from ironworks.platform.payments.model import NOTICES_KEPT_FOR, NoPaymentMethod, PaymentProvider
+from ironworks.platform.payments.model import NOTICES_KEPT_FOR, NoPaymentMethod
+from ironworks.platform.payments.provider import PaymentProvider
 from ironworks.shared.changelog import LoggedEvent
 from ironworks.shared.consumers import consumes
 from ironworks.shared.context import Context

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from ironworks.platform.payments.model import Difference, Notice
+from ironworks.platform.payments.model import Difference
+from ironworks.platform.payments.provider import Notice
 from ironworks.shared.context import Context
 
 

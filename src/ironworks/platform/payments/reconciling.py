@@ -11,16 +11,14 @@ from ironworks.platform.payments import notices, store
 from ironworks.platform.payments.collecting import ACTOR
 from ironworks.platform.payments.currencies import minor_units
 from ironworks.platform.payments.events import DifferenceFound
-from ironworks.platform.payments.model import (
+from ironworks.platform.payments.model import Difference, Payment, PaymentState
+from ironworks.platform.payments.provider import (
     Charge,
     ChargeState,
     Customer,
     CustomerGone,
-    Difference,
     Notice,
-    Payment,
     PaymentProvider,
-    PaymentState,
     ProviderRefused,
     ProviderUnavailable,
     RefundState,

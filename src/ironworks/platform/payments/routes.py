@@ -10,13 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ironworks.platform import invoices
 from ironworks.platform.payments import service
-from ironworks.platform.payments.model import (
-    Method,
-    Payment,
-    PaymentProvider,
-    PaymentState,
-    RefundState,
-)
+from ironworks.platform.payments.model import Payment, PaymentState
+from ironworks.platform.payments.provider import Method, PaymentProvider, RefundState
 from ironworks.platform.payments.service import parse_id
 from ironworks.shared.context import Context
 from ironworks.shared.http import AUTHENTICATED, PUBLIC, Call, Raw, Router

@@ -13,21 +13,23 @@ from ironworks.platform.payments.events import PaymentSucceeded, RefundSucceeded
 from ironworks.platform.payments.model import (
     KEPT_METHODS,
     MANUAL,
-    Checkout,
-    Customer,
-    CustomerGone,
     Difference,
-    Method,
     NoPaymentMethod,
-    Notice,
     NotPayable,
     Payment,
-    PaymentProvider,
-    PaymentsOff,
     PaymentState,
     PaymentUnderWay,
     ReferenceUsed,
     Refund,
+)
+from ironworks.platform.payments.provider import (
+    Checkout,
+    Customer,
+    CustomerGone,
+    Method,
+    Notice,
+    PaymentProvider,
+    PaymentsOff,
     RefundState,
 )
 from ironworks.shared.context import Context

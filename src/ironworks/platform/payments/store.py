@@ -13,18 +13,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from ironworks.platform.payments.model import (
-    LEASE,
-    LIVE,
-    Customer,
-    Method,
-    Outcome,
-    Payment,
-    PaymentState,
-    Refund,
-    RefundAnswer,
-    RefundState,
-)
+from ironworks.platform.payments.model import LEASE, LIVE, Outcome, Payment, PaymentState, Refund
+from ironworks.platform.payments.provider import Customer, Method, RefundAnswer, RefundState
 from ironworks.shared.context import Context
 
 _PAYMENT = (

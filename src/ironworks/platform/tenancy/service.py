@@ -28,8 +28,8 @@ from ironworks.platform.tenancy.model import (
 )
 from ironworks.shared.context import Context
 from ironworks.shared.errors import Conflict, Forbidden, NotFound
+from ironworks.shared.lookup import load
 from ironworks.shared.path import check_label, covers, join, show_path
-from ironworks.shared.resources import load
 
 
 async def suspend_platform(ctx: Context, path: str, name: str, reason: str) -> Node:

@@ -18,8 +18,8 @@ import pytest
 from ironworks.products.inference import clusters, endpoints, models
 from ironworks.products.inference.endpoints import service
 from ironworks.shared.context import system_actor
+from ironworks.shared.lookup import load_by_uid
 from ironworks.shared.reconcile_runtime import ReconcileRuntime
-from ironworks.shared.resources import load_by_uid
 from tests.products.inference.serving import fetched
 from tests.products.inference.world import World, make_world
 from tests.support.postgres import TestDatabase, free_port

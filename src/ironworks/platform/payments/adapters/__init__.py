@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ironworks.platform.payments.adapters.off import NoProvider
-from ironworks.platform.payments.model import PaymentProvider, ProviderSecrets
+from ironworks.platform.payments.provider import PaymentProvider, ProviderSecrets
 
 
 def open_provider(secrets: ProviderSecrets | None) -> PaymentProvider:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Final
 
-from ironworks.platform.payments.model import (
+from ironworks.platform.payments.provider import (
     BadSignature,
     Charge,
     ChargeOrder,

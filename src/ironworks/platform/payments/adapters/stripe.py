@@ -19,7 +19,7 @@ from uuid import UUID
 import stripe
 
 from ironworks.platform.payments.currencies import smallest_charge_nano
-from ironworks.platform.payments.model import (
+from ironworks.platform.payments.provider import (
     BadSignature,
     Charge,
     ChargeOrder,

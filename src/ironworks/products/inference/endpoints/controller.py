@@ -33,8 +33,8 @@ from ironworks.products.inference.endpoints.model import (
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
 from ironworks.shared.kind import Kind
+from ironworks.shared.lookup import find
 from ironworks.shared.reconcile import Outcome, Step, reconciles
-from ironworks.shared.resources import find
 from ironworks.shared.schedules import schedules
 
 MOVING: Final = 0.5

@@ -19,7 +19,8 @@ from ironworks.shared.context import Context
 from ironworks.shared.documents import too_many
 from ironworks.shared.errors import field_problem
 from ironworks.shared.kind import Kind, Resource
-from ironworks.shared.resources import Change, admits, load
+from ironworks.shared.lookup import load
+from ironworks.shared.resources import Change, admits
 
 ENGINE_KEY: Final = "engine_key"
 """Under which the vault keeps the key that an endpoint's replicas demand."""

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from ironworks.products.inference.models import service
 from ironworks.products.inference.models.model import MODEL_REGISTRY, ListedModel
 from ironworks.shared.http import Call, Router
+from ironworks.shared.lookup import load
 from ironworks.shared.path import parse_path
-from ironworks.shared.resources import load
 
 router = Router("inference.models")
 

@@ -30,8 +30,9 @@ from ironworks.products.tokenfactory.budgets.model import (
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import NOTIFICATION_TEMPLATE
 from ironworks.shared.errors import invalid
+from ironworks.shared.lookup import load
 from ironworks.shared.path import covers, show_path
-from ironworks.shared.resources import Change, admits, load
+from ironworks.shared.resources import Change, admits
 
 NEWEST: Final = 2**63 - 1
 NOBODY: Final = UUID(int=0)

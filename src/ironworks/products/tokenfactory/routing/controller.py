@@ -25,8 +25,8 @@ from ironworks.products.tokenfactory.routing.model import (
 )
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound
+from ironworks.shared.lookup import find, load
 from ironworks.shared.reconcile import Outcome, Step, reconciles
-from ironworks.shared.resources import find, load
 
 WELL: Final = 300.0
 """Seconds between looks at upstreams that answer: a look is a request to somebody else's machine."""

@@ -29,8 +29,9 @@ from ironworks.shared.documents import too_many
 from ironworks.shared.errors import Conflict, Forbidden, Unavailable, field_problem
 from ironworks.shared.http import Call
 from ironworks.shared.kind import MASK
+from ironworks.shared.lookup import load
 from ironworks.shared.path import covers, show_path
-from ironworks.shared.resources import Change, admits, load
+from ironworks.shared.resources import Change, admits
 
 CHECK_WITHIN: Final = 25.0
 """Seconds that a check of a stored external endpoint may take; a worker makes it."""
