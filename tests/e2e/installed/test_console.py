@@ -70,6 +70,18 @@ def test_a_model_is_deployed_in_a_few_clicks(stage: Stage) -> None:
     stage.tell("deploy", within=150.0)
 
 
+def test_from_signing_in_to_an_answer_to_its_ledger_entry(stage: Stage) -> None:
+    stage.tell("first-answer")
+
+
+def test_a_conversation_is_stopped_changed_and_had_with_two(stage: Stage) -> None:
+    stage.tell("playground", within=150.0)
+
+
+def test_a_route_is_made_serves_and_is_changed(stage: Stage) -> None:
+    stage.tell("routing")
+
+
 def test_features_come_at_run_time_and_fail_alone(stage: Stage) -> None:
     stage.tell("features")
 

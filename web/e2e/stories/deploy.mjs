@@ -1,4 +1,4 @@
-/** A model is deployed with a few clicks, and is seen to come up. */
+/** A model is deployed with a few clicks, is seen to come up, and is tried. */
 export default async function ({ page, url, api, signIn }) {
   const name = `d-${Date.now().toString(36)}`;
   await signIn(page);
@@ -11,6 +11,10 @@ export default async function ({ page, url, api, signIn }) {
     await page.getByText("1 of 1 ready").waitFor({ timeout: 90_000 });
     await page.getByRole("tab", { name: "Call it" }).click();
     await page.getByText(`"model": "${name}"`).waitFor();
+    await page.getByRole("link", { name: "Try it" }).click();
+    await page.getByRole("button", { name: "Embed", exact: true }).click();
+    await page.getByRole("table", { name: "Similarity" }).waitFor();
+    await page.getByText("Closest: 1 and 2").waitFor();
   } finally {
     await api("DELETE", `/api/v1/scopes/demo.app.dev/endpoints/${name}`);
   }

@@ -19,7 +19,19 @@ const PAGES = {
   endpoint: `${AT}/endpoints/demo.app.dev/smollm2`,
   call: `${AT}/endpoints/demo.app.dev/smollm2?tab=call&in=python`,
   logs: `${AT}/endpoints/demo.app.dev/smollm2?tab=logs`,
+  metrics: `${AT}/endpoints/demo.app.dev/smollm2?tab=metrics`,
   deploy: `${AT}/endpoints/new`,
+  playground: `${AT}/playground?with=smollm2`,
+  embeddings: `${AT}/playground/embeddings`,
+  routes: `${AT}/routing/routes`,
+  route: `${AT}/routing/routes/demo.app.dev/pages-route`,
+  "route-edit": `${AT}/routing/routes/demo.app.dev/pages-route/edit`,
+  "route-new": `${AT}/routing/routes/new`,
+  providers: `${AT}/routing/providers`,
+  provider: `${AT}/routing/providers/demo.app.dev/pages-provider`,
+  "provider-edit": `${AT}/routing/providers/demo.app.dev/pages-provider/edit`,
+  "provider-new": `${AT}/routing/providers/new`,
+  "form-route": `${AT}/resources/routes/new`,
   keys: `${AT}/keys`,
   usage: `${AT}/usage?range=hour`,
   preferences: `${AT}/settings`,
@@ -29,7 +41,15 @@ const PAGES = {
   features: `${AT}/settings/features`,
 };
 
-export default async function ({ page, url, shots, signIn, assert, context }) {
+/** What pages of single things are shown of. */
+const MADE = [
+  ["external-endpoints", "pages-provider", { upstreams: [{ name: "main", url: "https://nobody.invalid/v1", auth: { credential: "none" }, model_mapping: { "gpt-4o": "gpt-4o" } }] }],
+  ["routes", "pages-route", { model: "pages/best", cache: {}, targets: [{ external: "pages-provider", model: "gpt-4o", weight: 3, timeout_seconds: 30 }, { endpoint: "smollm2" }] }],
+];
+const placeOf = ([plural, name]) => `/api/v1/scopes/demo.app.dev/${plural}/${name}`;
+
+export default async function ({ page, url, shots, api, signIn, assert, context }) {
+  for (const made of MADE) await api("POST", `${placeOf(made)}:apply`, { metadata: { name: made[1] }, spec: made[2] });
   await signIn(page);
   await settle(page); // or the first page's calls count as the next one's
   let calls = [];
@@ -52,7 +72,7 @@ export default async function ({ page, url, shots, signIn, assert, context }) {
   await page.emulateMedia({ colorScheme: "dark" });
   for (const width of [360, 3840]) {
     await page.setViewportSize({ width, height: width < 1000 ? 740 : 2160 });
-    for (const name of ["overview", "list", "detail"]) {
+    for (const name of ["overview", "list", "detail", "playground", "metrics"]) {
       await page.goto(url + PAGES[name]);
       await settle(page);
       if (shots) await page.screenshot({ path: `${shots}/${name}-${width}.png` });
@@ -61,6 +81,7 @@ export default async function ({ page, url, shots, signIn, assert, context }) {
     }
   }
   await context.close();
+  for (const made of [...MADE].reverse()) await api("DELETE", placeOf(made));
 }
 
 async function settle(page) {

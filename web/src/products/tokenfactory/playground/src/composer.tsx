@@ -30,14 +30,14 @@ export function Composer({ scope, running, onSend, onStop }: ComposerProps) {
     send();
   };
   return (
-    <form
-      className="flex flex-col gap-2 border-t border-line px-3 py-3"
-      onSubmit={(event: FormEvent) => {
-        event.preventDefault();
-        send();
-      }}
-    >
-      <div className="flex items-end gap-2">
+    <div className="flex flex-col gap-2 border-t border-line px-3 py-3">
+      <form
+        className="flex items-end gap-2"
+        onSubmit={(event: FormEvent) => {
+          event.preventDefault();
+          send();
+        }}
+      >
         <Textarea
           autoFocus
           aria-label={t("prompt")}
@@ -56,8 +56,8 @@ export function Composer({ scope, running, onSend, onStop }: ComposerProps) {
             {t("send")}
           </Button>
         )}
-      </div>
+      </form>
       <KeyNote scope={scope} />
-    </form>
+    </div>
   );
 }

@@ -63,7 +63,7 @@ function Embedding({ scope, base }: { scope: string; base: string }) {
       ) : (
         <div className="grid items-start gap-4 xl:grid-cols-[minmax(20rem,2fr)_minmax(0,3fr)]">
           <Section title={t("texts")} hint={t("textsHint")}>
-            <form className="flex flex-col gap-3" onSubmit={submit}>
+            <form className="mb-3 flex flex-col gap-3" onSubmit={submit}>
               <div className="flex">
                 <ModelChoice label={t("model")} word="model" value={model} models={models} />
               </div>
@@ -76,8 +76,8 @@ function Embedding({ scope, base }: { scope: string; base: string }) {
                   {t("addText")}
                 </Button>
               </div>
-              <KeyNote scope={scope} />
             </form>
+            <KeyNote scope={scope} />
           </Section>
           <div className="flex min-w-0 flex-col gap-4">
             {problem && <Trouble problem={problem} />}

@@ -11,7 +11,7 @@ const chunk = (delta: object, more: object = {}) => `data: ${JSON.stringify({ ch
 const failed = async (call: Promise<unknown>) => (await call.catch((error: unknown) => error)) as GatewayError;
 
 it("puts an answer together, with what the gateway tells of it", async () => {
-  const usage = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 2 } })}\n\n`;
+  const usage = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 2, prompt_tokens_details: { cached_tokens: 1 } } })}\n\n`;
   answers(
     `: waiting\n\n${chunk({ role: "assistant" })}${chunk({ reasoning_content: "hm" })}${chunk({ content: "Hel" })}${chunk({ content: "lo" }, { finish_reason: "stop" })}${usage}` +
       ": cost=0.000012000 overhead_ms=0.41\n\ndata: [DONE]\n\n",
@@ -22,7 +22,7 @@ it("puts an answer together, with what the gateway tells of it", async () => {
   expect(seen.some(({ held }) => held)).toBe(true);
   expect(answer).toMatchObject({ text: "Hello", thought: "hm", held: false });
   expect(answer.measures).toMatchObject({
-    requestId: "req_1", servedBy: "a.b.c/m", input: 3, output: 2, cost: "0.000012000", overheadMs: 0.41, finish: "stop",
+    requestId: "req_1", servedBy: "a.b.c/m", input: 3, known: 1, output: 2, cost: "0.000012000", overheadMs: 0.41, finish: "stop",
   });
   expect(answer.measures.firstMs).toBeLessThanOrEqual(answer.measures.totalMs ?? 0);
 });

@@ -9,6 +9,8 @@ export interface Measures {
   firstMs?: number;
   totalMs?: number;
   input?: number;
+  /** Of `input`, what the model server still knew, which costs less. */
+  known?: number;
   output?: number;
   /** A decimal of CURRENCY. */
   cost?: string;
@@ -45,7 +47,7 @@ export interface Answer {
 
 interface Chunk {
   choices?: { delta?: { content?: string | null; reasoning_content?: string | null; reasoning?: string | null }; finish_reason?: string | null }[];
-  usage?: { prompt_tokens?: number; completion_tokens?: number } | null;
+  usage?: { prompt_tokens?: number; completion_tokens?: number; prompt_tokens_details?: { cached_tokens?: number } | null } | null;
   error?: { message?: string; code?: string | null };
 }
 
@@ -154,6 +156,7 @@ export function readChunk(data: string, requestId: string | null = null): { text
     measures: {
       ...(choice?.finish_reason && { finish: choice.finish_reason }),
       ...(usage && { input: usage.prompt_tokens ?? 0, output: usage.completion_tokens ?? 0 }),
+      ...(usage?.prompt_tokens_details?.cached_tokens && { known: usage.prompt_tokens_details.cached_tokens }),
     },
   };
 }

@@ -1,5 +1,5 @@
 /** What an answer took, in one line, with the way to its request's story. */
-import { Link, pageAddress, useFeature, usePlace } from "@ironworks/sdk";
+import { Link, pageAddress, useCan, useFeature, usePlace } from "@ironworks/sdk";
 import { Badge, formatCompact, formatDuration, formatMoney, parseMoney } from "@ironworks/ui";
 import type { ReactNode } from "react";
 
@@ -23,16 +23,21 @@ interface LineProps {
   note?: string;
 }
 
+const tokensOf = (input: number, output?: number): string =>
+  output === undefined ? t("inputTokens", { input }) : t("tokens", { input: formatCompact(input), output: formatCompact(output) });
+
 export function MeasuresLine({ measures, model, note }: LineProps) {
   const { scope } = usePlace();
-  const stories = useFeature("requests");
-  const { requestId, firstMs, totalMs, input, output, cost, overheadMs, cached, servedBy } = measures;
+  const can = useCan();
+  const stories = useFeature("requests") && can("usage:read", scope);
+  const { requestId, firstMs, totalMs, input, known, output, cost, overheadMs, cached, servedBy } = measures;
   const rate = rateOf(measures);
   const facts: [string, ReactNode][] = [];
   if (firstMs !== undefined) facts.push(["first", `${t("firstToken")} ${showMs(firstMs)}`]);
   if (totalMs !== undefined) facts.push(["total", `${showMs(totalMs)} ${t("total")}`]);
   if (rate !== null) facts.push(["rate", t("speed", { rate: rate < 10 ? rate.toFixed(1) : Math.round(rate) })]);
-  if (input !== undefined) facts.push(["tokens", output === undefined ? t("inputTokens", { input }) : t("tokens", { input: formatCompact(input), output: formatCompact(output) })]);
+  if (input !== undefined) facts.push(["tokens", tokensOf(input, output)]);
+  if (known !== undefined) facts.push(["known", t("known", { tokens: formatCompact(known) })]);
   if (cost !== undefined) facts.push(["cost", <span className="text-muted">{showCost(cost)}</span>]);
   if (overheadMs !== undefined) facts.push(["overhead", t("overhead", { ms: showMs(overheadMs) })]);
   if (servedBy && servedBy !== model && servedBy !== `${scope}/${model}`) facts.push(["served", <span className="font-mono">{servedBy}</span>]);

@@ -60,6 +60,7 @@ export const t = catalogue("playground", {
   speed: "{rate} tokens/s",
   tokens: "{input} in, {output} out",
   inputTokens: "{input|token|tokens}",
+  known: "{tokens} of them cached",
   overhead: "overhead {ms}",
   fromCache: "kept answer",
   story: "Request",
