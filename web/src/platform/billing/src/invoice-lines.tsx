@@ -1,18 +1,20 @@
 /** An invoice's lines by platform and tenant; each opens into what is behind it. */
 import { Link, pageAddress, tell, usePages, usePlace } from "@ironworks/sdk";
-import { Button, Callout, Empty, Icon, Loading, formatMoney, formatNumber, words } from "@ironworks/ui";
+import { Button, Callout, Empty, Icon, Loading, formatNumber, words } from "@ironworks/ui";
 
-import { nanoOf, showAmount, showPrice, sum } from "./money.ts";
+import { nanoOf, showExact, showPrice, sum, toDecimal } from "./money.ts";
+import { Money } from "./parts.tsx";
 import type { Invoice, InvoiceLine } from "./types.ts";
 import { t } from "./words.ts";
 
 /** The platform to which a scope belongs; an account's own lines stand under its name. */
 export const platformOf = (scope: string): string => scope.split(".").slice(0, 2).join(".");
 
-/** Lines by platform, in the order in which they come. */
+/** Lines by platform, of each tenant in the order of their words, as on paper. */
 export function sectionsOf(lines: readonly InvoiceLine[]): [string, InvoiceLine[]][] {
   const sections = new Map<string, InvoiceLine[]>();
-  for (const line of lines) {
+  const sorted = [...lines].sort((a, b) => a.scope.localeCompare(b.scope) || lineWords(a).localeCompare(lineWords(b)));
+  for (const line of sorted) {
     const platform = platformOf(line.scope);
     sections.set(platform, [...(sections.get(platform) ?? []), line]);
   }
@@ -68,7 +70,7 @@ export function InvoiceLines({ invoice }: { invoice: Invoice }) {
               <td className="max-sm:hidden" />
               <td className="max-md:hidden" />
               <td className="nums px-4 py-1.5 text-right font-semibold">
-                {list.more ? "" : formatMoney(sum(lines.map((line) => nanoOf(line.amount))), invoice.total.currency)}
+                {!list.more && showExact({ amount: toDecimal(sum(lines.map((line) => nanoOf(line.amount)))), currency: invoice.total.currency })}
               </td>
             </tr>
             {lines.map((line) => (
@@ -84,7 +86,9 @@ export function InvoiceLines({ invoice }: { invoice: Invoice }) {
                 </td>
                 <td className="nums px-2 py-1.5 text-right max-sm:hidden">{line.quantity !== null && formatNumber(Number(line.quantity))}</td>
                 <td className="nums px-2 py-1.5 text-right text-xs text-muted max-md:hidden">{priceWords(line)}</td>
-                <td className="nums px-4 py-1.5 text-right">{showAmount(line.amount)}</td>
+                <td className="px-4 py-1.5 text-right">
+                  <Money exact amount={line.amount} />
+                </td>
               </tr>
             ))}
           </tbody>

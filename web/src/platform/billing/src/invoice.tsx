@@ -10,8 +10,8 @@ import { InvoiceActions } from "./invoice-actions.tsx";
 import { InvoiceHistory } from "./invoice-history.tsx";
 import { InvoiceLines } from "./invoice-lines.tsx";
 import { InvoicePaper } from "./invoice-paper.tsx";
-import { nanoOf } from "./money.ts";
-import { Day, InvoiceState, Money, Nano, Row, nameOf } from "./parts.tsx";
+import { nanoOf, toDecimal } from "./money.ts";
+import { Day, InvoiceState, Money, Row, nameOf } from "./parts.tsx";
 import type { Details, InvoiceDetail, Payment } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -122,8 +122,8 @@ function Beside({ detail }: { detail: InvoiceDetail }) {
       {invoice.state !== "draft" && (
         <Section>
           <div className="-my-2">
-            <Row label={t("net")} value={<Nano nano={net} currency={currency} />} />
-            {nanoOf(invoice.rounding) !== 0n && <Row label={t("rounding")} value={<Money amount={invoice.rounding} />} />}
+            <Row label={t("net")} value={<Money exact amount={{ amount: toDecimal(net), currency }} />} />
+            {nanoOf(invoice.rounding) !== 0n && <Row label={t("rounding")} value={<Money exact amount={invoice.rounding} />} />}
             {nanoOf(invoice.tax) !== 0n && <Row label={t("tax")} value={<Money amount={invoice.tax} />} />}
             <Row label={t("total")} value={<Money amount={invoice.total} strong />} />
             {less(t("byCredit"), invoice.credit)}

@@ -5,7 +5,7 @@ import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
 
 import { nanoOf, toNumber } from "./money.ts";
-import { Money } from "./parts.tsx";
+import { Money, scopeWords } from "./parts.tsx";
 import type { Account, Transfer } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -19,23 +19,23 @@ type Range = keyof typeof RANGES;
 
 const Side = ({ side }: { side: Transfer["debit"] }) => (
   <span>
-    {words(side.purpose)} <span className="text-xs text-faint">{side.scope}</span>
+    {words(side.purpose)} <span className="text-xs text-faint">{scopeWords(side.scope)}</span>
   </span>
 );
-const sideWords = (side: Transfer["debit"]): string => t("sideOf", { purpose: side.purpose, scope: side.scope });
+const sideWords = (side: Transfer["debit"]): string => t("sideOf", { purpose: side.purpose, scope: scopeWords(side.scope) });
 
 const TRANSFERS: Column<Transfer>[] = [
   { id: "posted", label: t("posted"), width: "8.5rem", value: (row) => Date.parse(row.posted_at), cell: (row) => <Time at={row.posted_at} /> },
   { id: "kind", label: t("kind"), width: "minmax(7rem, 0.8fr)", value: (row) => words(row.kind) },
   { id: "debit", label: t("debit"), width: "minmax(10rem, 1.4fr)", value: (row) => sideWords(row.debit), cell: (row) => <Side side={row.debit} /> },
   { id: "credit", label: t("credited"), width: "minmax(10rem, 1.4fr)", secondary: true, value: (row) => sideWords(row.credit), cell: (row) => <Side side={row.credit} /> },
-  { id: "amount", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.moved)), cell: (row) => <Money amount={row.moved} /> },
+  { id: "amount", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.moved)), cell: (row) => <Money exact amount={row.moved} /> },
 ];
 
 const ACCOUNTS: Column<Account>[] = [
-  { id: "scope", label: t("scope"), value: (row) => row.scope, width: "minmax(10rem, 1.5fr)" },
+  { id: "scope", label: t("scope"), value: (row) => scopeWords(row.scope), width: "minmax(10rem, 1.5fr)" },
   { id: "purpose", label: t("purpose"), width: "minmax(7rem, 1fr)", value: (row) => words(row.purpose), options: PURPOSES.map(words) },
-  { id: "balance", label: t("balance"), align: "right", width: "minmax(8rem, 1fr)", value: (row) => toNumber(nanoOf(row.balance)), cell: (row) => <Money amount={row.balance} /> },
+  { id: "balance", label: t("balance"), align: "right", width: "minmax(8rem, 1fr)", value: (row) => toNumber(nanoOf(row.balance)), cell: (row) => <Money exact amount={row.balance} /> },
   { id: "currency", label: t("currency"), width: "6rem", secondary: true, value: (row) => row.balance.currency },
   { id: "opened", label: t("opened"), width: "8rem", secondary: true, value: (row) => Date.parse(row.opened_at), cell: (row) => <Time at={row.opened_at} /> },
 ];
@@ -133,7 +133,7 @@ function Accounts() {
   const [state, setState] = useTableQuery();
   const list = usePages<Account>(`/api/v1/scopes/${encodeURIComponent(scope)}/ledger-accounts`);
   const address = useMemo(
-    () => (row: Account) => pageAddress(scope, "billing", "ledger", { account: row.id, of: t("sideOf", { purpose: row.purpose, scope: row.scope }) }),
+    () => (row: Account) => pageAddress(scope, "billing", "ledger", { account: row.id, of: sideWords(row) }),
     [scope],
   );
   return (

@@ -1,6 +1,6 @@
 /** The usage behind one line of an invoice: its requests, or the transfer that it is. */
 import { Link, pageAddress, tell, useGo, usePages, usePlace, useTableQuery } from "@ironworks/sdk";
-import { DataTable, Empty, Facts, Loading, Page, Section, buttonClass, formatNumber } from "@ironworks/ui";
+import { DataTable, Empty, Loading, Page, Stat, buttonClass, formatNumber } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
 import { lineWords, priceWords } from "./invoice-lines.tsx";
@@ -18,7 +18,7 @@ const columnsOf = (scope: string): Column<Behind>[] => [
   { id: "request", label: t("request"), value: (row) => row.request_id, width: "minmax(14rem, 2fr)", cell: (row) => <span className="font-mono text-xs">{row.request_id}</span> },
   { id: "day", label: t("day"), width: "8rem", value: (row) => row.day, cell: (row) => <Day day={row.day} /> },
   { id: "quantity", label: t("quantity"), align: "right", width: "minmax(6rem, 1fr)", value: (row) => row.quantity, cell: (row) => formatNumber(row.quantity) },
-  { id: "amount", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.amount)), cell: (row) => <Money amount={row.amount} /> },
+  { id: "amount", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.amount)), cell: (row) => <Money exact amount={row.amount} /> },
   {
     id: "transfer", label: t("transfer"), width: "minmax(8rem, 1fr)", secondary: true, value: (row) => row.transfer_id,
     cell: (row) => (
@@ -54,16 +54,12 @@ export default function Line() {
         </Link>
       }
     >
-      <Section>
-        <Facts
-          items={[
-            { label: t("scope"), value: line.scope },
-            { label: t("amount"), value: <Money amount={line.amount} strong /> },
-            ...(line.quantity === null ? [] : [{ label: t("quantity"), value: formatNumber(Number(line.quantity)) }]),
-            ...(line.unit_price === null ? [] : [{ label: t("unitPrice"), value: priceWords(line) }]),
-          ]}
-        />
-      </Section>
+      <div className="grid grid-cols-2 gap-3 lg:grid-cols-4">
+        <Stat label={t("amount")} value={<Money exact amount={line.amount} />} />
+        {line.quantity !== null && <Stat label={t("quantity")} value={formatNumber(Number(line.quantity))} />}
+        {line.unit_price !== null && <Stat label={t("unitPrice")} value={priceWords(line)} />}
+        <Stat label={t("scope")} value={<span className="text-lg break-words">{line.scope}</span>} />
+      </div>
       {line.kind === "usage" ? (
         <DataTable
           label={t("behind")}

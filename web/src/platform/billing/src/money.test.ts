@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { costOf, readAmount, showPrice, toDecimal } from "./money.ts";
+import { costOf, readAmount, showExact, showPrice, toDecimal } from "./money.ts";
 
 it("multiplies exactly, and rounds once, half to even", () => {
   expect(costOf(3, "0.0000004")).toBe(1200n);
@@ -20,5 +20,12 @@ it("writes what the API takes", () => {
 
 it("tells a price by the million where one unit costs next to nothing", () => {
   expect(showPrice("0.0000004", "USD")).toEqual({ amount: "$0.40", million: true });
+  expect(showPrice("0.0007", "USD")).toEqual({ amount: "$0.0007", million: false });
   expect(showPrice("49", "USD")).toEqual({ amount: "$49.00", million: false });
+});
+
+it("leaves no digit out where a list has to add up", () => {
+  const shown = ["0.225", "1234.5", "-0.0025495", "-1.000000001", "0"].map((amount) => showExact({ amount, currency: "USD" }));
+  expect(shown).toEqual(["$0.225", "$1,234.50", "−$0.0025495", "−$1.000000001", "$0.00"]);
+  expect(showExact({ amount: "12.345", currency: "CHF" })).toBe("12.345 CHF");
 });

@@ -42,10 +42,20 @@ export function toDecimal(nano: bigint): string {
   return `${sign}${digits.slice(0, -9)}.${fraction}`;
 }
 
+/** Every digit that there is, where a list has to add up: `$0.225`, `$1,234.50`. */
+export function showExact(amount: Amount): string {
+  const nano = nanoOf(amount);
+  const [, fraction = ""] = toDecimal(nano).split(".");
+  if (fraction.length <= 2) return formatMoney(nano, amount.currency);
+  const whole = nano - (nano % 1_000_000_000n); // written with its groups and its sign
+  const shown = formatMoney(whole, amount.currency).replace(/\.00/, `.${fraction}`);
+  return nano < 0n && whole === 0n ? `−${shown}` : shown;
+}
+
 /** An exact unit price as people compare them: a million of what costs next to nothing alone. */
 export function showPrice(unitPrice: string, currency: string): { amount: string; million: boolean } {
   const one = parseMoney(unitPrice);
-  const million = one < 1_000_000n; // less than a thousandth
+  const million = one < 100_000n; // less than a hundredth of a cent
   return { amount: formatMoney(million ? costOf(1_000_000, unitPrice) : one, currency), million };
 }
 

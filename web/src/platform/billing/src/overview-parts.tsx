@@ -105,6 +105,7 @@ export function Breakdown({ account, spent, standing }: { account: string | null
   const live = isLive(standing) ? standing : null;
   const days = Math.max(0, daysBetween(today(), spent.end));
   const empty = !live && spent.others.length === 0;
+  const unused = spent.included.filter((one) => one.used === 0).map((one) => `${words(one.meter)} (${formatCompact(one.included)})`);
   return (
     <Section
       title={t("periodSoFar")}
@@ -124,7 +125,7 @@ export function Breakdown({ account, spent, standing }: { account: string | null
           value={<Nano nano={spent.fee} currency={spent.currency} />}
         />
       )}
-      {spent.included.map((one) => (
+      {spent.included.filter((one) => one.used > 0).map((one) => (
         <Row
           key={one.meter}
           label={words(one.meter)}
@@ -143,6 +144,7 @@ export function Breakdown({ account, spent, standing }: { account: string | null
           value={<Nano nano={one.cost} currency={spent.currency} />}
         />
       ))}
+      {unused.length > 0 && <p className="border-b border-line py-2 text-xs text-faint">{t("unused", { meters: unused.join(", ") })}</p>}
       {empty && <p className="py-2 text-sm text-muted">{t("nothingUsed")}</p>}
       <Row label={<span className="font-semibold">{t("total")}</span>} value={<Nano nano={spent.total} currency={spent.currency} strong />} />
       {account && <p className="pt-2 text-xs text-faint">{t("soFarHint")}</p>}

@@ -50,10 +50,10 @@ function OfAccount({ account }: { account: string }) {
       <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
         <div className="flex min-w-0 flex-col gap-4">
           {spent && <Breakdown account={account} spent={spent} standing={standing.data ?? null} />}
-          {mayInvoices && <OpenInvoices invoices={invoices.items} loading={invoices.loading} />}
         </div>
         <div className="flex min-w-0 flex-col gap-4">
           {usage.data && <Trend rows={usage.data} currency={currency} />}
+          {mayInvoices && <OpenInvoices invoices={invoices.items} loading={invoices.loading} />}
           {methods.data && <Paying account={account} provider={methods.data.provider} methods={methods.data.items} />}
         </div>
       </div>

@@ -3,8 +3,8 @@ import { Badge, Input, Tip, cx, formatMoney } from "@ironworks/ui";
 import type { Tone } from "@ironworks/ui";
 import type { ComponentProps, ReactNode } from "react";
 
-import { showDay, today } from "./days.ts";
-import { nanoOf, showAmount } from "./money.ts";
+import { showDay } from "./days.ts";
+import { nanoOf, showAmount, showExact } from "./money.ts";
 import type { Amount } from "./money.ts";
 import type { Invoice } from "./types.ts";
 import { t } from "./words.ts";
@@ -18,8 +18,17 @@ export const Day = ({ day }: { day: string }) => (
   </Tip>
 );
 
-export const Money = ({ amount, strong }: { amount: Amount; strong?: boolean }) => (
-  <span className={cx("nums whitespace-nowrap", strong && "font-semibold", nanoOf(amount) === 0n && "text-faint")}>{showAmount(amount)}</span>
+interface MoneyProps {
+  amount: Amount;
+  strong?: boolean;
+  /** With every digit, where a list has to add up. */
+  exact?: boolean;
+}
+
+export const Money = ({ amount, strong, exact }: MoneyProps) => (
+  <span className={cx("nums whitespace-nowrap", strong && "font-semibold", nanoOf(amount) === 0n && "text-faint")}>
+    {exact ? showExact(amount) : showAmount(amount)}
+  </span>
 );
 
 export const Nano = ({ nano, currency, strong }: { nano: bigint; currency: string; strong?: boolean }) => (
@@ -68,4 +77,5 @@ export const Row = ({ label, hint, value, children }: { label: ReactNode; hint?:
   </div>
 );
 
-export const isPast = (day: string): boolean => day < today();
+/** A scope as people call it. */
+export const scopeWords = (scope: string): string => (scope === "-" ? t("operator") : scope);

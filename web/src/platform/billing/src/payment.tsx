@@ -15,7 +15,7 @@ export default function PaymentPage() {
   const { scope } = usePlace();
   const account = accountOf(scope);
   return (
-    <Page title={t("paymentMethod")} meta={account && <span className="text-sm text-muted">{account}</span>}>
+    <Page title={t("payment")} meta={account && <span className="text-sm text-muted">{account}</span>}>
       <div className="grid items-start gap-4 xl:grid-cols-2">
         {account ? <Methods account={account} /> : <Section><ChooseAccount page="payment" /></Section>}
         <DetailsForm scope={account ?? "-"} />

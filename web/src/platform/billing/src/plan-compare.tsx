@@ -16,8 +16,15 @@ interface ComparisonProps {
   onChoose?: (plan: Plan) => void;
 }
 
-/** Every key that any of the plans has, in the order in which they come. */
-export const keysOf = (plans: readonly Plan[], of: (plan: Plan) => object): string[] => [...new Set(plans.flatMap((plan) => Object.keys(of(plan))))];
+/** Every key that any of the plans has. */
+export const keysOf = (plans: readonly Plan[], of: (plan: Plan) => object): string[] => [...new Set(plans.flatMap((plan) => Object.keys(of(plan))))].sort();
+
+/** From the largest on, as one makes them: platforms hold tenants. */
+const LIMITS = ["platforms", "tenants", "features"];
+const limitsOf = (plans: readonly Plan[]): string[] => {
+  const keys = keysOf(plans, (plan) => plan.limits);
+  return [...LIMITS.filter((name) => keys.includes(name)), ...keys.filter((name) => !LIMITS.includes(name))];
+};
 
 export function Comparison({ plans, present, next, changesOn, onChoose }: ComparisonProps) {
   const rows: { label: string; hint?: string; cell: (plan: Plan) => ReactNode }[] = [
@@ -30,13 +37,13 @@ export function Comparison({ plans, present, next, changesOn, onChoose }: Compar
       ),
     },
     { label: t("trialRow"), cell: (plan) => (plan.trial_days > 0 ? t("trialDays", { count: plan.trial_days }) : t("notIncluded")) },
-    ...keysOf(plans, (plan) => plan.limits).map((quota) => ({
+    ...limitsOf(plans).map((quota) => ({
       label: t("limitRow", { quota: words(quota) }),
       cell: (plan: Plan) => plan.limits[quota] ?? <span className="text-muted">{t("unlimited")}</span>,
     })),
     ...keysOf(plans, (plan) => plan.included).map((meter) => ({
       label: t("includedRow", { meter: words(meter) }),
-      hint: t("beyondRow"),
+      hint: t(plans.some((plan) => plan.overage[meter] !== undefined) ? "beyondRow" : "beyondBook"),
       cell: (plan: Plan) => <Included plan={plan} meter={meter} />,
     })),
   ];

@@ -6,12 +6,17 @@ import { useMemo, useState } from "react";
 
 import { useFollow } from "./follow.ts";
 import { FormDialog } from "./form-dialog.tsx";
-import { costOf } from "./money.ts";
+import { costOf, showPrice } from "./money.ts";
 import type { Price, Terms } from "./types.ts";
 import { t } from "./words.ts";
 
 const modelWords = (model: string): string => (model === "*" ? t("everyModel") : model);
 const placeWords = (scope: string): string => (scope === "-" ? t("everywhere") : scope);
+
+function priceWords({ unit_price, currency }: Price): string {
+  const { amount, million } = showPrice(unit_price, currency);
+  return million ? t("million", { price: amount }) : amount;
+}
 
 /** Where a version stands now. */
 export function standOf({ valid_from, valid_to, withdrawn }: Pick<Price, "valid_from" | "valid_to" | "withdrawn">, now = Date.now()): "inForce" | "later" | "over" | "withdrawn" {
@@ -27,8 +32,8 @@ const COLUMNS: Column<Price>[] = [
   { id: "model", label: t("model"), width: "minmax(8rem, 1.2fr)", value: (row) => modelWords(row.model) },
   { id: "scope", label: t("scope"), secondary: true, value: (row) => placeWords(row.scope) },
   {
-    id: "million", label: t("perMillion"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => Number(row.per_million),
-    cell: (row) => (row.withdrawn ? <span className="text-faint">–</span> : formatMoney(costOf(1_000_000, row.unit_price), row.currency)),
+    id: "price", label: t("price"), align: "right", width: "minmax(9rem, 1fr)", value: (row) => Number(row.unit_price),
+    cell: (row) => (row.withdrawn ? <span className="text-faint">–</span> : priceWords(row)),
   },
   {
     id: "unit", label: t("perUnit"), align: "right", width: "minmax(9rem, 1fr)", secondary: true, value: (row) => Number(row.unit_price),
@@ -80,12 +85,14 @@ function Book() {
   const list = usePages<Price>("/api/v1/prices", which === "here" ? { scope, at: opened } : { scope }, { limit: 200 });
   return (
     <div className="flex h-full min-h-0 flex-col gap-3">
-      <Choice
-        label={t("pricesWhich")}
-        value={which}
-        onChange={setWhich}
-        options={[{ value: "here", label: t("pricesHere") }, { value: "all", label: t("pricesAll") }]}
-      />
+      <div>
+        <Choice
+          label={t("pricesWhich")}
+          value={which}
+          onChange={setWhich}
+          options={[{ value: "here", label: t("pricesHere") }, { value: "all", label: t("pricesAll") }]}
+        />
+      </div>
       <DataTable
         label={t("prices")}
         rows={list.items}
@@ -166,7 +173,7 @@ function PriceDialog({ scope, onClose, onDone }: { scope: string; onClose: () =>
     notify("ok", t("priceSet"));
     onDone();
   };
-  const hint = exact ? `${formatMoney(costOf(1_000_000, price.trim()), currency)}, ${t("perMillion").toLowerCase()}` : t("unitPriceHint");
+  const hint = exact ? `${formatMoney(costOf(1_000_000, price.trim()), currency)}, ${t("perMillion")}` : t("unitPriceHint");
   return (
     <FormDialog title={t("setPriceTitle")} action={t("setPrice")} blocked={!exact} onClose={onClose} onSubmit={submit}>
       <p className="text-sm text-muted">

@@ -5,8 +5,8 @@ import { Badge, Button, DataTable, Empty, Facts, Icon, Id, Loading, Page, Sectio
 import type { Column } from "@ironworks/ui";
 import { useState } from "react";
 
-import { nanoOf, showAmount, showPrice, toNumber } from "./money.ts";
-import { Day, Money } from "./parts.tsx";
+import { nanoOf, showExact, showPrice, toNumber } from "./money.ts";
+import { Day, Money, scopeWords } from "./parts.tsx";
 import { t } from "./words.ts";
 
 type Chain = components["schemas"]["TransferLinesPage"];
@@ -20,7 +20,7 @@ const COLUMNS: Column<Rated>[] = [
     id: "price", label: t("price"), align: "right", width: "minmax(8rem, 1fr)", secondary: true, value: (row) => Number(row.unit_price),
     cell: (row) => <PriceCell row={row} />,
   },
-  { id: "cost", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.cost)), cell: (row) => <Money amount={row.cost} /> },
+  { id: "cost", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.cost)), cell: (row) => <Money exact amount={row.cost} /> },
 ];
 
 function PriceCell({ row }: { row: Rated }) {
@@ -67,15 +67,16 @@ export default function TransferPage() {
   return (
     <Page
       fill={lines.length > 0}
-      title={t("transferTitle", { amount: showAmount(transfer.moved) })}
+      title={t("transferTitle", { amount: showExact(transfer.moved) })}
       meta={<Badge tone={transfer.kind === "reversal" || corrected_by ? "warn" : "idle"}>{words(transfer.kind)}</Badge>}
     >
       <Section>
-        <div className="grid items-center gap-4 sm:grid-cols-[minmax(0,1fr)_auto_minmax(0,1fr)]">
+        <div className="flex flex-wrap items-center gap-x-8 gap-y-3">
           <Side title={t("debit")} side={transfer.debit} />
           <span className="flex items-center gap-2 text-lg font-semibold">
-            {showAmount(transfer.moved)}
-            <Icon name="right" className="text-faint max-sm:rotate-90" />
+            <Icon name="right" className="text-faint" />
+            {showExact(transfer.moved)}
+            <Icon name="right" className="text-faint" />
           </span>
           <Side title={t("credited")} side={transfer.credit} />
         </div>
@@ -121,7 +122,7 @@ const Side = ({ title, side }: { title: string; side: Chain["transfer"]["debit"]
   <div className="min-w-0">
     <span className="block text-xs text-faint">{title}</span>
     <span className="block font-medium">{words(side.purpose)}</span>
-    <span className="block text-xs break-words text-muted">{side.scope}</span>
+    <span className="block text-xs break-words text-muted">{scopeWords(side.scope)}</span>
   </div>
 );
 

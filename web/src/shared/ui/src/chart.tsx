@@ -10,6 +10,10 @@ import { shownTheme, usePreferences } from "./prefs.ts";
 export interface Series {
   label: string;
   values: (number | null)[];
+  /** `dashed`: what is expected; `guide`: what the others are measured by. Neither fills the area below it. */
+  look?: "dashed" | "guide";
+  /** The place of the series whose colour it has. */
+  like?: number;
 }
 
 interface ChartProps {
@@ -21,6 +25,10 @@ interface ChartProps {
   height?: number;
   kind?: "line" | "bars";
   onRange?: (from: number, to: number) => void;
+  /** Two series, by their places, between which the area is filled. */
+  band?: [upper: number, lower: number];
+  /** The highest value in sight; what is higher leaves the picture. */
+  top?: number;
 }
 
 /** Midnights as dates, everything else as times of a 24-hour day. */
@@ -39,8 +47,11 @@ const token = (name: string): string => getComputedStyle(document.documentElemen
 const hasLonePoints = (values: readonly (number | null)[]): boolean =>
   values.some((value, index) => value !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null);
 
+/** Seconds from one moment to the next; an hour where there is one alone. */
+const step = (times: readonly number[]): number => (times.length > 1 ? ((times.at(-1) ?? 0) - (times[0] ?? 0)) / (times.length - 1) : 3600);
+
 function options(props: ChartProps, width: number): uPlot.Options {
-  const strokes = props.series.map((_, index) => token(`--series-${(index % 6) + 1}`));
+  const strokes = props.series.map((one, index) => token(one.look === "guide" ? "--edge" : `--series-${((one.like ?? index) % 6) + 1}`));
   const axis = { stroke: token("--faint"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter Variable" };
   const whole = props.series.every((one) => one.values.every((value) => value === null || Number.isInteger(value)));
   const bars = props.kind === "bars" ? (uPlot.paths.bars?.({ size: [0.7, 40], radius: 0.1 }) ?? null) : null;
@@ -49,7 +60,12 @@ function options(props: ChartProps, width: number): uPlot.Options {
     height: props.height ?? 200,
     cursor: { points: { size: 7 }, drag: { x: props.onRange !== undefined, y: false, setScale: false } },
     legend: { show: props.series.length > 1 || !bars, markers: { width: 0, fill: (_plot, index) => strokes[index - 1] ?? "" } },
-    scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+    // the first and the last bar are as wide as the others
+    scales: {
+      x: { range: (_plot, min, max) => (bars ? [min - step(props.times) / 2, max + step(props.times) / 2] : [min, max]) },
+      y: { range: (_plot, _min, max) => [0, props.top ?? (max > 0 ? max * 1.08 : 1)] },
+    },
+    ...(props.band && { bands: [{ series: [props.band[0] + 1, props.band[1] + 1] as [number, number], fill: `${strokes[props.band[0]]}24` }] }),
     axes: [
       { ...axis, size: 28, values: hours },
       { ...axis, size: 64, values: (_plot, values) => values.map((value) => (whole && value % 1 !== 0 ? "" : props.format(value))) },
@@ -61,9 +77,9 @@ function options(props: ChartProps, width: number): uPlot.Options {
         return {
           label: one.label,
           stroke,
-          width: bars ? 0 : 1.75,
-          fill: `${stroke}${bars ? "cc" : "1c"}`,
-          points: { show: hasLonePoints(one.values), size: 5, fill: stroke },
+          width: bars ? 0 : one.look ? 1.25 : 1.75,
+          ...(one.look ? { dash: one.look === "guide" ? [2, 4] : [6, 4] } : { fill: `${stroke}${bars ? "cc" : "1c"}` }),
+          points: { show: !one.look && hasLonePoints(one.values), size: 5, fill: stroke },
           value: (_plot: uPlot, value: number | null) => (value === null ? "–" : props.format(value)),
           ...(bars && { paths: bars }),
         };
@@ -87,7 +103,7 @@ export default function Chart(props: ChartProps) {
   useEffect(() => {
     latest.current = props;
   });
-  const shape = `${shownTheme()}|${props.kind}|${props.height}|${props.series.map((one) => `${one.label} ${hasLonePoints(one.values)}`).join("|")}`;
+  const shape = `${shownTheme()}|${props.kind}|${props.height}|${props.top}|${props.series.map((one) => `${one.label} ${hasLonePoints(one.values)}`).join("|")}`;
   const plot = useRef<uPlot | null>(null);
   useEffect(() => {
     const element = box.current;
