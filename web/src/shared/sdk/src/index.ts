@@ -1,7 +1,7 @@
 /** What a feature of the console builds on. */
 export { defineFeature } from "./contract.ts";
 export type { FeatureDefinition, FeatureManifest, FeatureRoute, Host, NavigationEntry, Page, Provider, RuntimeFeature } from "./contract.ts";
-export { ApiError, tell } from "./errors.ts";
+export { ApiError, errorFrom, tell } from "./errors.ts";
 export type { FieldProblem } from "./errors.ts";
 export { accessToken, refresh, sessionEnded, setUp, signIn, signOut, useSession } from "./session.ts";
 export { api, authorized, request, unwrap } from "./api.ts";
