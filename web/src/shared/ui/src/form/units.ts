@@ -41,7 +41,7 @@ export function measureOf(name: string, format = ""): Measure | null {
 }
 
 /** A field's label: its unit stands behind its control. */
-export const labelOf = (name: string): string => words(measureOf(name) ? name.replace(/_(seconds|bytes|days)$/, "") : name);
+export const labelOf = (name: string): string => words(measureOf(name) ? name.replace(/_(seconds|days)$/, "").replace(/_bytes$/, "_size") : name);
 
 /** The largest unit that counts `value` in whole numbers: 600 s are 10 min. */
 export function fittingUnit(value: unknown, units: readonly Unit[]): Unit {
