@@ -64,5 +64,5 @@ def test_the_consoles_pages_may_call_the_gateway_and_those_that_are_named(tmp_pa
 
 @pytest.mark.parametrize("said", ["app.example", "https://app.example/path", "null", "ftp://a", "https://a:x", "off,*"])
 def test_an_origin_that_is_none_is_told(said: str) -> None:
-    with pytest.raises(SettingsProblem, match="IRONWORKS_GATEWAY_CORS_ORIGINS.* is no origin"):
+    with pytest.raises(SettingsProblem, match=r"IRONWORKS_GATEWAY_CORS_ORIGINS.* is no origin"):
         load_settings({"IRONWORKS_GATEWAY_CORS_ORIGINS": said})
