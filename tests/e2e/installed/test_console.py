@@ -82,6 +82,10 @@ def test_a_route_is_made_serves_and_is_changed(stage: Stage) -> None:
     stage.tell("routing")
 
 
+def test_from_usage_to_an_invoice_that_is_paid_and_a_plan_that_is_changed(stage: Stage) -> None:
+    stage.tell("billing")
+
+
 def test_features_come_at_run_time_and_fail_alone(stage: Stage) -> None:
     stage.tell("features")
 

@@ -1,6 +1,8 @@
 /** Every page, in both themes and on a phone: accessible, without an error, with few calls; pictures of all. */
 import { createRequire } from "node:module";
 
+import { forget, moneyPages } from "../money.mjs";
+
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const MOST_CALLS = 6;
 const AT = "/s/demo.app.dev";
@@ -49,6 +51,7 @@ const MADE = [
 const placeOf = ([plural, name]) => `/api/v1/scopes/demo.app.dev/${plural}/${name}`;
 
 export default async function ({ page, url, shots, api, signIn, assert, context }) {
+  const pages = { ...PAGES, ...(await moneyPages(api, "pages-money")) };
   for (const made of MADE) await api("POST", `${placeOf(made)}:apply`, { metadata: { name: made[1] }, spec: made[2] });
   await signIn(page);
   await settle(page); // or the first page's calls count as the next one's
@@ -60,7 +63,7 @@ export default async function ({ page, url, shots, api, signIn, assert, context 
   });
   for (const theme of ["dark", "light"]) {
     await page.emulateMedia({ colorScheme: theme });
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of Object.entries(pages)) {
       calls = [];
       await page.goto(url + path);
       await settle(page);
@@ -72,8 +75,8 @@ export default async function ({ page, url, shots, api, signIn, assert, context 
   await page.emulateMedia({ colorScheme: "dark" });
   for (const width of [360, 3840]) {
     await page.setViewportSize({ width, height: width < 1000 ? 740 : 2160 });
-    for (const name of ["overview", "list", "detail", "playground", "metrics"]) {
-      await page.goto(url + PAGES[name]);
+    for (const name of ["overview", "list", "detail", "playground", "metrics", "invoice"]) {
+      await page.goto(url + pages[name]);
       await settle(page);
       if (shots) await page.screenshot({ path: `${shots}/${name}-${width}.png` });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -82,6 +85,7 @@ export default async function ({ page, url, shots, api, signIn, assert, context 
   }
   await context.close();
   for (const made of [...MADE].reverse()) await api("DELETE", placeOf(made));
+  await forget(api, "pages-money");
 }
 
 async function settle(page) {
