@@ -181,31 +181,9 @@ async def list_accounts(
 async def sum_balances(ctx: Context, path: str) -> list[Balance]:
     """Debits minus credits over the ledger accounts at and below `path`, by purpose and currency.
 
-    Of each ledger account it reads the newest snapshot and what was posted since. The horizon is compared as it comes:
-    behind row-level security an expression of it, such as coalesce, could not use the index.
+    Of each ledger account it reads the newest snapshot and what was posted since.
     """
-    rows = await ctx.db.fetch(
-        """
-        with account as (
-          select id, purpose, currency from platform_ledger.ledger_account where path = $1
-          union all
-          select id, purpose, currency from platform_ledger.ledger_account
-          where path >= case $1 when '' then '!' else $1 || '.' end
-            and path < case $1 when '' then '~' else $1 || '/' end)
-        select a.purpose, a.currency,
-               sum(s.nano + coalesce(d.amount, 0) - coalesce(c.amount, 0))::text as amount
-        from account a
-        cross join platform_ledger.newest_snapshot(a.id, (select platform_ledger.cluster())) s
-        cross join lateral (
-          select sum(amount_nano) as amount from platform_ledger.transfer
-          where debit_account = a.id and posted_in >= s.horizon) d
-        cross join lateral (
-          select sum(amount_nano) as amount from platform_ledger.transfer
-          where credit_account = a.id and posted_in >= s.horizon) c
-        group by a.purpose, a.currency order by a.purpose, a.currency
-        """,
-        path,
-    )
+    rows = await ctx.db.fetch("select purpose, currency, amount from platform_ledger.sum_balances($1)", path)
     return [Balance(Purpose(row["purpose"]), row["currency"], int(row["amount"])) for row in rows]
 
 

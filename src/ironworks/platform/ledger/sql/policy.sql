@@ -85,7 +85,7 @@ create policy api_remove on platform_ledger.prepaid_account for delete to ironwo
 
 create or replace function platform_ledger.cluster() returns bigint language sql stable
   return (select system_identifier from pg_control_system());
-grant execute on function platform_ledger.cluster() to ironworks_api, ironworks_worker;
+grant execute on function platform_ledger.cluster() to ironworks_api, ironworks_worker, ironworks_system;
 
 -- The newest snapshot of a ledger account that the caller may see; nothing at horizon 0 where there is none, or where its
 -- snapshots were found wrong.
@@ -99,6 +99,54 @@ begin atomic
   union all select 0, 0 order by 1 desc limit 1;
 end;
 grant execute on function platform_ledger.newest_snapshot(uuid, bigint) to ironworks_api, ironworks_worker;
+
+-- What the ledger accounts at and below a path come to, by purpose and currency: of each the newest snapshot that is not
+-- known to be wrong, and what was posted since. Whoever sees an account sees all its transfers, so it is looked at once
+-- who may see what, and not for each row: a policy's conditions would keep the snapshot's horizon out of the index, too.
+drop policy if exists system on platform_ledger.balance_snapshot;
+create policy system on platform_ledger.balance_snapshot for select to ironworks_system using (true);
+drop policy if exists system on platform_ledger.snapshot_mismatch;
+create policy system on platform_ledger.snapshot_mismatch for select to ironworks_system using (true);
+grant select on platform_ledger.balance_snapshot, platform_ledger.snapshot_mismatch to ironworks_system;
+
+create or replace function platform_ledger.sum_balances(at_path text)
+returns table (purpose text, currency text, amount numeric)
+language plpgsql stable security definer set search_path = pg_catalog, public, pg_temp
+set max_parallel_workers_per_gather = 0 as $$
+declare
+  here bigint := platform_ledger.cluster();
+  granted ltree[] := case session_user when 'ironworks_worker' then array[''::ltree]
+                       else shared.granted('billing:read')::ltree[] end;
+begin
+  return query
+    with account as (
+      select a.id, a.purpose, a.currency, a.scope from platform_ledger.ledger_account a where a.path = at_path
+      union all
+      select a.id, a.purpose, a.currency, a.scope from platform_ledger.ledger_account a
+      where a.path >= case at_path when '' then '!' else at_path || '.' end
+        and a.path < case at_path when '' then '~' else at_path || '/' end),
+    kept as (
+      select a.id, a.purpose, a.currency, coalesce(s.horizon, 0) as horizon, coalesce(s.nano, 0) as nano
+      from account a
+      left join lateral (
+        select b.horizon, b.debit_nano - b.credit_nano as nano from platform_ledger.balance_snapshot b
+        where b.account = a.id and b.cluster = here
+          and not exists (select from platform_ledger.snapshot_mismatch m where m.account = a.id)
+        order by b.horizon desc limit 1) s on true
+      where a.scope <@ any (granted))
+    select k.purpose, k.currency, sum(k.nano + coalesce(d.nano, 0) - coalesce(c.nano, 0))
+    from kept k
+    cross join lateral (
+      select sum(t.amount_nano) as nano from platform_ledger.transfer t
+      where t.debit_account = k.id and t.posted_in >= k.horizon) d
+    cross join lateral (
+      select sum(t.amount_nano) as nano from platform_ledger.transfer t
+      where t.credit_account = k.id and t.posted_in >= k.horizon) c
+    group by k.purpose, k.currency order by k.purpose, k.currency;
+end $$;
+alter function platform_ledger.sum_balances(text) owner to ironworks_system;
+revoke all on function platform_ledger.sum_balances(text) from public;
+grant execute on function platform_ledger.sum_balances(text) to ironworks_api, ironworks_worker;
 
 -- Which ledger accounts are of revenue: ids, for those who may not see the accounts themselves and see transfers to them.
 create or replace function platform_ledger.revenue_accounts() returns uuid[] language sql stable security definer
