@@ -16,7 +16,7 @@ export function useKeys(scope: string): KeyUse[] | undefined {
   const { data } = useQuery({
     queryKey: ["first keys", scope],
     enabled: may,
-    staleTime: 60_000,
+    staleTime: 0, // what happened while another page was open was not heard here
     queryFn: () => request<ResourcePage>(`${apiAddress(PLURAL, scope)}?limit=${FIRST}`).then((page) => page.items.map(useOf)),
   });
   useEffect(

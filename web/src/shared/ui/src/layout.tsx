@@ -1,5 +1,5 @@
 /** What pages are made of. */
-import { Component } from "react";
+import { Component, useId } from "react";
 import type { ErrorInfo, ReactNode } from "react";
 
 import { Button } from "./button.tsx";
@@ -41,12 +41,15 @@ interface SectionProps {
 
 /** A framed part of a page. */
 export function Section({ title, hint, actions, children, flush, className }: SectionProps) {
+  const id = useId();
   return (
-    <section className={cx("panel flex min-w-0 flex-col", className)}>
+    <section aria-labelledby={title ? id : undefined} className={cx("panel flex min-w-0 flex-col", className)}>
       {(title || actions) && (
         <header className="flex min-h-10 items-center gap-3 border-b border-line px-4 py-1.5">
           <div className="min-w-0">
-            <h2 className="text-sm font-semibold">{title}</h2>
+            <h2 id={id} className="text-sm font-semibold">
+              {title}
+            </h2>
             {hint && <p className="text-xs text-faint">{hint}</p>}
           </div>
           {actions && <div className="ml-auto flex items-center gap-2">{actions}</div>}

@@ -1,5 +1,5 @@
 /** From a model to an endpoint in one form. */
-import { Link, api, createResource, levelOf, pageAddress, tell, unwrap, useBootstrap, useGo, usePlace, useQuery, useRemember, useResources } from "@ironworks/sdk";
+import { Link, api, createResource, kindAddress, levelOf, pageAddress, tell, unwrap, useBootstrap, useCan, useGo, usePlace, useQuery, useRemember, useResources } from "@ironworks/sdk";
 import { Badge, Button, Callout, Empty, Field, Input, Loading, Page, Section, Switch, buttonClass, cx, formatBytes, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
@@ -47,8 +47,29 @@ export default function Deploy() {
   return (
     <Page title={t("deploy")}>
       {error && <Callout tone="bad">{tell(error)}</Callout>}
-      {loading ? <Loading /> : offers.length === 0 ? <Callout tone="info">{t("noModels")}</Callout> : <Form offers={offers} scope={scope} />}
+      {loading ? <Loading /> : offers.length === 0 ? <NoModels /> : <Form offers={offers} scope={scope} />}
     </Page>
+  );
+}
+
+function NoModels() {
+  const can = useCan();
+  return (
+    <Section>
+      <Empty
+        icon="library"
+        title={t("noModels")}
+        actions={
+          can("model-registry:create", "-") && (
+            <Link to={kindAddress("-", "model-registries")} className={buttonClass("primary")}>
+              {t("registries")}
+            </Link>
+          )
+        }
+      >
+        {t("noModelsHint")}
+      </Empty>
+    </Section>
   );
 }
 

@@ -49,7 +49,7 @@ function Shown({ endpoint }: { endpoint: Endpoint }) {
           { id: "overview", label: t("overview"), content: <Overview endpoint={endpoint} /> },
           { id: "call", label: t("call"), content: <Calling endpoint={endpoint} /> },
           ...(can("usage:read", scope) ? [{ id: "metrics", label: t("metrics"), content: <Metrics endpoint={endpoint} /> }] : []),
-          ...(can("endpoint:logs", at) ? [{ id: "logs", label: t("logs"), content: <Logs at={at} name={name} /> }] : []),
+          ...(can("endpoint:logs", at) ? [{ id: "logs", label: t("logs"), content: <Logs at={at} name={name} replicas={endpoint.status.replicas ?? []} /> }] : []),
         ]}
       />
     </Page>

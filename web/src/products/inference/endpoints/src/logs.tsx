@@ -1,54 +1,84 @@
-/** What the replicas write, as they write it; the last lines alone are kept. */
+/** What the replicas write, as they write it. */
 import { apiAddress, authorized, tell } from "@ironworks/sdk";
-import { Callout } from "@ironworks/ui";
-import { useEffect, useRef, useState } from "react";
+import { Callout, Select } from "@ironworks/ui";
+import { LineStore, LogView } from "@ironworks/ui/log";
+import { useEffect, useMemo, useState } from "react";
 
 import { PLURAL } from "./types.ts";
+import type { Replica } from "./types.ts";
 import { t } from "./words.ts";
 
-const KEPT = 2_000;
+const TAIL = 10_000;
 const DRAW_MS = 100;
 
-export function Logs({ at, name }: { at: string; name: string }) {
-  const [lines, setLines] = useState<string[]>([]);
-  const [state, setState] = useState<{ ended: boolean; problem: string }>({ ended: false, problem: "" });
-  const box = useRef<HTMLPreElement>(null);
-  const atEnd = useRef(true);
+interface LogsProps {
+  at: string;
+  name: string;
+  replicas: readonly Replica[];
+}
+
+export function Logs({ at, name, replicas }: LogsProps) {
+  const [replica, setReplica] = useState("");
+  const { lines, version, ended, problem } = useLog(at, name, replica);
+  return (
+    <div className="flex flex-col gap-2">
+      {problem && <Callout tone="bad">{problem}</Callout>}
+      <LogView
+        label={t("logs")}
+        lines={lines}
+        version={version}
+        file={`${at}-${name}${replica && `-${replica}`}.log`}
+        tools={
+          <>
+            {replicas.length > 1 && (
+              <Select aria-label={t("replica")} value={replica} onChange={(event) => setReplica(event.target.value)}>
+                <option value="">{t("allReplicas")}</option>
+                {replicas.map((one) => (
+                  <option key={one.name} value={one.name}>
+                    {one.name}
+                  </option>
+                ))}
+              </Select>
+            )}
+            {ended && <span className="text-xs text-faint">{t("logsEnded")}</span>}
+          </>
+        }
+      />
+    </div>
+  );
+}
+
+interface Log {
+  lines: LineStore;
+  version: number;
+  ended: boolean;
+  problem: string;
+}
+
+function useLog(at: string, name: string, replica: string): Log {
+  const source = `${apiAddress(PLURAL, at, name)}/logs?follow=true&tail=${TAIL}${replica && `&replica=${encodeURIComponent(replica)}`}`;
+  const lines = useMemo(() => new LineStore(), [source]); // eslint-disable-line react-hooks/exhaustive-deps -- another source is another log
+  const [state, setState] = useState({ version: 0, ended: false, problem: "" });
   useEffect(() => {
     const stop = new AbortController();
+    const draw = (more: string[]) => {
+      lines.add(more);
+      setState((before) => ({ ...before, version: before.version + 1 }));
+    };
+    setState({ version: 0, ended: false, problem: "" });
     void (async () => {
       try {
-        const response = await authorized(`${apiAddress(PLURAL, at, name)}/logs?follow=true&tail=500`, { signal: stop.signal });
+        const response = await authorized(source, { signal: stop.signal });
         if (!response.ok || !response.body) throw new Error(`${response.status}`);
-        await read(response.body, (more) => setLines((before) => [...before, ...more].slice(-KEPT)));
-        setState({ ended: true, problem: "" });
+        await read(response.body, draw);
+        setState((before) => ({ ...before, ended: true }));
       } catch (error) {
-        if (!stop.signal.aborted) setState({ ended: true, problem: tell(error) });
+        if (!stop.signal.aborted) setState((before) => ({ ...before, ended: true, problem: tell(error) }));
       }
     })();
     return () => stop.abort();
-  }, [at, name]);
-  useEffect(() => {
-    const element = box.current;
-    if (element && atEnd.current) element.scrollTop = element.scrollHeight;
-  }, [lines]);
-  return (
-    <div className="flex flex-col gap-2">
-      {state.problem && <Callout tone="bad">{state.problem}</Callout>}
-      <p className="text-xs text-faint">{state.ended ? t("logsEnded") : t("follow")}</p>
-      <pre
-        ref={box}
-        tabIndex={0}
-        aria-label={t("logs")}
-        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
-          atEnd.current = scrollTop + clientHeight > scrollHeight - 24;
-        }}
-        className="thin-scroll h-[60vh] overflow-auto rounded-md border border-line bg-canvas p-3 font-mono text-xs leading-5 break-words whitespace-pre-wrap"
-      >
-        {lines.length > 0 ? lines.join("\n") : <span className="text-faint">{t("noLogs")}</span>}
-      </pre>
-    </div>
-  );
+  }, [source, lines]);
+  return { lines, ...state };
 }
 
 /** Hands on whole lines, a few times a second at most. */
