@@ -3,12 +3,12 @@ import { tell, useBootstrap, useQueryString } from "@ironworks/sdk";
 import {
   Button, Callout, Dialog, Empty, IconButton, Loading, Page, copyText, cx, formatCompact, formatMoney, notify,
 } from "@ironworks/ui";
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 
 import { InTenant, ModelChoice, NoModels, WhichPage } from "./choosing.tsx";
 import { Code } from "./code.tsx";
 import { Composer } from "./composer.tsx";
-import { messagesFor, totalsOf } from "./conversation.ts";
+import { messagesFor, settled, totalsOf } from "./conversation.ts";
 import type { Turn } from "./conversation.ts";
 import { CURRENCY } from "./gateway.ts";
 import { firstOf, useModels } from "./models.ts";
@@ -33,9 +33,16 @@ function Playground({ scope, base }: { scope: string; base: string }) {
   const asked = second === null ? [model] : [model, second];
   const settings = readSettings(query);
   const asking = { models: asked, settings };
+  const latest = useRef(asking);
+  useEffect(() => {
+    latest.current = asking;
+  });
+  const { again } = talk;
+  const onAgain = useCallback((turn: string, prompt: string) => again(turn, prompt, latest.current), [again]);
+  const resting = models.filter(({ phase }) => phase === "Idle").map(({ name }) => name).join(" ");
   const begin = () => {
     talk.stop();
-    const { turns } = talk;
+    const turns = settled(talk.turns);
     talk.set([]);
     notify("ok", t("cleared"), { undo: () => talk.set(turns) });
   };
@@ -87,7 +94,7 @@ function Playground({ scope, base }: { scope: string; base: string }) {
                 </>
               )}
             </div>
-            <Turns turns={talk.turns} model={model} two={second !== null} onAgain={(turn, prompt) => talk.again(turn, prompt, asking)} />
+            <Turns turns={talk.turns} model={model} two={second !== null} resting={resting} onAgain={onAgain} />
             <Composer scope={scope} running={talk.running} onSend={(prompt) => talk.send(prompt, asking)} onStop={talk.stop} />
           </div>
           <aside aria-label={t("settings")} className="panel thin-scroll hidden overflow-y-auto p-4 lg:block">
@@ -123,13 +130,15 @@ function Totals({ turns }: { turns: readonly Turn[] }) {
 
 interface TurnsProps {
   turns: readonly Turn[];
+  /** The names of models that sleep until they are called. */
+  resting: string;
   model: string;
   two: boolean;
   onAgain: (turn: string, prompt: string) => void;
 }
 
 /** The conversation; who reads its end sees it grow. */
-function Turns({ turns, model, two, onAgain }: TurnsProps) {
+function Turns({ turns, model, two, resting, onAgain }: TurnsProps) {
   const box = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
   useEffect(() => {
@@ -153,7 +162,7 @@ function Turns({ turns, model, two, onAgain }: TurnsProps) {
         </Empty>
       )}
       {turns.map((turn, index) => (
-        <TurnView key={turn.id} turn={turn} last={index === turns.length - 1} onAgain={onAgain} />
+        <TurnView key={turn.id} turn={turn} last={index === turns.length - 1} resting={resting} onAgain={onAgain} />
       ))}
     </div>
   );

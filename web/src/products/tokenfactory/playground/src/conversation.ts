@@ -64,14 +64,17 @@ export function totalsOf(turns: readonly Turn[]): Totals {
   };
 }
 
+/** Answers that nobody brings to their end any more were stopped. */
+export const settled = (turns: readonly Turn[]): Turn[] =>
+  turns.map((turn) => ({ ...turn, answers: turn.answers.map((answer) => (isRunning(answer) ? { ...answer, state: "stopped" } : answer)) }));
+
 const MOST = 500_000;
 const keyOf = (person: string, scope: string) => `ironworks.playground.${person}.${scope}`;
 
-/** What was said before; an answer that was coming when the page went was stopped by that. */
+/** What was said before. */
 export function loadTurns(person: string, scope: string): Turn[] {
   try {
-    const turns = JSON.parse(localStorage.getItem(keyOf(person, scope)) ?? "[]") as Turn[];
-    return turns.map((turn) => ({ ...turn, answers: turn.answers.map((answer) => (isRunning(answer) ? { ...answer, state: "stopped" } : answer)) }));
+    return settled(JSON.parse(localStorage.getItem(keyOf(person, scope)) ?? "[]") as Turn[]);
   } catch {
     return []; // unreadable or forbidden storage: begin anew
   }

@@ -1,5 +1,5 @@
 /** Texts as vectors, and how close they lie to one another. */
-import { tell, useQueryString } from "@ironworks/sdk";
+import { tell, useBootstrap, useQueryString } from "@ironworks/sdk";
 import { Button, Callout, CopyButton, Empty, IconButton, Input, Loading, Page, Section } from "@ironworks/ui";
 import { useEffect, useRef, useState } from "react";
 import type { FormEvent } from "react";
@@ -92,6 +92,7 @@ function Embedding({ scope, base }: { scope: string; base: string }) {
 
 /** The last vectors, and the call that is on its way. */
 function useEmbedding(scope: string, base: string) {
+  const person = useBootstrap().caller.uid;
   const [found, setFound] = useState<Found | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
@@ -102,7 +103,7 @@ function useEmbedding(scope: string, base: string) {
     setBusy(true);
     setProblem(null);
     try {
-      const key = await keyFor(scope, base);
+      const key = await keyFor({ person, scope }, base);
       setFound({ model, texts, ...(await embed({ base, key, signal }, model, texts)) });
     } catch (error) {
       if (!signal.aborted) setProblem(problemOf(error));

@@ -1,5 +1,5 @@
 /** By which key this page calls: said before one is made, and how to end it or to use another. */
-import { tell, useCan } from "@ironworks/sdk";
+import { tell, useBootstrap, useCan } from "@ironworks/sdk";
 import { Button, Callout, Dialog, Field, PasswordInput, formatTime, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
@@ -28,7 +28,7 @@ export function KeyNote({ scope }: { scope: string }) {
     <>
       {may ? (
         <p className="text-xs text-faint">
-          {held ? <Holding scope={scope} held={held} /> : t("keyWill")} {!held && paste}
+          {held ? <Holding held={held} /> : t("keyWill")} {!held && paste}
         </p>
       ) : (
         <Callout tone="warn">
@@ -40,10 +40,10 @@ export function KeyNote({ scope }: { scope: string }) {
   );
 }
 
-function Holding({ scope, held }: { scope: string; held: Held }) {
+function Holding({ held }: { held: Held }) {
   const end = async () => {
     try {
-      await dropKey(scope);
+      await dropKey(held);
       notify("ok", held.name ? t("keyDropped", { name: held.name }) : t("keyForgotten"));
     } catch (error) {
       notify("bad", tell(error));
@@ -61,10 +61,11 @@ function Holding({ scope, held }: { scope: string; held: Held }) {
 }
 
 function Paste({ scope, onClose }: { scope: string; onClose: () => void }) {
+  const person = useBootstrap().caller.uid;
   const [text, setText] = useState("");
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    pasteKey(scope, text.trim());
+    pasteKey({ person, scope }, text.trim());
     onClose();
   };
   return (

@@ -3,7 +3,7 @@
  * models alone, or one that the person pastes. It is held in memory, and one that was made here is deleted when the page
  * goes; what could not be deleted then is when the next one is made.
  */
-import { apiAddress, authorized, createResource, deleteResource, request } from "@ironworks/sdk";
+import { apiAddress, authorized, createResource, deleteResource, request, useBootstrap } from "@ironworks/sdk";
 import type { Resource, ResourcePage } from "@ironworks/sdk";
 import { useSyncExternalStore } from "react";
 
@@ -17,7 +17,13 @@ const SPARE_MS = 30_000;
 const KNOWN_WITHIN_MS = 8_000;
 const SOON_MS = 200;
 
-export interface Held {
+/** Whose key, and for which tenant: who signs in next in the same window gets no key of somebody else. */
+export interface Whose {
+  person: string;
+  scope: string;
+}
+
+export interface Held extends Whose {
   text: string;
   /** The resource; null for a key that was pasted. */
   name: string | null;
@@ -30,9 +36,11 @@ const held = new Map<string, Held>();
 const making = new Map<string, Promise<Held>>();
 const listeners = new Set<() => void>();
 
-function put(scope: string, key: Held | null): void {
-  if (key) held.set(scope, key);
-  else held.delete(scope);
+const idOf = ({ person, scope }: Whose): string => `${person} ${scope}`;
+
+function put(whose: Whose, key: Held | null): void {
+  if (key) held.set(idOf(whose), key);
+  else held.delete(idOf(whose));
   for (const listener of listeners) listener();
 }
 
@@ -41,24 +49,28 @@ const subscribe = (listener: () => void) => {
   return () => listeners.delete(listener);
 };
 
-/** The key that is held for a tenant. */
-export const useHeldKey = (scope: string): Held | null => useSyncExternalStore(subscribe, () => held.get(scope) ?? null);
+/** The caller's key for a tenant, if there is one. */
+export function useHeldKey(scope: string): Held | null {
+  const id = idOf({ person: useBootstrap().caller.uid, scope });
+  return useSyncExternalStore(subscribe, () => held.get(id) ?? null);
+}
 
-export const pasteKey = (scope: string, text: string): void => put(scope, { text, name: null, until: null });
+export const pasteKey = (whose: Whose, text: string): void => put(whose, { ...whose, text, name: null, until: null });
 
 /** The key to call with; made where there is none that lasts. Raises ApiError, GatewayError. */
-export async function keyFor(scope: string, base: string): Promise<string> {
-  const own = held.get(scope);
+export async function keyFor(whose: Whose, base: string): Promise<string> {
+  const id = idOf(whose);
+  const own = held.get(id);
   if (own && (own.until === null || own.until - SPARE_MS > Date.now())) return own.text;
-  let made = making.get(scope);
+  let made = making.get(id);
   if (!made) {
-    made = make(scope, base).finally(() => making.delete(scope));
-    making.set(scope, made);
+    made = make(whose, base).finally(() => making.delete(id));
+    making.set(id, made);
   }
   return (await made).text;
 }
 
-async function make(scope: string, base: string): Promise<Held> {
+async function make({ person, scope }: Whose, base: string): Promise<Held> {
   const name = `${PREFIX}${crypto.getRandomValues(new Uint32Array(2)).reduce((text, number) => text + number.toString(36), "")}`;
   const until = Date.now() + LIFE_MS;
   const made = (await createResource(PLURAL, scope, {
@@ -68,8 +80,8 @@ async function make(scope: string, base: string): Promise<Held> {
     spec: { permissions: ["endpoint:invoke"], expires_at: new Date(until).toISOString() },
   })) as Key;
   const { key } = await request<{ key: string }>(`${apiAddress(PLURAL, scope, name)}:rotate`, { method: "POST", body: {} });
-  const found = { text: key, name, until };
-  put(scope, found);
+  const found = { person, scope, text: key, name, until };
+  put(found, found);
   void sweep(scope, made.status.owner ?? made.spec.owner).catch(() => undefined);
   await waitKnown(base, key);
   return found;
@@ -92,25 +104,24 @@ async function sweep(scope: string, owner: string | null): Promise<void> {
 }
 
 /** Ends a key that was made here, forgets one that was pasted. Raises ApiError. */
-export async function dropKey(scope: string): Promise<void> {
-  const own = held.get(scope);
-  put(scope, null);
-  if (own?.name) await deleteResource(PLURAL, scope, own.name);
+export async function dropKey(key: Held): Promise<void> {
+  put(key, null);
+  if (key.name) await deleteResource(PLURAL, key.scope, key.name);
 }
 
 /** The gateway does not take it any more. True where another can be made in its place. */
-export function forgetKey(scope: string, text: string): boolean {
-  const own = held.get(scope);
+export function forgetKey(whose: Whose, text: string): boolean {
+  const own = held.get(idOf(whose));
   if (own?.text !== text || own.name === null) return false;
-  put(scope, null);
+  put(whose, null);
   return true;
 }
 
 if (typeof addEventListener !== "undefined") {
   addEventListener("pagehide", () => {
-    for (const [scope, { name }] of [...held]) {
-      if (name) void authorized(apiAddress(PLURAL, scope, name), { method: "DELETE", keepalive: true }).catch(() => undefined);
-      put(scope, null);
+    for (const key of [...held.values()]) {
+      if (key.name) void authorized(apiAddress(PLURAL, key.scope, key.name), { method: "DELETE", keepalive: true }).catch(() => undefined);
+      put(key, null);
     }
   });
 }

@@ -6,18 +6,17 @@ import type { Told, Turn } from "./conversation.ts";
 import { GatewayError, streamChat } from "./gateway.ts";
 import type { Answer } from "./gateway.ts";
 import { forgetKey, keyFor } from "./key.ts";
+import type { Whose } from "./key.ts";
 import { problemOf } from "./problems.ts";
 import { chatBody } from "./settings.ts";
 import type { Settings } from "./settings.ts";
 
-interface Place {
-  person: string;
-  scope: string;
+interface Place extends Whose {
   /** The gateway's address with the version. */
   base: string;
 }
 
-interface Asking {
+export interface Asking {
   models: readonly string[];
   settings: Settings;
 }
@@ -32,50 +31,61 @@ export interface Talk {
   set: (turns: Turn[]) => void;
 }
 
+/** `send`, `again`, `stop` and `set` stay the same while answers come, so that what is said already is not drawn anew. */
 export function useTalk({ person, scope, base }: Place): Talk {
   const [turns, setTurns] = useState(() => loadTurns(person, scope));
+  const latest = useRef(turns);
   const calls = useRef(new Set<AbortController>());
   const running = turns.some(({ answers }) => answers.some(isRunning));
 
   useEffect(() => {
     if (!running) saveTurns(person, scope, turns);
   }, [running, turns, person, scope]);
+  const set = useCallback((next: Turn[]) => setTurns((latest.current = next)), []);
   const stop = useCallback(() => calls.current.forEach((call) => call.abort()), []);
-  useEffect(() => stop, [stop]);
+  useEffect(
+    () => () => {
+      stop();
+      saveTurns(person, scope, latest.current);
+    },
+    [stop, person, scope],
+  );
 
   const ask = useCallback(
     (all: Turn[], turn: string, { models, settings }: Asking) => {
-      setTurns(all.map((one) => (one.id === turn ? { ...one, answers: models.map(fresh) } : one)));
+      set(all.map((one) => (one.id === turn ? { ...one, answers: models.map(fresh) } : one)));
+      saveTurns(person, scope, latest.current);
       models.forEach((model, pane) => {
         const call = new AbortController();
         calls.current.add(call);
         const body = chatBody(model, messagesFor(all, turn, pane), settings);
-        const show = (answer: Told) => setTurns((now) => withAnswer(now, turn, pane, answer));
-        void answerOf(model, { scope, base, body, signal: call.signal }, show).finally(() => calls.current.delete(call));
+        const show = (answer: Told) => {
+          if (calls.current.has(call)) set(withAnswer(latest.current, turn, pane, answer));
+        };
+        void answerOf(model, { person, scope, base, body, signal: call.signal }, show).finally(() => calls.current.delete(call));
       });
     },
-    [scope, base],
+    [person, scope, base, set],
   );
   const send = useCallback(
     (prompt: string, asking: Asking) => {
-      const turn: Turn = { id: `${Date.now()}`, prompt, answers: [] };
-      ask([...turns, turn], turn.id, asking);
+      const turn: Turn = { id: crypto.getRandomValues(new Uint32Array(2)).join("-"), prompt, answers: [] };
+      ask([...latest.current, turn], turn.id, asking);
     },
-    [ask, turns],
+    [ask],
   );
   const again = useCallback(
     (turn: string, prompt: string, asking: Asking) => {
-      stop();
-      ask(cutAt(turns, turn, prompt), turn, asking);
+      for (const call of calls.current) call.abort();
+      calls.current.clear();
+      ask(cutAt(latest.current, turn, prompt), turn, asking);
     },
-    [ask, stop, turns],
+    [ask],
   );
-  return { turns, running, send, again, stop, set: setTurns };
+  return { turns, running, send, again, stop, set };
 }
 
-interface Called {
-  scope: string;
-  base: string;
+interface Called extends Place {
   body: Record<string, unknown>;
   signal: AbortSignal;
 }
@@ -102,14 +112,15 @@ async function answerOf(model: string, called: Called, show: (answer: Told) => v
   drawn.now();
 }
 
-async function callWithKey({ scope, base, body, signal }: Called, follow: (answer: Answer) => void): Promise<Answer> {
-  const key = await keyFor(scope, base);
+async function callWithKey({ person, scope, base, body, signal }: Called, follow: (answer: Answer) => void): Promise<Answer> {
+  const whose = { person, scope };
+  const key = await keyFor(whose, base);
   signal.throwIfAborted();
   try {
     return await streamChat({ base, key, body, signal }, follow);
   } catch (error) {
-    if (!(error instanceof GatewayError) || error.status !== 401 || !forgetKey(scope, key)) throw error;
-    return streamChat({ base, key: await keyFor(scope, base), body, signal }, follow);
+    if (!(error instanceof GatewayError) || error.status !== 401 || !forgetKey(whose, key)) throw error;
+    return streamChat({ base, key: await keyFor(whose, base), body, signal }, follow);
   }
 }
 

@@ -1,6 +1,6 @@
 /** One prompt and what each model answered. */
 import { Button, CopyButton, IconButton, Icon, Textarea, cx } from "@ironworks/ui";
-import { useState } from "react";
+import { memo, useState } from "react";
 
 import { isRunning } from "./conversation.ts";
 import type { Told, Turn } from "./conversation.ts";
@@ -12,10 +12,12 @@ import { t } from "./words.ts";
 interface TurnProps {
   turn: Turn;
   last: boolean;
+  /** The names of models that sleep until they are called. */
+  resting: string;
   onAgain: (turn: string, prompt: string) => void;
 }
 
-export function TurnView({ turn, last, onAgain }: TurnProps) {
+export const TurnView = memo(function TurnView({ turn, last, resting, onAgain }: TurnProps) {
   const [editing, setEditing] = useState(false);
   const { id, prompt, answers } = turn;
   const settled = !answers.some(isRunning);
@@ -42,14 +44,14 @@ export function TurnView({ turn, last, onAgain }: TurnProps) {
       )}
       <div className={cx("grid gap-x-6 gap-y-4", answers.length > 1 && "md:grid-cols-2")}>
         {answers.map((answer, pane) => (
-          <AnswerView key={pane} answer={answer} named={answers.length > 1} />
+          <AnswerView key={pane} answer={answer} named={answers.length > 1} wakes={resting.split(" ").includes(answer.model)} />
         ))}
       </div>
     </article>
   );
-}
+});
 
-function AnswerView({ answer, named }: { answer: Told; named: boolean }) {
+function AnswerView({ answer, named, wakes }: { answer: Told; named: boolean; wakes: boolean }) {
   const { model, text, thought, state, problem, measures } = answer;
   return (
     <section aria-label={model} aria-busy={isRunning(answer)} data-answer={state} className="flex min-w-0 flex-col gap-2">
@@ -64,7 +66,7 @@ function AnswerView({ answer, named }: { answer: Told; named: boolean }) {
       {(state === "waiting" || state === "held") && (
         <p role="status" className="flex items-center gap-2 text-sm text-faint">
           <Icon name="spinner" size={14} className="animate-spin" />
-          {t(state)}
+          {wakes ? t("waking", { model }) : t(state)}
         </p>
       )}
       {problem && <Trouble problem={problem} />}

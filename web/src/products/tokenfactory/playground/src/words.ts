@@ -51,6 +51,7 @@ export const t = catalogue("playground", {
   copyAnswer: "Copy the answer",
   thinking: "Thoughts",
   waiting: "Waiting for the first word",
+  waking: "{model} was at rest and is being woken",
   held: "Waiting for the model to wake, or for a turn",
   making: "Making a key",
   stopped: "stopped",
