@@ -86,6 +86,14 @@ def test_from_usage_to_an_invoice_that_is_paid_and_a_plan_that_is_changed(stage:
     stage.tell("billing")
 
 
+def test_a_log_is_followed_searched_and_saved(stage: Stage) -> None:
+    stage.tell("logs")
+
+
+def test_a_budget_runs_out_is_raised_and_each_call_has_its_story(stage: Stage) -> None:
+    stage.tell("budget")
+
+
 def test_features_come_at_run_time_and_fail_alone(stage: Stage) -> None:
     stage.tell("features")
 
