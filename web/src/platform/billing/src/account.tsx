@@ -8,6 +8,9 @@ import type { UsageRow } from "./period.ts";
 import type { Standing } from "./types.ts";
 import { t } from "./words.ts";
 
+/** No stream tells of money: what is older than some seconds is asked for again when a person comes back to it. */
+export const ON_RETURN = { refetchOnWindowFocus: true, staleTime: 10_000 } as const;
+
 /** The account that pays for what lies at `scope`; null for the operator's own. */
 export const accountOf = (scope: string): string | null => (scope === "-" ? null : (scope.split(".")[0] ?? null));
 
@@ -20,7 +23,7 @@ export function useStanding(account: string | null) {
   return useQuery({
     queryKey: ["billing", "subscription", account],
     enabled: account !== null && may,
-    staleTime: 30_000,
+    ...ON_RETURN,
     queryFn: async (): Promise<Standing | null> => {
       try {
         return await unwrap(api.GET("/api/v1/scopes/{path}/subscription", { params: { path: { path: account ?? "" } } }));
@@ -50,7 +53,7 @@ export function useUsage(scope: string, standing: Standing | null | undefined) {
   return useQuery({
     queryKey: ["billing", "usage", scope, from],
     enabled: may && standing !== undefined,
-    staleTime: 30_000,
+    ...ON_RETURN,
     queryFn: () => fetchReport<UsageRow>(scope, "usage", { from, to: addDays(now, 1), by: "day,meter" }),
   });
 }
@@ -60,7 +63,7 @@ export function useCredit(account: string | null) {
   return useQuery({
     queryKey: ["billing", "credit", account],
     enabled: account !== null && may,
-    staleTime: 10_000,
+    ...ON_RETURN,
     queryFn: () => unwrap(api.GET("/api/v1/scopes/{path}/credit", { params: { path: { path: account ?? "" } } })),
   });
 }
@@ -71,7 +74,7 @@ export function useMethods(account: string | null) {
   return useQuery({
     queryKey: ["billing", "methods", account],
     enabled: account !== null && may,
-    staleTime: 10_000,
+    ...ON_RETURN,
     queryFn: () => unwrap(api.GET("/api/v1/scopes/{path}/payment-methods", { params: { path: { path: account ?? "" } } })),
   });
 }

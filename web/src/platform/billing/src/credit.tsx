@@ -21,8 +21,8 @@ function columnsOf(everybody: boolean, order: Map<string, number>): Column<Grant
   return [
     ...(everybody
       ? [{ id: "account", label: t("account"), value: (row: Grant) => row.account, width: "minmax(8rem, 1fr)" }]
-      : [{ id: "order", label: t("order"), width: "5rem", value: (row: Grant) => order.get(row.id) ?? null, cell: (row: Grant) => order.get(row.id) ?? faint }]),
-    { id: "reference", label: t("reference"), value: (row) => row.reference, width: "minmax(9rem, 1.5fr)" },
+      : [{ id: "order", label: t("order"), width: "4.5rem", value: (row: Grant) => order.get(row.id) ?? null, cell: (row: Grant) => order.get(row.id) ?? faint }]),
+    { id: "reference", label: t("reference"), value: (row) => row.reference, width: "minmax(8rem, 1.5fr)" },
     money("remaining", t("remaining"), (row) => row.remaining),
     { ...money("granted", t("given"), (row) => row.granted), secondary: true },
     {

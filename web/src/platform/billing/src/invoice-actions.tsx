@@ -4,7 +4,6 @@ import { Button, Confirm, Field, IconButton, Input, Menu, Switch, Textarea, noti
 import type { MenuItem } from "@ironworks/ui";
 import { useState } from "react";
 
-import { FormDialog } from "./form-dialog.tsx";
 import { nanoOf, readAmount, toDecimal } from "./money.ts";
 import { AmountInput, nameOf } from "./parts.tsx";
 import { PayDialog } from "./pay.tsx";
@@ -121,7 +120,15 @@ function CreditNote({ detail, onClose, onDone }: { detail: InvoiceDetail; onClos
     onDone();
   };
   return (
-    <FormDialog title={t("creditNoteTitle", { number: name })} action={t("creditNoteAction")} blocked={nano === null} onClose={onClose} onSubmit={issue}>
+    <Confirm
+      open
+      onClose={onClose}
+      title={t("creditNoteTitle", { number: name })}
+      action={t("creditNoteAction")}
+      word={name}
+      blocked={nano === null || !reason.trim() || !reference.trim()}
+      onConfirm={issue}
+    >
       <p className="text-sm text-muted">{t("creditNoteHint")}</p>
       <Field label={`${t("amount")} (${invoice.total.currency})`} problem={nano === null ? t("amountProblem") : undefined}>
         {(ids) => <AmountInput {...ids} required value={amount} onChange={(event) => setAmount(event.target.value)} />}
@@ -131,6 +138,6 @@ function CreditNote({ detail, onClose, onDone }: { detail: InvoiceDetail; onClos
         {(ids) => <Input {...ids} required maxLength={200} value={reference} onChange={(event) => setReference(event.target.value)} />}
       </Field>
       {nanoOf(invoice.paid) > 0n && <Switch checked={refund} onChange={setRefund} label={t("creditNoteRefund")} hint={t("creditNoteRefundHint")} />}
-    </FormDialog>
+    </Confirm>
   );
 }

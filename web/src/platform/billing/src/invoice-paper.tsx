@@ -27,7 +27,7 @@ function Paper({ html, name }: { html: string; name: string }) {
     root.adoptedStyleSheets = [sheet];
     root.replaceChildren(body);
   }, [html]);
-  return <div ref={host} role="document" aria-label={name} className="overflow-x-auto rounded-lg border border-line bg-[#fff] text-[#1b1f24] [color-scheme:light]" />;
+  return <div ref={host} role="region" tabIndex={0} aria-label={name} className="thin-scroll overflow-x-auto rounded-lg border border-line bg-[#fff] text-[#1b1f24] [color-scheme:light]" />;
 }
 
 /** The style sheet, for an element in the place of the body, and that element. */

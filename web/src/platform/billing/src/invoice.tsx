@@ -2,7 +2,7 @@
 import { api, tell, unwrap, useCan, usePages, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
 import { Button, Callout, Empty, Facts, IconButton, Loading, Menu, Page, Section, Tabs, Time, formatMoney } from "@ironworks/ui";
 
-import { useMethods } from "./account.tsx";
+import { ON_RETURN, useMethods } from "./account.tsx";
 import { showPeriod } from "./days.ts";
 import { saveFile } from "./download.ts";
 import { useFollow } from "./follow.ts";
@@ -20,6 +20,7 @@ export default function InvoicePage() {
   const name = params["invoice"] ?? "";
   const found = useQuery({
     queryKey: ["billing", "invoice", name],
+    ...ON_RETURN,
     queryFn: () => unwrap(api.GET("/api/v1/invoices/{invoice}", { params: { path: { invoice: name } } })),
   });
   if (found.error) {
@@ -138,9 +139,9 @@ function Beside({ detail }: { detail: InvoiceDetail }) {
           items={[
             { label: t("account"), value: invoice.account },
             { label: t("period"), value: showPeriod(invoice.period_start, invoice.period_end) },
-            ...(invoice.finalized_at ? [{ label: t("finalizedAt"), value: <Time at={invoice.finalized_at} exact /> }] : []),
+            ...(invoice.finalized_at ? [{ label: t("finalizedAt"), value: <Day day={invoice.finalized_at.slice(0, 10)} /> }] : []),
             ...(invoice.due_at ? [{ label: t("dueAt"), value: <Day day={invoice.due_at.slice(0, 10)} /> }] : []),
-            ...(invoice.paid_at ? [{ label: t("paidAt"), value: <Time at={invoice.paid_at} exact /> }] : []),
+            ...(invoice.paid_at ? [{ label: t("paidAt"), value: <Day day={invoice.paid_at.slice(0, 10)} /> }] : []),
             { label: t("addressed"), value: <Party details={payer} otherwise={invoice.account} /> },
             { label: t("issuedBy"), value: <Party details={issuer} otherwise="Ironworks" /> },
           ]}

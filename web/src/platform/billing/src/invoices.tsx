@@ -18,13 +18,13 @@ const STATES = ["toPay", "overdue", "paid", "draft", "void", "writtenOff"] as co
 /** The columns; whose invoice it is, only where everybody's are listed. */
 function columnsOf(everybody: boolean): Column<Invoice>[] {
   const money = (id: string, label: string, of: (invoice: Invoice) => Invoice["total"], secondary: boolean): Column<Invoice> => ({
-    id, label, align: "right", width: "minmax(6.5rem, 1fr)", secondary, value: (row) => toNumber(nanoOf(of(row))), cell: (row) => <Money amount={of(row)} />,
+    id, label, align: "right", width: "minmax(5.5rem, 1fr)", secondary, value: (row) => toNumber(nanoOf(of(row))), cell: (row) => <Money amount={of(row)} />,
   });
   return [
-    { id: "number", label: t("number"), value: nameOf, width: "minmax(9rem, 1.3fr)" },
+    { id: "number", label: t("number"), value: nameOf, width: "minmax(8.5rem, 1.3fr)" },
     ...(everybody ? [{ id: "account", label: t("account"), value: (row: Invoice) => row.account, width: "minmax(7rem, 1fr)" }] : []),
     {
-      id: "state", label: t("state"), width: "7rem", value: stateWords, cell: (row) => <InvoiceState invoice={row} />,
+      id: "state", label: t("state"), width: "6rem", value: stateWords, cell: (row) => <InvoiceState invoice={row} />,
       options: STATES.map((word) => t(word)),
     },
     {

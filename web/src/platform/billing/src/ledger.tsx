@@ -25,17 +25,17 @@ const Side = ({ side }: { side: Transfer["debit"] }) => (
 const sideWords = (side: Transfer["debit"]): string => t("sideOf", { purpose: side.purpose, scope: scopeWords(side.scope) });
 
 const TRANSFERS: Column<Transfer>[] = [
-  { id: "posted", label: t("posted"), width: "8.5rem", value: (row) => Date.parse(row.posted_at), cell: (row) => <Time at={row.posted_at} /> },
-  { id: "kind", label: t("kind"), width: "minmax(7rem, 0.8fr)", value: (row) => words(row.kind) },
-  { id: "debit", label: t("debit"), width: "minmax(10rem, 1.4fr)", value: (row) => sideWords(row.debit), cell: (row) => <Side side={row.debit} /> },
+  { id: "posted", label: t("posted"), width: "6.5rem", value: (row) => Date.parse(row.posted_at), cell: (row) => <Time at={row.posted_at} /> },
+  { id: "kind", label: t("kind"), width: "minmax(6rem, 0.8fr)", value: (row) => words(row.kind) },
+  { id: "debit", label: t("debit"), width: "minmax(10rem, 1.4fr)", secondary: true, value: (row) => sideWords(row.debit), cell: (row) => <Side side={row.debit} /> },
   { id: "credit", label: t("credited"), width: "minmax(10rem, 1.4fr)", secondary: true, value: (row) => sideWords(row.credit), cell: (row) => <Side side={row.credit} /> },
   { id: "amount", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.moved)), cell: (row) => <Money exact amount={row.moved} /> },
 ];
 
 const ACCOUNTS: Column<Account>[] = [
-  { id: "scope", label: t("scope"), value: (row) => scopeWords(row.scope), width: "minmax(10rem, 1.5fr)" },
-  { id: "purpose", label: t("purpose"), width: "minmax(7rem, 1fr)", value: (row) => words(row.purpose), options: PURPOSES.map(words) },
-  { id: "balance", label: t("balance"), align: "right", width: "minmax(8rem, 1fr)", value: (row) => toNumber(nanoOf(row.balance)), cell: (row) => <Money exact amount={row.balance} /> },
+  { id: "scope", label: t("scope"), value: (row) => scopeWords(row.scope), width: "minmax(7rem, 1.5fr)" },
+  { id: "purpose", label: t("purpose"), width: "minmax(6rem, 1fr)", value: (row) => words(row.purpose), options: PURPOSES.map(words) },
+  { id: "balance", label: t("balance"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.balance)), cell: (row) => <Money exact amount={row.balance} /> },
   { id: "currency", label: t("currency"), width: "6rem", secondary: true, value: (row) => row.balance.currency },
   { id: "opened", label: t("opened"), width: "8rem", secondary: true, value: (row) => Date.parse(row.opened_at), cell: (row) => <Time at={row.opened_at} /> },
 ];

@@ -15,9 +15,9 @@ interface More {
 }
 
 const columnsOf = (scope: string): Column<Behind>[] => [
-  { id: "request", label: t("request"), value: (row) => row.request_id, width: "minmax(14rem, 2fr)", cell: (row) => <span className="font-mono text-xs">{row.request_id}</span> },
-  { id: "day", label: t("day"), width: "8rem", value: (row) => row.day, cell: (row) => <Day day={row.day} /> },
-  { id: "quantity", label: t("quantity"), align: "right", width: "minmax(6rem, 1fr)", value: (row) => row.quantity, cell: (row) => formatNumber(row.quantity) },
+  { id: "request", label: t("request"), value: (row) => row.request_id, width: "minmax(11rem, 2fr)", cell: (row) => <span className="font-mono text-xs">{row.request_id}</span> },
+  { id: "day", label: t("day"), width: "8rem", secondary: true, value: (row) => row.day, cell: (row) => <Day day={row.day} /> },
+  { id: "quantity", label: t("quantity"), align: "right", secondary: true, width: "minmax(6rem, 1fr)", value: (row) => row.quantity, cell: (row) => formatNumber(row.quantity) },
   { id: "amount", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.amount)), cell: (row) => <Money exact amount={row.amount} /> },
   {
     id: "transfer", label: t("transfer"), width: "minmax(8rem, 1fr)", secondary: true, value: (row) => row.transfer_id,

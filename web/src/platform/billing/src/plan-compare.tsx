@@ -49,11 +49,11 @@ export function Comparison({ plans, present, next, changesOn, onChoose }: Compar
   ];
   return (
     <div className="thin-scroll overflow-x-auto" tabIndex={0} role="region" aria-label={t("plans")}>
-      <table className="w-full min-w-[44rem] text-sm">
+      <table className="w-full min-w-[36rem] text-sm">
         <caption className="sr-only">{t("plans")}</caption>
         <thead>
           <tr className="border-b border-line">
-            <td className="w-64" />
+            <td className="sticky left-0 w-36 bg-panel sm:w-64" />
             {plans.map((plan) => (
               <th key={plan.id} scope="col" className={`px-4 py-3 text-left align-top ${present?.name === plan.name ? "bg-accent-soft" : ""}`}>
                 <span className="flex flex-wrap items-center gap-2 text-base font-semibold">
@@ -73,7 +73,7 @@ export function Comparison({ plans, present, next, changesOn, onChoose }: Compar
         <tbody>
           {rows.map((row) => (
             <tr key={row.label} className="border-b border-line last:border-b-0">
-              <th scope="row" className="px-4 py-2 text-left align-top font-normal text-muted">
+              <th scope="row" className="sticky left-0 bg-panel px-4 py-2 text-left align-top font-normal text-muted">
                 {row.label}
                 {row.hint && <span className="block text-xs text-faint">{row.hint}</span>}
               </th>

@@ -28,8 +28,8 @@ export function standOf({ valid_from, valid_to, withdrawn }: Pick<Price, "valid_
 const TONES = { inForce: "ok", later: "info", over: "idle", withdrawn: "warn" } as const;
 
 const COLUMNS: Column<Price>[] = [
-  { id: "meter", label: t("meter"), width: "minmax(10rem, 1.4fr)", value: (row) => words(row.meter) },
-  { id: "model", label: t("model"), width: "minmax(8rem, 1.2fr)", value: (row) => modelWords(row.model) },
+  { id: "meter", label: t("meter"), width: "minmax(9rem, 1.4fr)", value: (row) => words(row.meter) },
+  { id: "model", label: t("model"), width: "minmax(8rem, 1.2fr)", secondary: true, value: (row) => modelWords(row.model) },
   { id: "scope", label: t("scope"), secondary: true, value: (row) => placeWords(row.scope) },
   {
     id: "price", label: t("price"), align: "right", width: "minmax(9rem, 1fr)", value: (row) => Number(row.unit_price),
@@ -40,7 +40,7 @@ const COLUMNS: Column<Price>[] = [
     cell: (row) => <span className="text-xs text-muted">{row.withdrawn ? "–" : `${row.unit_price} ${row.currency}`}</span>,
   },
   {
-    id: "state", label: t("state"), width: "7rem", value: (row) => t(standOf(row)), options: [t("inForce"), t("later"), t("over"), t("withdrawn")],
+    id: "state", label: t("state"), width: "7rem", secondary: true, value: (row) => t(standOf(row)), options: [t("inForce"), t("later"), t("over"), t("withdrawn")],
     cell: (row) => <Badge tone={TONES[standOf(row)]}>{t(standOf(row))}</Badge>,
   },
   { id: "from", label: t("validFrom"), width: "8rem", secondary: true, value: (row) => Date.parse(row.valid_from), cell: (row) => <Time at={row.valid_from} /> },

@@ -3,7 +3,7 @@ import { Link, pageAddress, tell, useCan, usePlace, useQuery, useQueryWord } fro
 import { Button, Callout, Choice, Empty, Page, Section, Skeleton, Stat, TimeChart, formatMoney, parseMoney } from "@ironworks/ui";
 import { useMemo } from "react";
 
-import { accountOf, fetchReport } from "./account.tsx";
+import { ON_RETURN, accountOf, fetchReport } from "./account.tsx";
 import { addDays, today } from "./days.ts";
 import { saveFile } from "./download.ts";
 import { AGES, currencyOf, daily, totalOf } from "./figures.ts";
@@ -19,7 +19,7 @@ function useReport(scope: string, report: string, query: Record<string, string>,
   return useQuery({
     queryKey: ["billing", "report", report, scope, query],
     enabled,
-    staleTime: 30_000,
+    ...ON_RETURN,
     queryFn: () => fetchReport<Figures>(scope, report, query),
   });
 }

@@ -13,14 +13,14 @@ type Chain = components["schemas"]["TransferLinesPage"];
 type Rated = Chain["lines"][number];
 
 const COLUMNS: Column<Rated>[] = [
-  { id: "request", label: t("request"), value: (row) => row.request_id, width: "minmax(14rem, 2fr)", cell: (row) => <span className="font-mono text-xs">{row.request_id}</span> },
-  { id: "meter", label: t("meter"), value: (row) => words(row.meter) },
-  { id: "quantity", label: t("quantity"), align: "right", width: "minmax(6rem, 1fr)", value: (row) => row.quantity, cell: (row) => formatNumber(row.quantity) },
+  { id: "request", label: t("request"), value: (row) => row.request_id, width: "minmax(8rem, 2fr)", cell: (row) => <span className="font-mono text-xs">{row.request_id}</span> },
+  { id: "meter", label: t("meter"), width: "minmax(6rem, 1fr)", value: (row) => words(row.meter) },
+  { id: "quantity", label: t("quantity"), align: "right", secondary: true, width: "minmax(6rem, 1fr)", value: (row) => row.quantity, cell: (row) => formatNumber(row.quantity) },
   {
     id: "price", label: t("price"), align: "right", width: "minmax(8rem, 1fr)", secondary: true, value: (row) => Number(row.unit_price),
     cell: (row) => <PriceCell row={row} />,
   },
-  { id: "cost", label: t("amount"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.cost)), cell: (row) => <Money exact amount={row.cost} /> },
+  { id: "cost", label: t("amount"), align: "right", width: "minmax(5.5rem, 1fr)", value: (row) => toNumber(nanoOf(row.cost)), cell: (row) => <Money exact amount={row.cost} /> },
 ];
 
 function PriceCell({ row }: { row: Rated }) {
@@ -85,7 +85,7 @@ export default function TransferPage() {
         <Facts
           items={[
             { label: "ID", value: <Id text={transfer.id} /> },
-            { label: t("posted"), value: <Time at={transfer.posted_at} exact /> },
+            { label: t("posted"), value: <Time at={transfer.posted_at} /> },
             { label: t("belongsTo"), value: <Day day={transfer.day} /> },
             { label: t("correlation"), value: <span className="font-mono text-xs break-all">{transfer.correlation}</span> },
             ...(transfer.corrects ? [{ label: t("corrects"), value: <Other id={transfer.corrects} scope={scope} /> }] : []),

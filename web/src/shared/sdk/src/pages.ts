@@ -37,6 +37,7 @@ export function usePages<T, More = unknown>(
     queryKey: ["pages", path, Object.fromEntries(given)],
     enabled,
     staleTime: 10_000,
+    refetchOnWindowFocus: true, // no stream tells of these
     initialPageParam: null as string | null,
     queryFn: ({ pageParam, signal }) => {
       const words = new URLSearchParams([...given, ["limit", String(limit)]]);
