@@ -289,6 +289,31 @@ async def test_a_lost_spool_stays_frozen_until_it_is_declared_lost(ledger: Books
     assert (await ledger.period(uid))["spent"] == 500, "what turns up after all counts"
 
 
+async def test_it_is_used_up_while_less_is_left_than_a_call_needs(ledger: Books) -> None:
+    """Hardly ever is the very last spent: a call is refused before."""
+    uid = (await ledger.budget("b", amount="0.001", period="total")).uid
+    lease = (await ledger.ask(uid, wanted=900_000, full=900_000, least=1)).lease
+    await ledger.settle(ledger.spend(900_000, lease))
+
+    async def phase() -> tuple[str, str]:
+        await ledger.world.admin.execute("update shared.work_item set due_at = now() where kind = 'Budget'")
+        await ledger.world.settle()
+        status = (await ledger.world.get(budgets.BUDGET, TENANT, "b")).status
+        return status.phase, next(each.message for each in status.conditions if each.type == "WithinBudget")
+
+    assert (await phase())[0] == "Ready"
+    assert (await ledger.ask(uid, "two", wanted=300_000, full=300_000, least=100_000)).granted > 0, "just enough"
+    await ledger.ask(uid, "two", keep=0)
+    for least in (250_000, 150_000, 200_000):
+        refused = await ledger.ask(uid, "two", wanted=300_000, full=300_000, least=least)
+        assert (refused.granted, refused.left) == (0, 100_000)
+    shown, message = await phase()
+    assert shown == "Exhausted"
+    assert message.startswith("0.0001 of 0.001 USD is left, and a call that was refused needs 0.00015; raise")
+    await ledger.world.change(budgets.BUDGET, TENANT, "b", {"amount": "0.00106"})
+    assert (await phase())[0] == "Ready"
+
+
 async def test_a_deleted_budget_takes_its_leases_along(ledger: Books) -> None:
     uid = (await ledger.budget("b", period="total")).uid
     terms = await ledger.ask(uid, wanted=1000, full=1000, least=1000)

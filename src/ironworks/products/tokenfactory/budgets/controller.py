@@ -42,17 +42,17 @@ async def reconcile_budget(step: Step[Budget]) -> Outcome:
     async with step.read() as ctx:
         standing = await store.find_standing(ctx, budget.uid, start)
         forecast = await service.foresee(ctx, budget, standing.spent_nano, step.now())
-    left = budget.spec.amount_nano - standing.spent_nano
     shown = _shown(budget, standing, start, end) | _foreseen(forecast)
     _tell_frozen(step, standing)
     again = _LEASED if standing.leased_nano or standing.frozen else _REST
     if end is not None:
         again = min(again, max(0.0, (end - step.now()).total_seconds()) + 0.5)
-    if left > 0:
+    if not standing.is_used_up(budget.spec.amount_nano):
         step.condition("WithinBudget", True, "WithinBudget")
         return step.ready(again=again, **shown)
-    step.condition("WithinBudget", False, "Exhausted", _remedy(budget, end))
-    return step.ready(phase="Exhausted", reason="Exhausted", message=_remedy(budget, end), again=again, **shown)
+    message = _remedy(budget, standing, end)
+    step.condition("WithinBudget", False, "Exhausted", message)
+    return step.ready(phase="Exhausted", reason="Exhausted", message=message, again=again, **shown)
 
 
 def _shown(budget: Budget, standing: Standing, start: datetime, end: datetime | None) -> dict[str, Any]:
@@ -101,9 +101,13 @@ def _tell_frozen(step: Step[Budget], standing: Standing) -> None:
     )
 
 
-def _remedy(budget: Budget, end: datetime | None) -> str:
+def _remedy(budget: Budget, standing: Standing, end: datetime | None) -> str:
     until = f" or wait until {end.isoformat()}" if end else ""
-    return f"all of {budget.spec.amount} {budget.spec.currency} is spent; raise the amount{until}"
+    left, whole = budget.spec.amount_nano - standing.spent_nano, f"{budget.spec.amount} {budget.spec.currency}"
+    if left <= 0 or standing.short_of is None:
+        return f"all of {whole} is spent; raise the amount{until}"
+    least = show_amount(standing.short_of)
+    return f"{show_amount(left)} of {whole} is left, and a call that was refused needs {least}; raise the amount{until}"
 
 
 @consumes(billing.UsageChargedLate.type, name="budgets.late_charges")

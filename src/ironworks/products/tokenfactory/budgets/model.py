@@ -286,12 +286,22 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a budget stands in one period; `leased_nano` is what open and frozen leases still hold."""
+    """How a budget stands in one period.
+
+    Args:
+        leased_nano: what open and frozen leases still hold.
+        short_of: the least that a call could cost which was refused because less was left; None where none was.
+    """
 
     spent_nano: int
     unreserved_nano: int
     leased_nano: int
+    short_of: int | None
     frozen: tuple[Lease, ...]
+
+    def is_used_up(self, amount_nano: int) -> bool:
+        """Whether nothing is left, or less than a call needs."""
+        return amount_nano - self.spent_nano < max(1, self.short_of or 0)
 
 
 class NothingLost(NotFound):

@@ -85,13 +85,14 @@ async def find_standing(ctx: Context, budget: UUID, start: datetime) -> Standing
         "select p.spent_nano, p.unreserved_nano,"
         " coalesce((select sum(greatest(l.granted_nano - l.used_nano, 0)) from tokenfactory_budgets.lease l"
         "  where l.budget = p.budget and l.period_start = p.period_start and l.state in ('open', 'frozen')), 0)::bigint"
-        " as leased_nano from tokenfactory_budgets.budget_period p where p.budget = $1 and p.period_start = $2",
+        " as leased_nano, p.short_of from tokenfactory_budgets.budget_period p"
+        " where p.budget = $1 and p.period_start = $2",
         budget,
         start,
     )
     frozen = await ctx.db.fetch(f"select {_LEASE} where budget = $1 and state = 'frozen' order by id", budget)
-    spent, unreserved, leased = row.values() if row else (0, 0, 0)
-    return Standing(spent, unreserved, leased, tuple(_lease(each) for each in frozen))
+    spent, unreserved, leased, short_of = row.values() if row else (0, 0, 0, None)
+    return Standing(spent, unreserved, leased, short_of, tuple(_lease(each) for each in frozen))
 
 
 async def list_spending(ctx: Context, budget: UUID, start: datetime) -> list[Spent]:

@@ -114,7 +114,11 @@ begin
     -- an eighth of what is free at most, so that no process takes what the others will need
     given := least(wanted, free, greatest(whole, free / 8));
   elsif need > free then
-    update tokenfactory_budgets.budget_period x set recalled_at = clock_timestamp()
+    if minimum > remains and minimum < coalesce(p.short_of, minimum + 1) then
+      p.short_of := minimum;
+      perform shared.enqueue('Budget', which);
+    end if;
+    update tokenfactory_budgets.budget_period x set recalled_at = clock_timestamp(), short_of = p.short_of
       where x.budget = which and x.period_start = start returning * into p;
   end if;
 
