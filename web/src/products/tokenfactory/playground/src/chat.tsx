@@ -57,21 +57,7 @@ function Playground({ scope, base }: { scope: string; base: string }) {
       fill
       title={t("title")}
       meta={<WhichPage scope={scope} page="chat" />}
-      actions={
-        <>
-          <Totals turns={talk.turns} />
-          <span className="lg:hidden">
-            <Button icon="sliders" onClick={() => setDialog("settings")}>
-              <span className="max-sm:sr-only">{t("settings")}</span>
-            </Button>
-          </span>
-          <Button icon="terminal" onClick={() => setDialog("code")}>
-            <span className="max-sm:sr-only">{t("code")}</span>
-          </Button>
-          <IconButton icon="link" label={t("link")} onClick={() => void link()} />
-          <IconButton icon="plus" label={t("fresh")} disabled={talk.turns.length === 0} onClick={begin} />
-        </>
-      }
+      actions={<Actions turns={talk.turns} onOpen={setDialog} onLink={() => void link()} onFresh={begin} />}
     >
       {error && <Callout tone="bad">{tell(error)}</Callout>}
       {loading ? (
@@ -109,6 +95,31 @@ function Playground({ scope, base }: { scope: string; base: string }) {
         <Code base={base} body={chatBody(model, messagesToShow(talk.turns), settings)} onClose={() => setDialog(null)} />
       )}
     </Page>
+  );
+}
+
+interface ActionsProps {
+  turns: readonly Turn[];
+  onOpen: (dialog: "settings" | "code") => void;
+  onLink: () => void;
+  onFresh: () => void;
+}
+
+function Actions({ turns, onOpen, onLink, onFresh }: ActionsProps) {
+  return (
+    <>
+      <Totals turns={turns} />
+      <span className="lg:hidden">
+        <Button icon="sliders" onClick={() => onOpen("settings")}>
+          <span className="max-sm:sr-only">{t("settings")}</span>
+        </Button>
+      </span>
+      <Button icon="terminal" onClick={() => onOpen("code")}>
+        <span className="max-sm:sr-only">{t("code")}</span>
+      </Button>
+      <IconButton icon="link" label={t("link")} onClick={onLink} />
+      <IconButton icon="plus" label={t("fresh")} disabled={turns.length === 0} onClick={onFresh} />
+    </>
   );
 }
 

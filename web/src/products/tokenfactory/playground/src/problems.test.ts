@@ -11,7 +11,7 @@ it("says what happened, what the gateway says of it, and where to go", () => {
     feature: "budgets",
     requestId: "req_1",
   });
-  expect(problemOf(new GatewayError(429, "rate_limit_exceeded", "", 3)).remedy).toContain("In 3 s");
+  expect(problemOf(new GatewayError(429, "rate_limit_exceeded", "", 3)).remedy).toContain("again in 3 s");
 });
 
 it("names the setting where the gateway does not let the page call", () => {

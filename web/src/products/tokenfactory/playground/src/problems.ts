@@ -1,5 +1,6 @@
 /** What went wrong, in words: what it is, what the gateway says of it, and what a person can do. */
 import { ApiError, tell } from "@ironworks/sdk";
+import { formatDuration } from "@ironworks/ui";
 
 import { GatewayError } from "./gateway.ts";
 import { t } from "./words.ts";
@@ -9,7 +10,7 @@ export interface Problem {
   detail: string;
   remedy: string;
   /** A feature whose page helps. */
-  feature?: "budgets" | "keys" | "endpoints" | "routing";
+  feature?: "budgets" | "keys" | "endpoints";
   requestId?: string;
 }
 
@@ -69,7 +70,7 @@ export function problemOf(error: unknown): Problem {
   if (!(error instanceof GatewayError)) return { title: t("failed"), detail: tell(error), remedy: t("tryAgain") };
   if (error.code === "unreachable") return { title: t("unreachable"), detail: "", remedy: t("unreachableRemedy", { base: error.message, origin: location.origin }) };
   const { title, remedy, feature } = known(error.code) ?? say(t("failed"), error.status >= 500 ? t("tryAgain") : "");
-  const later = error.retryAfter ? t("retryAfter", { seconds: error.retryAfter }) : "";
+  const later = error.retryAfter ? t("retryAfter", { time: formatDuration(error.retryAfter * 1000) }) : "";
   return {
     title,
     detail: error.message,

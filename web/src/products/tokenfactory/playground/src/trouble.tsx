@@ -15,7 +15,7 @@ export function Trouble({ problem }: { problem: Problem }) {
         {problem.remedy}{" "}
         {problem.feature && there && (
           <Link to={pageAddress(scope, problem.feature)} className="font-medium text-ink underline underline-offset-2">
-            {t("help")}
+            {t(`to_${problem.feature}`)}
           </Link>
         )}
       </p>
