@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
@@ -96,6 +97,25 @@ def test_a_budget_runs_out_is_raised_and_each_call_has_its_story(stage: Stage) -
 
 def test_features_come_at_run_time_and_fail_alone(stage: Stage) -> None:
     stage.tell("features")
+
+
+def test_members_come_get_a_role_and_go(stage: Stage) -> None:
+    stage.tell("members")
+
+
+def test_what_a_second_tenant_makes_never_reaches_the_first(stage: Stage) -> None:
+    stage.tell("second-tenant", within=240.0)
+
+
+async def test_a_dead_letter_is_looked_into_and_replayed(stage: Stage, site: Site) -> None:
+    """The letter is written by hand, about an entry that asks nothing of its consumer; the replay is the worker's."""
+    async with site.books() as database:
+        await database.execute(
+            "insert into shared.dead_letter (consumer, position, subject, scope, error, attempts)"
+            " select 'tokenfactory.traces.forget_tenant', position, 'Tenant created', scope, 'ValueError: a trial', 5"
+            " from shared.change_log where kind = 'Tenant' order by position limit 1"
+        )
+    await asyncio.to_thread(stage.tell, "system")
 
 
 def test_every_page_in_both_themes(stage: Stage) -> None:

@@ -34,7 +34,24 @@ const PAGES = {
   "provider-edit": `${AT}/routing/providers/demo.app.dev/pages-provider/edit`,
   "provider-new": `${AT}/routing/providers/new`,
   "form-route": `${AT}/resources/routes/new`,
+  budgets: `${AT}/budgets`,
+  budget: `${AT}/budgets/demo.app.dev/pages-budget`,
+  "budget-new": `${AT}/budgets/new`,
+  requests: `${AT}/requests`,
   keys: `${AT}/keys`,
+  members: `${AT}/members`,
+  "members-below": "/s/demo/members?show=below",
+  "member-roles": `${AT}/members/roles`,
+  role: `${AT}/members/roles/-/developer`,
+  "role-new": `${AT}/members/roles/new?like=-/developer`,
+  access: `${AT}/members/access`,
+  "access-why": `${AT}/members/access?subject=service-account:demo.app.dev/demo&permission=endpoint:create`,
+  "access-why-not": `${AT}/members/access?subject=service-account:demo.app.dev/demo&permission=budget:create`,
+  audit: `${AT}/audit`,
+  "audit-all": "/s/-/audit?range=all&result=ok",
+  system: "/s/-/system",
+  "dead-letters": "/s/-/system/dead-letters",
+  "set-aside": "/s/-/system/set-aside",
   usage: `${AT}/usage?range=hour`,
   preferences: `${AT}/settings`,
   profile: `${AT}/settings/profile`,
@@ -47,11 +64,14 @@ const PAGES = {
 const MADE = [
   ["external-endpoints", "pages-provider", { upstreams: [{ name: "main", url: "https://nobody.invalid/v1", auth: { credential: "none" }, model_mapping: { "gpt-4o": "gpt-4o" } }] }],
   ["routes", "pages-route", { model: "pages/best", cache: {}, targets: [{ external: "pages-provider", model: "gpt-4o", weight: 3, timeout_seconds: 30 }, { endpoint: "smollm2" }] }],
+  ["budgets", "pages-budget", { amount: "25", period: "month" }],
 ];
 const placeOf = ([plural, name]) => `/api/v1/scopes/demo.app.dev/${plural}/${name}`;
 
 export default async function ({ page, url, shots, api, signIn, assert, context }) {
-  const pages = { ...PAGES, ...(await moneyPages(api, "pages-money")) };
+  const { items } = await api("GET", "/api/v1/scopes/demo.app.dev/usage/requests?limit=1");
+  const request = `${AT}/requests/${items[0].request_id}`;
+  const pages = { ...PAGES, request, ...(await moneyPages(api, "pages-money")) };
   for (const made of MADE) await api("POST", `${placeOf(made)}:apply`, { metadata: { name: made[1] }, spec: made[2] });
   await signIn(page);
   await settle(page); // or the first page's calls count as the next one's
@@ -75,7 +95,7 @@ export default async function ({ page, url, shots, api, signIn, assert, context 
   await page.emulateMedia({ colorScheme: "dark" });
   for (const width of [360, 3840]) {
     await page.setViewportSize({ width, height: width < 1000 ? 740 : 2160 });
-    for (const name of ["overview", "list", "detail", "playground", "metrics", "invoice"]) {
+    for (const name of ["overview", "list", "detail", "playground", "metrics", "invoice", "budget", "request", "members", "access-why", "audit", "system"]) {
       await page.goto(url + pages[name]);
       await settle(page);
       if (shots) await page.screenshot({ path: `${shots}/${name}-${width}.png` });
