@@ -118,7 +118,7 @@ function DocumentForm({ kind, at, document, onChange, problems, editing }: Docum
   const { metadata, spec } = useMemo(() => parted(problems), [problems]);
   return (
     <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(20rem,28rem)]">
-      <Section title={kind.name} hint={kind.description}>
+      <Section title={kind.name} hint={kind.description.replaceAll("`", "")}>
         <SchemaForm
           schema={kind.spec_schema}
           value={document.spec}

@@ -129,7 +129,7 @@ export const formatTime = (moment: Date): string => MOMENT.format(moment);
 
 export const formatUtc = (moment: Date): string => `${moment.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
-const SPELLED: Record<string, string> = { api: "API", url: "URL", cpu: "CPU", gpu: "GPU", id: "ID", ip: "IP", uid: "UID", tls: "TLS", otlp: "OTLP", ttl: "TTL", kv: "KV", gib: "GiB" };
+const SPELLED: Record<string, string> = { api: "API", url: "URL", cpu: "CPU", gpu: "GPU", id: "ID", ip: "IP", uid: "UID", tls: "TLS", otlp: "OTLP", ttl: "TTL", sha256: "SHA-256", kv: "KV", gib: "GiB" };
 
 /** `ModelDownloading` → `Model downloading`, `api-keys` → `API keys`. */
 export function words(name: string): string {

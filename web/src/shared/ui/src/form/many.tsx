@@ -26,8 +26,17 @@ export function ListOf(props: NodeProps) {
   const items = Array.isArray(held) ? (held as unknown[]) : [];
   const replace = (next: unknown[]) => form.set(path, next);
   const begin = item.type === "text" ? "" : item.type === "number" ? null : sampleOf(shape.item, form.root);
+  const given = Array.isArray(valueAt(form.value, path));
+  const actions = !disabled && (
+    <>
+      {shape.nullable && given && <IconButton icon="close" size="small" label={t("leaveOut", { field: label })} onClick={() => form.set(path, undefined)} />}
+      {(shape.most === null || items.length < shape.most) && <AddButton onClick={() => replace([...items, begin])} />}
+    </>
+  );
   return (
-    <Group label={label} hint={hint} problem={problem} action={!disabled && (shape.most === null || items.length < shape.most) && <AddButton onClick={() => replace([...items, begin])} />}>
+    <Group label={label} hint={hint} problem={problem} action={actions}>
+      {/* an empty one says something else than none, where it may be left out */}
+      {shape.nullable && given && items.length === 0 && <p className="text-xs text-warn">{t("emptyList")}</p>}
       {items.length > 0 &&
         items.map((one, index) => (
           <Item

@@ -61,15 +61,16 @@ export function SchemaForm(props: SchemaFormProps) {
 }
 
 const FEW = 6;
+const MANY: ReadonlySet<string> = new Set(["object", "list", "map"]);
 
 /** The fields of an object; where there are many, those that may be left out, and were, wait behind a line. */
 export function Fields({ fields, path }: { fields: readonly FieldSchema[]; path: Path }) {
   const { root, first, problems } = useForm();
   const [main, rest] = useMemo(() => {
-    if (fields.length <= FEW) return [fields, []];
-    const needed = (field: FieldSchema) => field.required || wasGiven(valueAt(first, [...path, field.name]), shapeOf(field.schema, root));
-    const few = fields.filter(needed);
-    return few.length > 0 ? [few, fields.filter((field) => !needed(field))] : [fields, []];
+    const shown = new Set(fields.filter((field) => field.required || wasGiven(valueAt(first, [...path, field.name]), shapeOf(field.schema, root))));
+    for (const field of fields) if (shown.size < FEW && !MANY.has(shapeOf(field.schema, root).type)) shown.add(field);
+    if (fields.length - shown.size <= 1) return [fields, []];
+    return [fields.filter((field) => shown.has(field)), fields.filter((field) => !shown.has(field))];
     // the path names the same object for as long as this is shown
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [fields.length, first, root]);

@@ -26,8 +26,6 @@ const MEMORY = ["Mi", "Gi", "Ti", "Ki", "", "M", "G", "T", "K"].map((id) => ({ i
 const FIXED: readonly [RegExp, string][] = [
   [/_days$/, t("unitDays")],
   [/_percent$/, "%"],
-  [/^requests_per_second$/, t("unitPerSecond")],
-  [/_per_minute$/, t("unitPerMinute")],
 ];
 
 export function measureOf(name: string, format = ""): Measure | null {

@@ -18,8 +18,7 @@ export const t = catalogue("form", {
   newKeyName: "name",
   unitOf: "Unit of {field}",
   unitDays: "days",
-  unitPerSecond: "a second",
-  unitPerMinute: "a minute",
+  emptyList: "Empty: none at all.",
   unitCores: "cores",
   unitMillicores: "thousandths of a core",
 });
