@@ -1,5 +1,5 @@
 /** What most of these pages ask about an account. Each hook is one call. */
-import { ApiError, Link, api, pageAddress, request, unwrap, useBootstrap, useCan, usePlace, useQuery } from "@ironworks/sdk";
+import { ApiError, Link, api, pageAddress, request, unwrap, useBootstrap, useCan, useQuery } from "@ironworks/sdk";
 import { Empty, buttonClass } from "@ironworks/ui";
 
 import { addDays, today } from "./days.ts";
@@ -13,9 +13,6 @@ export const ON_RETURN = { refetchOnWindowFocus: true, staleTime: 10_000 } as co
 
 /** The account that pays for what lies at `scope`; null for the operator's own. */
 export const accountOf = (scope: string): string | null => (scope === "-" ? null : (scope.split(".")[0] ?? null));
-
-/** The account of the page that is open. */
-export const useAccount = (): string | null => accountOf(usePlace().scope);
 
 /** The subscription, with its plan and what is used of it; null for who pays by calendar month. */
 export function useStanding(account: string | null) {
@@ -78,6 +75,21 @@ export function useMethods(account: string | null) {
     queryFn: () => unwrap(api.GET("/api/v1/scopes/{path}/payment-methods", { params: { path: { path: account ?? "" } } })),
   });
 }
+
+/** In place of a page that is an account's own, for who may see a part of what lies in it alone. */
+export const NotYours = ({ account, scope }: { account: string; scope: string }) => (
+  <Empty
+    icon="shield"
+    title={t("notYours", { account })}
+    actions={
+      <Link to={pageAddress(scope, "billing")} className={buttonClass("normal")}>
+        {t("whatUsed")}
+      </Link>
+    }
+  >
+    {t("notYoursHint")}
+  </Empty>
+);
 
 /** In place of a page that is an account's own, where no account is open. */
 export function ChooseAccount({ page }: { page: string }) {

@@ -4,7 +4,7 @@ import { Badge, Button, Callout, DataTable, Empty, Page, Section, Stat, Time, no
 import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
 
-import { accountOf, useCredit } from "./account.tsx";
+import { NotYours, accountOf, useCredit } from "./account.tsx";
 import { GrantDialog, PrepaidDialog } from "./credit-forms.tsx";
 import { useFollow } from "./follow.ts";
 import { nanoOf, showAmount, toNumber } from "./money.ts";
@@ -39,9 +39,15 @@ function columnsOf(everybody: boolean, order: Map<string, number>): Column<Grant
   ];
 }
 
-export default function Credit() {
+export default function CreditPage() {
   const { scope } = usePlace();
   const account = accountOf(scope);
+  const can = useCan();
+  return account && !can("billing:read", account) ? <NotYours account={account} scope={scope} /> : <Credit account={account} />;
+}
+
+/** Of an account, or of everybody. */
+function Credit({ account }: { account: string | null }) {
   const can = useCan();
   const go = useGo();
   const [state, setState] = useTableQuery();

@@ -4,7 +4,7 @@ import { Button, DataTable, Empty, Field, Input, Page, notify } from "@ironworks
 import type { Column } from "@ironworks/ui";
 import { useState } from "react";
 
-import { accountOf } from "./account.tsx";
+import { NotYours, accountOf } from "./account.tsx";
 import { addDays, showPeriod, today } from "./days.ts";
 import { useFollow } from "./follow.ts";
 import { FormDialog } from "./form-dialog.tsx";
@@ -44,14 +44,21 @@ function columnsOf(everybody: boolean): Column<Invoice>[] {
   ];
 }
 
-export default function Invoices() {
+export default function InvoicesPage() {
+  const { scope } = usePlace();
+  const account = accountOf(scope);
+  const can = useCan();
+  return account && !can("invoice:read", account) ? <NotYours account={account} scope={scope} /> : <Invoices account={account} />;
+}
+
+/** Of an account, or of everybody. */
+function Invoices({ account }: { account: string | null }) {
   const { scope } = usePlace();
   const go = useGo();
   const can = useCan();
   const [state, setState] = useTableQuery();
   const [closing, setClosing] = useState(false);
   const follow = useFollow();
-  const account = accountOf(scope);
   const at = account ?? "-";
   const list = usePages<Invoice>(`/api/v1/scopes/${encodeURIComponent(at)}/invoices`);
   const address = (invoice: Invoice) => pageAddress(scope, "billing", `invoices/${invoice.number ?? invoice.id}`);

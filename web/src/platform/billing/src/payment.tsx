@@ -3,7 +3,7 @@ import { api, tell, unwrap, useCan, usePlace, useQueryWord } from "@ironworks/sd
 import { Badge, Button, Callout, Confirm, Empty, Icon, Loading, Page, Section, notify } from "@ironworks/ui";
 import { useEffect, useState } from "react";
 
-import { ChooseAccount, accountOf, useCredit, useMethods } from "./account.tsx";
+import { ChooseAccount, NotYours, accountOf, useCredit, useMethods } from "./account.tsx";
 import { showDay } from "./days.ts";
 import { DetailsForm } from "./details.tsx";
 import { useFollow } from "./follow.ts";
@@ -14,6 +14,8 @@ import { t } from "./words.ts";
 export default function PaymentPage() {
   const { scope } = usePlace();
   const account = accountOf(scope);
+  const can = useCan();
+  if (account && !can("payment-method:read", account)) return <NotYours account={account} scope={scope} />;
   return (
     <Page title={t("payment")} meta={account && <span className="text-sm text-muted">{account}</span>}>
       <div className="grid items-start gap-4 xl:grid-cols-2">

@@ -1,9 +1,9 @@
 /** The plan of an account: what it includes, how much is used of it, and what other plans there are. */
-import { api, tell, unwrap, useCan, usePages, useQuery } from "@ironworks/sdk";
+import { api, tell, unwrap, useCan, usePages, usePlace, useQuery } from "@ironworks/sdk";
 import { Badge, Button, Callout, Empty, Facts, Loading, Page, Section, formatCompact, words } from "@ironworks/ui";
 import { useState } from "react";
 
-import { useAccount, useStanding } from "./account.tsx";
+import { NotYours, accountOf, useStanding } from "./account.tsx";
 import { showDay, showPeriod } from "./days.ts";
 import { useFollow } from "./follow.ts";
 import { Bar, Day, Money } from "./parts.tsx";
@@ -16,8 +16,11 @@ import type { Charge, Plan, Standing, Suggestion } from "./types.ts";
 import { t } from "./words.ts";
 
 export default function PlanPage() {
-  const account = useAccount();
-  return account === null ? <Subscriptions /> : <OfAccount account={account} />;
+  const { scope } = usePlace();
+  const account = accountOf(scope);
+  const can = useCan();
+  if (account === null) return <Subscriptions />;
+  return can("subscription:read", account) ? <OfAccount account={account} /> : <NotYours account={account} scope={scope} />;
 }
 
 const usePlans = () =>
