@@ -9,6 +9,9 @@ import type { FormEvent, ReactNode } from "react";
 import { Logo } from "./logo.tsx";
 import { t } from "./words.ts";
 
+/** Where a provider's sign-in comes back to when it fails. */
+const SIGN_IN = "/sign-in";
+
 export function Splash({ failing }: { failing: boolean }) {
   return (
     <main className="flex min-h-dvh flex-col items-center justify-center gap-4 p-6 text-center">
@@ -61,17 +64,53 @@ function useSending(send: () => Promise<void>) {
   return { busy, submit, problemOf, problem: error && !atField ? tell(error) : null };
 }
 
+const PROBLEMS = { cancelled: "cancelled", expired: "expired", unverified: "unverified", "unknown-user": "unknownUser", provider: "provider" } as const;
+
+/** Why a provider's sign-in came back without a session. Told once: the address is the start's again. */
+function takeProblem(): string | null {
+  if (location.pathname !== SIGN_IN) return null;
+  const found = new URLSearchParams(location.search).get("problem") ?? "";
+  history.replaceState(null, "", "/");
+  return found in PROBLEMS ? t(PROBLEMS[found as keyof typeof PROBLEMS]) : null;
+}
+
+/** The buttons of providers, which come back to the page that was asked for. */
+function Providers({ info }: { info: ConsoleInfo }) {
+  const [left, setLeft] = useState("");
+  const leave = ({ id, url }: ConsoleInfo["sign_in"]["oidc"][number]) => {
+    setLeft(id);
+    const back = location.pathname === SIGN_IN ? "/" : location.pathname + location.search;
+    location.assign(`${url}?${new URLSearchParams({ return_to: back })}`);
+  };
+  return (
+    <div className="flex flex-col gap-2">
+      {info.sign_in.oidc.map((provider) => (
+        <Button key={provider.id} icon="shield" busy={left === provider.id} onClick={() => leave(provider)}>
+          {t("signInBy", { provider: provider.label })}
+        </Button>
+      ))}
+    </div>
+  );
+}
+
 export function SignIn({ info, ended }: { info: ConsoleInfo; ended: boolean }) {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
+  const [refusal] = useState(takeProblem);
+  const byProvider = info.sign_in.oidc.length > 0;
   const { busy, submit, problemOf, problem } = useSending(() => signIn(email, password));
   return (
     <Gate title={t("signInTo")} version={info.version}>
       <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
         {ended && <Callout tone="info">{t("sessionOver")}</Callout>}
+        {refusal && <Callout tone="bad">{refusal}</Callout>}
+        {byProvider && <Providers info={info} />}
+        {byProvider && (
+          <p className="flex items-center gap-3 text-xs text-faint before:h-px before:flex-1 before:bg-line after:h-px after:flex-1 after:bg-line">{t("orPassword")}</p>
+        )}
         <Field label={t("email")} problem={problemOf("email")}>
           {(ids) => (
-            <Input {...ids} type="email" name="email" autoComplete="username" required autoFocus value={email} onChange={(event) => setEmail(event.target.value)} />
+            <Input {...ids} type="email" name="email" autoComplete="username" required autoFocus={!byProvider} value={email} onChange={(event) => setEmail(event.target.value)} />
           )}
         </Field>
         <Field label={t("password")} problem={problemOf("password")}>

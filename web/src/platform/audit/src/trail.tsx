@@ -1,5 +1,5 @@
 /** The trail of a scope and all below it: filtered in the address, newest first, alive while others work. */
-import { onChange, pageAddress, request, tell, usePages, usePlace, useQueryString, useTableQuery } from "@ironworks/sdk";
+import { onChange, pageAddress, request, tell, useLiveStatus, usePages, usePlace, useQueryString, useTableQuery } from "@ironworks/sdk";
 import { Button, Callout, Choice, DataTable, Empty, Page, Time } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useEffect, useMemo, useState } from "react";
@@ -16,6 +16,7 @@ const PAGE = 200;
 /** Beyond it nobody looks through a list; filters find what is wanted. */
 const MOST = 5_000;
 const SETTLED_MS = 700;
+const RECENT_MS = 2_000;
 
 export default function Trail() {
   const { scope } = usePlace();
@@ -93,6 +94,7 @@ function useNewer(scope: string, asked: Record<string, string | undefined>, item
   const [found, setFound] = useState<{ key: string; records: AuditRecord[] }>({ key, records: [] });
   const own = found.key === key ? found.records : NONE;
   const last = (own[0] ?? items[0])?.occurred_at ?? asked["since"];
+  const { state, since: stateSince } = useLiveStatus();
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const stop = new AbortController();
@@ -110,6 +112,7 @@ function useNewer(scope: string, asked: Record<string, string | undefined>, item
       timer = setTimeout(() => void look(), SETTLED_MS);
     };
     const back = () => document.visibilityState === "visible" && soon();
+    if (state === "live" && Date.now() - stateSince.getTime() < RECENT_MS) soon(); // what came while nobody could tell
     const unsubscribe = onChange(soon);
     document.addEventListener("visibilitychange", back);
     addEventListener("focus", soon);
@@ -120,7 +123,7 @@ function useNewer(scope: string, asked: Record<string, string | undefined>, item
       document.removeEventListener("visibilitychange", back);
       removeEventListener("focus", soon);
     };
-  }, [scope, asked, key, last]);
+  }, [scope, asked, key, last, state, stateSince]);
   return own;
 }
 

@@ -45,7 +45,7 @@ export function Matrix({ label, all, held, onChange, mayGive, onAsk, asked }: Ma
         </label>
         <span className="nums text-faint">{t("chosen", { count: held.size })}</span>
       </div>
-      <div className="thin-scroll overflow-x-auto">
+      <div className="thin-scroll relative overflow-x-auto">
         <table aria-label={label} className="w-full border-collapse text-sm">
           <thead>
             <tr className="border-b border-line text-left text-xs text-muted">
@@ -57,7 +57,7 @@ export function Matrix({ label, all, held, onChange, mayGive, onAsk, asked }: Ma
                   {words(verb)}
                 </th>
               ))}
-              <th scope="col" className="px-3 py-1.5 font-medium">
+              <th scope="col" className="min-w-72 px-3 py-1.5 font-medium">
                 {t("others")}
               </th>
             </tr>
@@ -123,7 +123,7 @@ interface MarkProps {
 
 function Mark({ permission, held, named, onChange, mayGive, onAsk, asked }: MarkProps) {
   const has = held.has(permission);
-  const verb = named ? <span className={cx("text-xs", has ? "text-ink" : "text-faint")}>{words(verbOf(permission))}</span> : null;
+  const verb = named ? <span aria-hidden className={cx("text-xs", has ? "text-ink" : "text-faint")}>{words(verbOf(permission))}</span> : null;
   if (onChange) {
     const stuck = !has && mayGive?.(permission) === false;
     const toggle = () => {
@@ -139,7 +139,7 @@ function Mark({ permission, held, named, onChange, mayGive, onAsk, asked }: Mark
       </label>
     );
   }
-  const sign = has ? <Icon name="check" size={14} className="text-ok" /> : <span className="text-faint">·</span>;
+  const sign = has ? <Icon name="check" size={14} className="text-ok" /> : <span aria-hidden className="text-faint">·</span>;
   const said = <span className="sr-only">{`${permission}: ${t(has ? "heldMark" : "notHeldMark")}`}</span>;
   if (!onAsk) {
     return (

@@ -16,7 +16,7 @@ export default function Overview() {
   const now = useNow();
   const { system, gateways, connection, problem } = seen;
   const mark = (
-    <span role="status" className="inline-flex items-center gap-1.5 text-xs text-muted" data-system={connection}>
+    <span aria-live="polite" className="inline-flex items-center gap-1.5 text-xs text-muted" data-system={connection}>
       <span aria-hidden className={cx("size-1.5 rounded-full", LOOKS[connection])} />
       {t(connection)}
     </span>

@@ -47,7 +47,7 @@ export interface Bootstrap {
 
 export interface ConsoleInfo {
   version: string;
-  sign_in: { password: boolean };
+  sign_in: { password: boolean; oidc: { id: string; label: string; url: string }[] };
   setup_needed: boolean;
 }
 
