@@ -1,8 +1,29 @@
-/** A conversation is stopped, changed, kept and had with two models; refusals are told in words; who may make no key pastes one. */
+/**
+ * A conversation is stopped, changed, kept and had with two models; refusals are told in words; texts are compared; who
+ * may make no key pastes one.
+ */
 const TENANT = "demo.app.dev";
 const AT = `/s/${TENANT}/playground`;
 
-export default async function ({ page, url, api, signIn, assert, open }) {
+export default async function (stage) {
+  const { api } = stage;
+  const name = `p-${Date.now().toString(36)}`;
+  // it comes up while people talk
+  await api("POST", `/api/v1/scopes/${TENANT}/endpoints/${name}:apply`, {
+    metadata: { name },
+    spec: { model: { registry: "-/builtin", name: "all-minilm-l6-v2" }, replicas: { num: 1 } },
+  });
+  try {
+    await talk(stage);
+    await compareTexts(stage, name);
+    await stage.page.goto("about:blank"); // its key goes with it
+    await talkWithAKeyOfOnesOwn(stage, name);
+  } finally {
+    await api("DELETE", `/api/v1/scopes/${TENANT}/endpoints/${name}`);
+  }
+}
+
+async function talk({ page, url, signIn, assert }) {
   await signIn(page);
   await page.goto(`${url}${AT}?max_tokens=400&temperature=0`);
   await say(page, "Count from one to two hundred.");
@@ -32,8 +53,18 @@ export default async function ({ page, url, api, signIn, assert, open }) {
   await page.getByText("There is no such model here").waitFor();
   await page.getByRole("button", { name: "New conversation" }).click();
   await page.getByText("Say something to nowhere").waitFor();
+}
 
-  const name = `p-${Date.now().toString(36)}`;
+async function compareTexts({ page, url }, name) {
+  await page.goto(`${url}/s/${TENANT}/endpoints/${TENANT}/${name}`);
+  await page.getByText("1 of 1 ready").waitFor({ timeout: 60_000 });
+  await page.getByRole("link", { name: "Try it" }).click();
+  await page.getByRole("button", { name: "Embed", exact: true }).click();
+  await page.getByRole("table", { name: "Similarity" }).waitFor();
+  await page.getByText("Closest: 1 and 2").waitFor();
+}
+
+async function talkWithAKeyOfOnesOwn({ url, api, signIn, assert, open }, name) {
   const key = await prepare(api, name);
   const other = await open();
   try {
