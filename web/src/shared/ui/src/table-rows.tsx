@@ -24,6 +24,8 @@ interface RowsProps<T> {
   more: boolean;
 }
 
+/** Letters that fit the narrowest column. */
+const SHORT = 12;
 const TRACK = "minmax(8rem, 1fr)";
 const STEPS: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 15, PageUp: -15, Home: -Infinity, End: Infinity };
 const ACTIONS = "button, input, select, a:not([tabindex='-1'])";
@@ -39,7 +41,7 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => height,
-    overscan: 12,
+    overscan: 8,
     scrollPaddingStart: 33, // the head
     getItemKey: (index) => rowKey(rows[index] as T),
   });
@@ -80,7 +82,7 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
       aria-colcount={columns.length}
       aria-activedescendant={rows[active] ? `row-${rowKey(rows[active])}` : undefined}
       onKeyDown={walk}
-      className="group/grid thin-scroll relative min-h-0 overflow-auto outline-none"
+      className="group/grid thin-scroll relative min-h-0 overflow-auto bg-panel outline-none will-change-scroll"
     >
       <div role="presentation" style={{ minWidth: leastWidth(columns) }} className={more ? undefined : "-mb-px"}>
         <div role="row" aria-rowindex={1} style={{ gridTemplateColumns: tracks }} className="sticky top-0 z-10 grid border-b border-line bg-panel">
@@ -142,7 +144,7 @@ const Row = memo(function Row({ id, row, columns, index, tracks, start, size, ac
       id={`row-${id}`}
       role="row"
       aria-rowindex={index + 2}
-      style={{ gridTemplateColumns: tracks, height: size, transform: `translateY(${start}px)` }}
+      style={{ gridTemplateColumns: tracks, height: size, top: start }}
       onClick={(event) => {
         onActive(id);
         // what a cell opens elsewhere, a menu or a dialog, is not a click on the row
@@ -150,13 +152,13 @@ const Row = memo(function Row({ id, row, columns, index, tracks, start, size, ac
         onOpen?.(row);
       }}
       className={cx(
-        "absolute inset-x-0 top-0 grid items-center border-b border-line text-sm",
+        "absolute inset-x-0 grid items-center border-b border-line text-sm contain-strict",
         onOpen && "cursor-pointer hover:bg-hover",
         active && "group-focus-visible/grid:bg-hover group-focus-visible/grid:shadow-[inset_2px_0_var(--accent)]",
       )}
     >
       {columns.map((column, at) => (
-        <div key={column.id} role="gridcell" className={cx("clip-line px-3", column.align === "right" && "nums text-right")}>
+        <div key={column.id} role="gridcell" className={cx("px-3 whitespace-nowrap", mayOverflow(column, row) && "clip-line", column.align === "right" && "nums text-right")}>
           {at === 0 && hrefOf ? (
             <a
               href={hrefOf(row)}
@@ -206,6 +208,13 @@ const shownCell = (column: Column<unknown>, row: unknown): ReactNode => {
   const value = column.value(row);
   return value === null || value === undefined || value === "" ? <span className="text-faint">–</span> : value;
 };
+
+/** What is short is not cut off: a browser paints each cell that it may have to cut off by itself. */
+function mayOverflow(column: Column<unknown>, row: unknown): boolean {
+  const value = column.value(row);
+  if (value === null || value === undefined || typeof value === "number") return false;
+  return column.cell !== undefined || value.length > SHORT;
+}
 
 const isInteractive = (target: EventTarget): boolean => target instanceof Element && target.closest("a,button,input,select,label,dialog") !== null;
 
