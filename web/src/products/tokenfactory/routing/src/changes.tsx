@@ -2,6 +2,7 @@
 import type { Applied } from "@ironworks/sdk";
 import { Button, Callout, Dialog } from "@ironworks/ui";
 
+import { inLine, leaves } from "./difference.ts";
 import { t } from "./words.ts";
 
 interface ChangesProps {
@@ -12,10 +13,8 @@ interface ChangesProps {
   onApply: () => void;
 }
 
-const shown = (value: unknown): string => (value === null || value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value));
-
 export function Changes({ applied, busy, problem, onClose, onApply }: ChangesProps) {
-  const { diff } = applied;
+  const diff = leaves(applied.diff);
   return (
     <Dialog open wide onClose={onClose} title={t("reviewTitle")}>
       <div className="flex flex-col gap-3">
@@ -25,9 +24,9 @@ export function Changes({ applied, busy, problem, onClose, onApply }: ChangesPro
             <li key={field} className="grid gap-x-4 gap-y-1 py-2 md:grid-cols-[14rem_minmax(0,1fr)]">
               <span className="font-mono text-xs break-all text-muted">{field}</span>
               <span className="min-w-0 font-mono text-xs break-all">
-                <del className="rounded-sm bg-bad-soft px-1 no-underline">{shown(from)}</del>
+                <del className="rounded-sm bg-bad-soft px-1 no-underline">{inLine(from)}</del>
                 <span aria-hidden> → </span>
-                <ins className="rounded-sm bg-ok-soft px-1 no-underline">{shown(to)}</ins>
+                <ins className="rounded-sm bg-ok-soft px-1 no-underline">{inLine(to)}</ins>
               </span>
             </li>
           ))}

@@ -2,6 +2,7 @@ import type { Resource } from "@ironworks/sdk";
 import { expect, it } from "vitest";
 
 import { exposedAs, specOf } from "./connection.ts";
+import { inLine, leaves } from "./difference.ts";
 import { encodeTarget, leadTo, targetOptions } from "./options.ts";
 import { curlOf } from "./snippet.ts";
 import type { External } from "./types.ts";
@@ -41,4 +42,13 @@ it("sends no credential where there is none", () => {
 
 it("tells how to call a model from a shell", () => {
   expect(curlOf("http://127.0.0.1:7080", "acme/best")).toContain(`curl http://127.0.0.1:7080/v1/chat/completions`);
+});
+
+it("shows of a list what differs in it", () => {
+  const from = [{ endpoint: "chat", weight: 9, served_as: null }, { endpoint: "tiny", weight: 0 }];
+  const to = [{ endpoint: "chat", weight: 4 }, { endpoint: "tiny", weight: 0 }, { endpoint: "more", weight: 1, price_as: null }];
+  expect(leaves([{ field: "spec.targets", from, to }, { field: "spec.tries", from: 3, to: 2 }])).toEqual([
+    { field: "spec.targets[0].weight", from: 9, to: 4 }, { field: "spec.targets[2]", from: undefined, to: to[2] }, { field: "spec.tries", from: 3, to: 2 },
+  ]);
+  expect([inLine(to[2]), inLine(null)]).toEqual(['{"endpoint":"more","weight":1}', "–"]);
 });
