@@ -27,6 +27,8 @@ from ironworks.shared import telemetry
 log = telemetry.logger(__name__)
 
 LONGEST_WAIT = 5.0
+STRIDE = 50
+"""Records read before requests get their turn: some tenths of a millisecond's worth."""
 LOST = 499
 """The status of a request whose process died: nobody knows what the caller was told."""
 
@@ -80,7 +82,7 @@ class Shipper:
 
     async def ship_once(self) -> bool:
         """Charge one batch; True when there may be more at once. Raises what `charge` raises."""
-        records, cursor = self._spool.read_closed(self._cursor, self._batch)
+        records, cursor = await self._gather()
         if records:
             await self._charge(records)
             self.charged += len(records)
@@ -88,6 +90,17 @@ class Shipper:
         self._cursor = cursor
         self._spool.acknowledge(cursor)
         return len(records) == self._batch
+
+    async def _gather(self) -> tuple[list[UsageRecord], Cursor]:
+        """A batch of what is closed, and the cursor after it; nobody waits while a large one is read."""
+        records, cursor = self._spool.read_closed(self._cursor, min(STRIDE, self._batch))
+        some = len(records)
+        while some == STRIDE and len(records) < self._batch:
+            await asyncio.sleep(0)
+            more, cursor = self._spool.read_closed(cursor, min(STRIDE, self._batch - len(records)))
+            some = len(more)
+            records += more
+        return records, cursor
 
     async def ship_all(self, limit: float) -> bool:
         """Charge all there is; False when that did not work within `limit` seconds."""
