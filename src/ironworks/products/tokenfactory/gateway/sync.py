@@ -1,9 +1,10 @@
 """Group commit: one `fdatasync` at a time, on a thread, for everybody who asked since the last one began.
 
-The event loop never waits for the disk, and the busier the process, the more requests share a sync. Two never begin
-within `APART`, for each costs the processor about as much as a request, nor sooner than the loop takes note of one:
-where it is that busy, nobody would hear of the next any earlier. The thread does that waiting itself, since the loop's
-clock counts in milliseconds.
+The event loop never waits for the disk, and the busier the process, the more requests share a sync: each costs the
+processor as much as one or two requests. So two never begin within `APART`, nor sooner than the loop takes note of one,
+for nobody would hear of the next any earlier; and where the process uses nearly all of its processor, so that waiting
+for a sync only takes the place of waiting for a turn, they begin `MOST_APART`. The thread does that waiting itself,
+since the loop's clock counts in milliseconds.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ APART = 0.0003
 """Seconds between the beginnings of two syncs, at least."""
 MOST_APART = 0.002
 """And at most, while somebody waits."""
+BUSY = 0.7
+"""Share of a processor that the process may use before syncs begin further apart."""
 SMOOTHED = 8
-"""Syncs over which the loop's delay is averaged, about."""
+"""Syncs over which delay and share are averaged, about."""
 
 
 class GroupSync:
@@ -44,7 +47,9 @@ class GroupSync:
         self._segments: dict[Segment, tuple[int, int]] = {}
         self._waiting: list[Then] = []
         self._busy = False
-        self._began = -APART
+        self._began = time.monotonic()
+        self._used = time.process_time()
+        self._share = 0.0
         self._delay = 0.0
         self._work: SimpleQueue[bool] = SimpleQueue()
         self._syncer = threading.Thread(target=self._run, name="spool-sync", daemon=True)
@@ -77,7 +82,7 @@ class GroupSync:
 
     def _take(self) -> _Group | None:
         """All that waits, when it is time for the next sync; None where nothing does."""
-        wait = self._began + min(max(APART, self._delay), MOST_APART) - time.monotonic()
+        wait = self._began + self._apart() - time.monotonic()
         if wait > 0:
             time.sleep(wait)
         with self._guard:
@@ -86,8 +91,20 @@ class GroupSync:
                 return None
             group = (self._segments, self._waiting)
             self._segments, self._waiting = {}, []
-        self._began = time.monotonic()
+        self._measure()
         return group
+
+    def _apart(self) -> float:
+        """Seconds from the beginning of the last sync to that of the next."""
+        busy = (self._share - BUSY) / (1 - BUSY)
+        return min(max(APART, self._delay, MOST_APART * busy), MOST_APART)
+
+    def _measure(self) -> None:
+        """A sync begins: how busy has the process been since the last one?"""
+        now, used = time.monotonic(), time.process_time()
+        share = (used - self._used) / max(now - self._began, APART)
+        self._share += (share - self._share) / SMOOTHED
+        self._began, self._used = now, used
 
     # in the event loop
 
