@@ -60,6 +60,7 @@ class ClientConnection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._streaming: Request | None = None
         self._chunked = True
+        self._unsent = b""
         self._closed = False
         self._expected_until = 0.0
 
@@ -71,9 +72,8 @@ class ClientConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
         self._core.clients.add(self)
-        now = self._core.now()
-        self.deadline = now + self._core.settings.head_timeout
-        self._expected_until = now + ON_ITS_WAY
+        self.deadline = self._core.now() + self._core.settings.head_timeout
+        self._expected_until = self._core.now() + ON_ITS_WAY
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -345,9 +345,8 @@ class ClientConnection(asyncio.Protocol):
     # answers
 
     def _head(self, request: Request, status: int, content_type: bytes) -> bytes:
-        core = self._core
-        elapsed = int((core.now() - request.began) * 1000)
-        return wire.answer_head(request, status, content_type, core.date, elapsed, closing=core.draining)
+        elapsed = int((self._core.now() - request.began) * 1000)
+        return wire.answer_head(request, status, content_type, self._core.date, elapsed, closing=self._core.draining)
 
     def respond(
         self, request: Request, status: int, body: bytes, content_type: bytes = wire.JSON, extra: bytes = b""
@@ -368,29 +367,32 @@ class ClientConnection(asyncio.Protocol):
     def begin_stream(self, request: Request, extra: bytes = b"", content_type: bytes = wire.EVENTS) -> None:
         """The head of what comes by and by; chunked, or ended by closing for HTTP/1.0. `extra` are header lines."""
         self._chunked = not request.http10
-        if request.http10:
-            request.keep_alive = False
+        request.keep_alive = request.keep_alive and self._chunked
         self._streaming = request
         head = self._head(request, 200, content_type)
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
-        if not self._closed:
-            self._transport.write(b"%b%bcache-control: no-cache\r\n%b\r\n" % (head, extra, framing))
+        self._unsent = b"%b%bcache-control: no-cache\r\n%b\r\n" % (head, extra, framing)
+        self._core.loop.call_soon(self._send)
+
+    def _send(self, data: bytes = b"") -> None:
+        """What belongs to a stream; its head goes with events that came in the same turn of the loop."""
+        data, self._unsent = self._unsent + data, b""
+        if data and not self._closed:
+            self._transport.write(data)
 
     def write_stream(self, data: bytes) -> None:
         """Events, as they come."""
-        if not self._closed:
-            self._transport.write(wire.chunk(data) if self._chunked else data)
+        self._send(wire.chunk(data) if self._chunked else data)
 
     def end_stream(self, data: bytes) -> None:
         """The last event, if there is one, and the terminator."""
         if not self._closed:
-            self._transport.write(wire.last_chunks(data) if self._chunked else data)
+            self._send(wire.last_chunks(data) if self._chunked else data)
             self._next(self._streaming is not None and self._streaming.keep_alive)
 
     def break_stream(self, refusal: Refusal) -> None:
         """The stream cannot be finished: say why, and close without the terminator, lest anybody take it for whole."""
-        if not self._closed:
-            assert self._streaming is not None
+        if not self._closed and self._streaming is not None:
             self.write_stream(operations.show_break(self._streaming, refusal))
             self._exchange = None
             self._busy = False

@@ -23,7 +23,6 @@ _PRODUCED = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning
 _CONTENT = b'"content":"'
 _OTHER_TEXT = (b'"text":', b'"arguments":', b'"reasoning', b'"refusal":"')
 _SPECIAL = (b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
-_RUN = re.compile(rb'(?:\x01[^"\\\n\x00\x01]++\x00)++')
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 
 
@@ -38,12 +37,13 @@ class Template:
     What begins and ends like it, with no quote, backslash or line end between, has the same structure for certain.
     """
 
-    __slots__ = ("end", "head", "shown", "start", "tail")
+    __slots__ = ("end", "head", "joint", "shown", "start", "tail")
 
     def __init__(self, head: bytes, tail: bytes, shown: tuple[bytes, bytes] | None) -> None:
         """`shown` are head and tail as the caller is to see them; None if just so."""
         self.head = head
         self.tail = tail
+        self.joint = tail + head
         self.start = len(head)
         self.end = -len(tail)
         self.shown = shown
@@ -98,22 +98,24 @@ class StreamReader:
     def _feed_run(self, data: bytes, template: Template) -> tuple[bytes, int]:
         """(what the caller is to see, how much of `data` that was) of the events like `template` that it begins with.
 
-        All in a few passes over the bytes: head and tail become a mark each, and marks with text between them are
-        events, for nothing but an event's own quotes could have been in it.
+        In a few passes over the bytes: what lies between one event's tail and the next one's head are their texts, if
+        none of it could end one; where an event is of another kind, nothing is taken.
         """
-        if b"\0" in data or b"\1" in data:
+        if not data.startswith(template.head):
             return b"", 0
-        marked = data.replace(template.tail, b"\0").replace(template.head, b"\1")
-        run = _RUN.match(marked)
-        if run is None:
+        texts = data[template.start :].split(template.joint)
+        last, ended, _ = texts.pop().partition(template.tail)
+        if ended:
+            texts.append(last)
+        text = b"".join(texts)
+        if not all(texts) or b'"' in text or b"\\" in text or b"\n" in text:
             return b"", 0
-        size = run.end()
-        count = marked.count(b"\1", 0, size)
-        self.tokens += count
-        taken = size + count * (len(template.head) + len(template.tail) - 2)
+        self.tokens += len(texts)
+        taken = len(text) + len(texts) * len(template.joint)
         if template.shown is None:
             return data[:taken], taken
-        return run[0].replace(b"\1", template.shown[0]).replace(b"\0", template.shown[1]), taken
+        head, tail = template.shown
+        return (head + (tail + head).join(texts) + tail if texts else b""), taken
 
     def _feed_any(self, data: bytes) -> bytes:
         if self._pending:
