@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ironworks.products.tokenfactory.limits import Exceeded, Grant
+from ironworks.products.tokenfactory.limits import Desk, Exceeded, Grant
+from ironworks.products.tokenfactory.limits.table import FILE
 from tests.products.tokenfactory.limits.views import KEY, MINUTE, SCOPE, SECOND, Clock, admitted, desk_with, limit, plan
 
 
@@ -355,3 +357,36 @@ def test_times_are_written_as_openai_does(nanoseconds: int, text: bytes) -> None
 def test_concurrency_alone_has_a_policy_and_nothing_that_remains(folder: Path, clock: Clock) -> None:
     desk = desk_with(folder, clock, limit(concurrency=3))
     assert desk.admit(plan(desk), "chat", 1).headers() == b'ratelimit-policy: "concurrent-requests";q=3\r\n'
+
+
+# --- the lock ---------------------------------------------------------------------------------------------------------
+
+
+def is_locked(folder: Path) -> bool:
+    with (folder / FILE).open("rb") as other:
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def test_who_is_alone_keeps_the_lock_for_a_turn_of_the_loop_and_no_longer(folder: Path, clock: Clock) -> None:
+    turns: list[Callable[[], None]] = []
+    desk = Desk(folder, lambda _, then: turns.append(then), clock, keeps=True)
+    desk.replace([limit(requests_per_minute=3)])
+    of = plan(desk)
+    assert admitted(desk, of, 2) == 2
+    assert len(turns) == 1
+    assert is_locked(folder)
+    turns.pop()()
+    assert not is_locked(folder)
+    assert admitted(desk, of, 2) == 1
+    turns.pop()()
+
+    other = desk_with(folder, clock)
+    assert admitted(desk, of, 1) == 0
+    assert not turns, "with two processes there, the lock is for one request"
+    assert not is_locked(folder)
+    other.close()
+    desk.close()

@@ -29,9 +29,11 @@ CountHosts = Callable[[UUID], Awaitable[int]]
 class Limiter:
     """One process's limits, and the plans that were made of them."""
 
-    def __init__(self, folder: Path, later: Callable[[float, Callable[[], None]], Any]) -> None:
+    def __init__(
+        self, folder: Path, later: Callable[[float, Callable[[], None]], Any], *, own_process: bool = False
+    ) -> None:
         """Counts are in `folder`, shared by all processes of this host. Raises OSError."""
-        self.desk = limits.Desk(folder, later)
+        self.desk = limits.Desk(folder, later, keeps=own_process)
         self._plans: dict[Route, dict[bytes, limits.Plan | None]] = {}
         self._size = 0
 

@@ -1,8 +1,9 @@
 """Where a request is let past its limits, and where what it uses is counted: one desk per gateway process.
 
-`admit` debits every count of a request at once or none of them, in one round trip to the table's lock. Output is
-counted as it streams; the counts of all streams go to the table together, with the next request that is admitted or
-after a twentieth of a second: so much later do other processes see a stream's tokens.
+`admit` debits every count of a request at once or none of them, in one round trip to the table's lock; while no other
+process is there, that is kept for all requests of a turn of the event loop. Output is counted as it streams; the counts
+of all streams go to the table together, with the next request that is admitted or after a twentieth of a second: so
+much later do other processes see a stream's tokens.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from ironworks.products.tokenfactory.limits.plans import (
     Rule,
     identity_of,
     rules_of,
-    sort_gates,
 )
 from ironworks.products.tokenfactory.limits.refusals import exceeded, not_permitted, uncountable
 from ironworks.products.tokenfactory.limits.table import (
@@ -35,6 +35,7 @@ from ironworks.products.tokenfactory.limits.table import (
     FLIGHTS,
     LIVE,
     LOW,
+    MOVES,
     RATES,
     TIME,
     USERS,
@@ -64,16 +65,26 @@ class Desk:
         hosts: how many share the limits.
     """
 
-    def __init__(self, folder: Path, later: Later | None = None, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        later: Later | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        *,
+        keeps: bool = False,
+    ) -> None:
         """The table is a file in `folder`, one for all gateway processes of this host. Raises OSError.
 
-        `later` calls back in the event loop; without it, `flush` every now and then.
+        `later` calls back in the event loop; without it, `flush` every now and then. `keeps`: nothing else in this
+        process has such a table, so while no other process does, the lock may be kept for a turn of the loop.
         """
         self.table = Table(folder, clock)
         self.refused: Counter[str] = Counter()
         self.stuck = 0
         self._later = later
         self._waiting = False
+        self._keeps = keeps
+        self._kept = False
         self._clock = clock
         self._words = self.table.words
         self._fd = self.table.fd
@@ -124,8 +135,7 @@ class Desk:
         ruled = [(view, rule) for view in views for rule in rules_of(view, self.hosts)]
         plan.denied = not all(view.permits(caller) for view in views)
         plan.personal = tuple(each for each in ruled if "end_user" in each[0].per)
-        plan.gates = sort_gates([self._gate(plan, *each, None) for each in ruled if "end_user" not in each[0].per])
-        plan.forms = {}
+        plan.gates = Gates([self._gate(plan, *each, None) for each in ruled if "end_user" not in each[0].per])
         plan.policy = policy_line(rule for _, rule in ruled)
         plan.generation = self._generation
         return bool(views)
@@ -142,7 +152,7 @@ class Desk:
             if len(self._people) >= PEOPLE:
                 self._people.clear()
             own = [self._gate(plan, view, rule, end_user) for view, rule in plan.personal]
-            found = self._people[plan, end_user] = sort_gates([*plan.gates.rates, *plan.gates.flights, *own])
+            found = self._people[plan, end_user] = Gates([*plan.gates.rates, *plan.gates.flights, *own])
         return found
 
     # requests
@@ -159,14 +169,13 @@ class Desk:
         gates = self._gates_of(plan, end_user) if plan.personal else plan.gates
         for gate in gates.tokens:
             gate.step = (input_tokens or 1) * gate.window // gate.limit
-        try:
-            fcntl.flock(self._fd, _TAKE)
-        except BlockingIOError:
-            self._wait()
+        if not self._kept:
+            self._take()
         try:
             return self._pass(plan, gates, input_tokens or 1)
         finally:
-            fcntl.flock(self._fd, _GIVE)
+            if not self._kept:
+                self._give()
 
     def _pass(self, plan: Plan, gates: Gates, input_tokens: int) -> Grant:
         """Look at every count, then change them all. Written out, for it is what every request waits for."""
@@ -174,29 +183,24 @@ class Desk:
         if self._dirty:
             self._post()
         now = self._clock()
-        rates, _, flights = gates
-        times = []
+        if words[MOVES] != gates.moves:
+            gates = self._placed(gates, now)
+        times: list[int] = []
         alone = words[LIVE] == 1
-        for gate in rates:
-            at = gate.at
-            if words[at] != gate.high or words[at + LOW] != gate.low:
-                return self._pass(plan, self._placed(gates, now), input_tokens)
-            before = words[at + TIME]
+        for gate in gates.rates:
+            before: int = words[gate.at + TIME]
             after = (before if before > now else now) + gate.step
             if after - now > gate.span:
                 raise self._refuse(plan, gates, now)
             times.append(after)
-        for gate in flights:
-            at = gate.at
-            if words[at] != gate.high or words[at + LOW] != gate.low:
-                return self._pass(plan, self._placed(gates, now), input_tokens)
+        for gate in gates.flights:
             first = gate.count
-            inside = words[first] if alone else sum(words[first : first + words[LIVE] * COLUMN : COLUMN])
+            inside: int = words[first] if alone else sum(words[first : first + words[LIVE] * COLUMN : COLUMN])
             if inside >= gate.limit and not self._room_after_all(gate):
                 raise self._refuse(plan, gates, now)
-        for gate in flights:
+        for gate in gates.flights:
             words[gate.count + self._mine] += 1
-        for gate, after in zip(rates, times, strict=True):
+        for gate, after in zip(gates.rates, times, strict=True):
             words[gate.at + TIME] = after
         return Grant(self, plan, gates, times, now, input_tokens)
 
@@ -220,19 +224,38 @@ class Desk:
                 found.append(gate)
             else:
                 gate.at = 0
-        return sort_gates(found)
+        if len(found) < len(every):
+            return Gates(found)
+        gates.moves = self._words[MOVES]
+        return gates
 
     def _is_there(self, gate: Gate) -> bool:
         words, at = self._words, gate.at
         return words[at] == gate.high and words[at + LOW] == gate.low
 
-    def _wait(self) -> None:
-        """Somebody else has the lock."""
+    def _take(self) -> None:
+        """The table's lock."""
         try:
-            self.table.wait()
-        except Stuck:
-            self.stuck += 1
-            raise self._count(uncountable()) from None
+            fcntl.flock(self._fd, _TAKE)
+        except BlockingIOError:  # somebody else has it
+            try:
+                self.table.wait()
+            except Stuck:
+                self.stuck += 1
+                raise self._count(uncountable()) from None
+
+    def _give(self) -> None:
+        """Let go of the lock: at once, or, while nobody else is there, when this turn of the loop is over."""
+        if self._keeps and self._later is not None and self._words[LIVE] == 1:
+            self._kept = True
+            self._later(0, self._let_go)
+        else:
+            fcntl.flock(self._fd, _GIVE)
+
+    def _let_go(self) -> None:
+        if self._kept:
+            self._kept = False
+            self.table.unlock()
 
     def _refuse(self, plan: Plan, gates: Gates, now: int) -> Exceeded:
         """Tell of the limit that will take longest to let the request pass."""
@@ -262,10 +285,11 @@ class Desk:
             self.stuck += 1
             self._wake_later()
             return
+        self._kept = True
         try:
             self._post()
         finally:
-            self.table.unlock()
+            self._let_go()
 
     def note(self, grant: Grant) -> None:
         """It owes something: the next `flush` or `admit` puts it in the table."""
@@ -285,24 +309,24 @@ class Desk:
         for grant in dirty:
             grant.post(now)
 
-    def settle(self, gate: Gate, tokens: int, end: int, now: int) -> int:
-        """Debit `tokens`, or give them back where negative; the cell's time after it. Only under the lock.
+    def knows(self, gates: Gates) -> bool:
+        """Whether their cells are certainly where they were. Only under the lock, as what follows."""
+        return self._words[MOVES] == gates.moves
 
-        What is given back is at most what has not drained away: `end` is the time up to which the debit reached. More
-        would be a gift, for a cell that was idle meanwhile has lost nothing.
-        """
-        words = self._words
-        if not self._is_there(gate):
-            if tokens < 0:
-                return now
+    def time_of(self, gate: Gate, now: int, *, known: bool, wanted: bool) -> int:
+        """The time of its cell, `now` at the earliest; one is made if need be and `wanted`. -1 where there is none."""
+        if not known and not self._is_there(gate):
+            if not wanted:
+                return -1
             gate.at = max(0, self.table.place(_area_of(gate), gate.high, gate.low, gate.owner, now, ()))
             if not gate.at:
-                return now
-        spent = tokens * gate.window // gate.limit
-        before = max(words[gate.at + TIME], now)
-        after = before + (spent if tokens >= 0 else -min(-spent, max(0, end - now)))
-        words[gate.at + TIME] = after
-        return after
+                return -1
+        time: int = self._words[gate.at + TIME]
+        return time if time > now else now
+
+    def set_time(self, gate: Gate, time: int) -> None:
+        """Its cell is there."""
+        self._words[gate.at + TIME] = time
 
     def leave(self, gate: Gate) -> None:
         """A request is over: our own count alone changes, which needs no lock."""
@@ -311,6 +335,7 @@ class Desk:
     def close(self) -> None:
         """Count what is left, and let go of the table."""
         self.flush()
+        self._let_go()
         self.table.close()
 
 

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ironworks.products.tokenfactory.limits.headers import limit_lines
-from ironworks.products.tokenfactory.limits.plans import Gate, Gates, Plan
+from ironworks.products.tokenfactory.limits.plans import Gates, Plan
 
-
-class Till(Protocol):
-    """What a grant needs of the desk that gave it."""
-
-    def note(self, grant: Grant) -> None:
-        """It owes something."""
-
-    def settle(self, gate: Gate, tokens: int, end: int, now: int) -> int:
-        """Debit `tokens`; see `Desk.settle`."""
-
-    def leave(self, gate: Gate) -> None:
-        """It is no longer in flight."""
+if TYPE_CHECKING:
+    from ironworks.products.tokenfactory.limits.desk import Desk
 
 
 class Grant:
@@ -29,7 +19,7 @@ class Grant:
         "_spent", "_streamed", "_times",
     )  # fmt: skip
 
-    def __init__(self, desk: Till, plan: Plan, gates: Gates, times: list[int], now: int, input_tokens: int) -> None:
+    def __init__(self, desk: Desk, plan: Plan, gates: Gates, times: list[int], now: int, input_tokens: int) -> None:
         self._desk = desk
         self._plan = plan
         self._gates = gates
@@ -82,11 +72,15 @@ class Grant:
         self._queued = False
         owed, self._owed = self._owed, 0
         input_change, self._given_back = self._given_back, 0
-        first = len(self._gates.rates) - len(self._gates.tokens)
         if self._drained is None:
-            self._drained = self._times[first:]
+            self._drained = self._times[len(self._gates.rates) - len(self._gates.tokens) :]
+        known = self._desk.knows(self._gates)
         for n, gate in enumerate(self._gates.tokens):
+            time = self._desk.time_of(gate, now, known=known, wanted=owed > 0 or input_change > 0)
+            if time < 0:
+                continue
             if input_change:
-                self._desk.settle(gate, input_change, self._times[first + n], now)
+                time = gate.moved(time, input_change, self._times[n - len(self._gates.tokens)], now)
             if owed:
-                self._drained[n] = self._desk.settle(gate, owed, self._drained[n], now)
+                self._drained[n] = time = gate.moved(time, owed, self._drained[n], now)
+            self._desk.set_time(gate, time)

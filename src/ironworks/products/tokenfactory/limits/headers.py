@@ -28,35 +28,30 @@ def limit_lines(plan: Plan, gates: Gates, times: Sequence[int], now: int) -> byt
     """All headers, each line with its CRLF, for cells that stand at `times`: of each unit, its tightest limit's."""
     requests: Gate | None = None
     tokens: Gate | None = None
-    left = tokens_left = reset = tokens_reset = 0
+    least = least_tokens = 0.0
+    until = tokens_until = now
     for gate, after in zip(gates.rates, times, strict=True):
-        room = (gate.span + now - after) * gate.limit // gate.window
+        room = (gate.span + now - after) * gate.pace
         if gate.tokens:
-            if tokens is None or room < tokens_left:
-                tokens, tokens_left, tokens_reset = gate, room, after - now
-        elif requests is None or room < left:
-            requests, left, reset = gate, room, after - now
-    form = plan.forms.get((requests, tokens))
-    if form is None:
-        form = plan.forms[requests, tokens] = _form(requests, tokens, plan.policy)
-    values: tuple[object, ...] = ()
-    if requests is not None:
-        values = (max(left, 0), duration(reset), max(left, 0), -(-reset // _SECOND))
+            if tokens is None or room < least_tokens:
+                tokens, least_tokens, tokens_until = gate, room, after
+        elif requests is None or room < least:
+            requests, least, until = gate, room, after
+    lines = b"" if requests is None else _lines(b"requests", requests, until, now)
     if tokens is not None:
-        values += (max(tokens_left, 0), duration(tokens_reset), max(tokens_left, 0), -(-tokens_reset // _SECOND))
-    return form % values
+        lines += _lines(b"tokens", tokens, tokens_until, now)
+    return lines + plan.policy
 
 
-def _form(requests: Gate | None, tokens: Gate | None, policy: bytes) -> bytes:
-    """The lines with blanks: for each unit what remains and when it is whole, in OpenAI's form and in the IETF's."""
-    lines = b""
-    for unit, gate in (("requests", requests), ("tokens", tokens)):
-        if gate is not None:
-            lines += (
-                f"x-ratelimit-limit-{unit}: {gate.rule.asked}\r\nx-ratelimit-remaining-{unit}: %d\r\n"
-                f'x-ratelimit-reset-{unit}: %b\r\nratelimit: "{gate.rule.name}";r=%d;t=%d\r\n'
-            ).encode()
-    return lines + policy
+def _lines(unit: bytes, gate: Gate, until: int, now: int) -> bytes:
+    """What remains of a unit and when it is whole, in OpenAI's form and in the IETF's."""
+    reset = until - now
+    left = max((gate.span - reset) * gate.limit // gate.window, 0)
+    return (
+        b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
+        b'ratelimit: "%b";r=%d;t=%d\r\n'
+        % (unit, gate.asked, unit, left, unit, duration(reset), gate.name, left, -(-reset // _SECOND))
+    )
 
 
 def duration(nanoseconds: int) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from ironworks.products.tokenfactory.limits.model import Caller, LimitView
@@ -60,16 +60,16 @@ class Gate:
     """One count that a request must pass.
 
     Attributes:
-        high, low: the key of its cell. owner: who loses cells where there are too many.
-        at: where the cell was last; count: where the first process counts its requests in flight, for a concurrency.
-        step: nanoseconds that a request costs; span: how far ahead of now the cell's time may run.
+        at: where its cell was last, 0 if nowhere; count: of a concurrency, the first process's count.
+        span: how far ahead of now its cell's time may be; step: by how much the request moves it. Nanoseconds.
         limit: how many per `window` (nanoseconds) are allowed on this host, or at once where the window is 0.
-        tokens: it counts tokens. subject: whose count it is. personal: one end user's.
+        pace: `limit` per nanosecond.
+        name, asked: of its rule. tokens: it counts tokens. subject: whose count it is. personal: one end user's.
     """
 
     __slots__ = (
-        "at", "count", "high", "limit", "low", "owner", "personal", "rule", "span", "step", "subject", "tokens",
-        "window",
+        "asked", "at", "count", "high", "limit", "low", "name", "owner", "pace", "personal", "rule", "span", "step",
+        "subject", "tokens", "window",
     )  # fmt: skip
 
     def __init__(self, key: tuple[int, int], owner: int, rule: Rule, subject: str, personal: bool) -> None:
@@ -77,28 +77,42 @@ class Gate:
         self.owner = owner
         self.at = self.count = 0
         self.rule = rule
+        self.name = rule.name.encode()
+        self.asked = rule.asked
         self.tokens = rule.tokens
         self.personal = personal
         self.window = rule.window
         self.limit = rule.limit
+        self.pace = rule.limit / rule.window if rule.window else 0.0
         self.step = rule.window // rule.limit
         self.span = rule.burst * rule.window // rule.limit
         self.subject = subject
 
+    def moved(self, time: int, tokens: int, end: int, now: int) -> int:
+        """A cell's `time` after a debit of `tokens`, or giving them back where negative.
 
-class Gates(NamedTuple):
-    """What one request must pass. `tokens` are the last of `rates`; `flights` count what is in flight."""
+        What is given back is at most what has not drained away: `end` is the time up to which the debit reached. More
+        would be a gift, for a cell that was idle meanwhile has lost nothing.
+        """
+        spent = tokens * self.window // self.limit
+        return time + (spent if tokens >= 0 else -min(-spent, max(0, end - now)))
 
-    rates: tuple[Gate, ...] = ()
-    tokens: tuple[Gate, ...] = ()
-    flights: tuple[Gate, ...] = ()
 
+class Gates:
+    """What one request must pass. `tokens` are the last of `rates`; `flights` count what is in flight.
 
-def sort_gates(gates: Sequence[Gate]) -> Gates:
-    """The gates as admission goes through them."""
-    tokens = tuple(gate for gate in gates if gate.tokens)
-    requests = tuple(gate for gate in gates if gate.window and not gate.tokens)
-    return Gates((*requests, *tokens), tokens, tuple(gate for gate in gates if not gate.window))
+    `moves`: what the table's word of that name said when all their cells were where they say; -1 before.
+    """
+
+    __slots__ = ("flights", "moves", "rates", "tokens")
+
+    def __init__(self, gates: Sequence[Gate] = ()) -> None:
+        """In whatever order; these are those in which admission goes through them."""
+        self.tokens = tuple([gate for gate in gates if gate.tokens])
+        requests = [gate for gate in gates if gate.window and not gate.tokens]
+        self.rates = (*requests, *self.tokens)
+        self.flights = tuple([gate for gate in gates if not gate.window])
+        self.moves = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +123,7 @@ class Plan:
         denied: the model is not among those that may be called.
         gates: those that every request meets, whoever the end user is.
         personal: what depends on the end user.
-        policy: the header `RateLimit-Policy`. forms: the headers with blanks, by their gates.
+        policy: the header `RateLimit-Policy`.
     """
 
     caller: Caller
@@ -118,7 +132,6 @@ class Plan:
     gates: Gates = field(default_factory=Gates)
     personal: tuple[tuple[LimitView, Rule], ...] = ()
     policy: bytes = b""
-    forms: dict[tuple[Gate | None, Gate | None], bytes] = field(default_factory=dict)
 
 
 class Book:

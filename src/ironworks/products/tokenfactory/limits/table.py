@@ -39,9 +39,11 @@ WAYS: Final = 16
 HEADER: Final = 512
 LIVE: Final = 4
 """The header's word for one more than the highest slot in use."""
+MOVES: Final = 5
+"""The header's word for how often a cell was given to a key: while it stands still, so does every key's cell."""
 _HOST: Final = 2
-_MARK: Final = 0x49574C31
-FILE: Final = "limits-1.cells"
+_MARK: Final = 0x49574C32
+FILE: Final = "limits-2.cells"
 """Another arrangement gets another name: two versions of the program may run side by side for a while."""
 _LOCKED: Final = 1 << 40
 """Where the locks of processes begin; no byte of the file is there."""
@@ -224,6 +226,7 @@ class Table:
         if idle < 0:
             self.unplaced += 1
             return -1
+        words[MOVES] += 1
         words[idle + TIME] = 0
         words[idle + OWNER] = owner
         words[idle + LOW] = low
