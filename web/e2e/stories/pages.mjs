@@ -1,17 +1,19 @@
 /** Every page, in both themes and on a phone: accessible, without an error, with few calls; pictures of all. */
+import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import { forget, moneyPages } from "../money.mjs";
 
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const MOST_CALLS = 6;
+export const THEMES = ["light", "dark"];
 const AT = "/s/demo.app.dev";
 const PAGES = {
   overview: `${AT}/overview`,
   installation: "/s/-/overview",
   resources: `${AT}/resources`,
   list: `${AT}/resources/endpoints`,
-  "list-empty": `${AT}/resources/budgets`,
+  "list-empty": `${AT}/resources/trace-policies`,
   roles: "/s/-/resources/roles",
   detail: `${AT}/resources/endpoints/demo.app.dev/smollm2`,
   yaml: `${AT}/resources/endpoints/demo.app.dev/smollm2?tab=yaml`,
@@ -62,9 +64,10 @@ const PAGES = {
 
 /** What pages of single things are shown of. */
 const MADE = [
+  ["api-keys", "pages-key", {}],
   ["external-endpoints", "pages-provider", { upstreams: [{ name: "main", url: "https://nobody.invalid/v1", auth: { credential: "none" }, model_mapping: { "gpt-4o": "gpt-4o" } }] }],
   ["routes", "pages-route", { model: "pages/best", cache: {}, targets: [{ external: "pages-provider", model: "gpt-4o", weight: 3, timeout_seconds: 30 }, { endpoint: "smollm2" }] }],
-  ["budgets", "pages-budget", { amount: "25", period: "month" }],
+  ["budgets", "pages-budget", { amount: "25", period: "month", key: "pages-key" }],
 ];
 const placeOf = ([plural, name]) => `/api/v1/scopes/demo.app.dev/${plural}/${name}`;
 
@@ -81,17 +84,16 @@ export default async function ({ page, url, shots, api, signIn, assert, context 
     // those of the shell itself are made once, not for each page
     if (pathname.startsWith("/api/") && !/\/(session|bootstrap|watch|reports|console)/.test(pathname)) calls.push(pathname);
   });
-  for (const theme of ["dark", "light"]) {
-    await page.emulateMedia({ colorScheme: theme });
-    for (const [name, path] of Object.entries(pages)) {
-      calls = [];
-      await page.goto(url + path);
-      await settle(page);
-      assert.ok(calls.length <= MOST_CALLS, `${name} makes ${calls.length} calls: ${calls.join(" ")}`);
-      if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}.png` });
-      assert.deepEqual(await violations(page), [], `${name}, ${theme}`);
-    }
+  const shown = [];
+  for (const [name, path] of Object.entries(pages)) {
+    calls = [];
+    await page.goto(url + path);
+    await settle(page);
+    assert.ok(calls.length <= MOST_CALLS, `${name} makes ${calls.length} calls: ${calls.join(" ")}`);
+    shown.push({ name, path, title: (await page.title()).split(" · ")[0] });
+    for (const theme of THEMES) await look(page, shots, name, theme, assert);
   }
+  if (shots) writeFileSync(`${shots}/pages.json`, JSON.stringify(shown));
   await page.emulateMedia({ colorScheme: "dark" });
   for (const width of [360, 3840]) {
     await page.setViewportSize({ width, height: width < 1000 ? 740 : 2160 });
@@ -108,7 +110,15 @@ export default async function ({ page, url, shots, api, signIn, assert, context 
   await forget(api, "pages-money");
 }
 
-async function settle(page) {
+/** The page in a theme: its picture, and nothing serious that axe finds. */
+export async function look(page, shots, name, theme, assert) {
+  await page.emulateMedia({ colorScheme: theme });
+  await page.waitForTimeout(60);
+  if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}.png` });
+  assert.deepEqual(await violations(page), [], `${name}, ${theme}`);
+}
+
+export async function settle(page) {
   await page.locator("[data-live=live]").waitFor();
   await page.locator("main h1, main h2").first().waitFor();
   await page.waitForFunction(() => !document.querySelector("main [role=status], main .animate-pulse:not([aria-hidden] .size-1\\.5)"), null, { timeout: 5_000 }).catch(() => undefined);

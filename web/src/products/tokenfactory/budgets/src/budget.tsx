@@ -11,7 +11,8 @@ import { Leases } from "./leases.tsx";
 import { RaiseDialog } from "./raise.tsx";
 import { Rules, Thresholds } from "./rules.tsx";
 import { Spenders } from "./spenders.tsx";
-import { PLURAL, budgetAddress, leftOf, money, shareOf, standingOf } from "./types.ts";
+import { useThrottled } from "./throttled.ts";
+import { PLURAL, budgetAddress, exactMoney, leftOf, money, shareOf, standingOf } from "./types.ts";
 import type { Budget, BurnDown } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -25,11 +26,13 @@ export default function BudgetPage() {
   return <Shown budget={data as unknown as Budget} />;
 }
 
-/** Read again at each change of the budget: its status changes with what is spent. */
-function useBurnDown(budget: Budget, moment: string) {
-  const { name, scope, resource_version } = budget.metadata;
+const AGAIN_MS = 5_000;
+
+/** Read again when the budget has changed: its status does with what is spent. */
+function useBurnDown(budget: Budget, moment: string, version: number) {
+  const { name, scope } = budget.metadata;
   return useQuery({
-    queryKey: ["burn-down", scope, name, moment, resource_version],
+    queryKey: ["burn-down", scope, name, moment, version],
     placeholderData: keepPreviousData,
     staleTime: 60_000,
     queryFn: () =>
@@ -47,7 +50,8 @@ function Shown({ budget }: { budget: Budget }) {
   const [moment, setMoment] = useQueryWord("at");
   const [asking, setAsking] = useState<"raise" | "remove" | null>(null);
   const { name, scope: at } = budget.metadata;
-  const burnDown = useBurnDown(budget, moment);
+  const version = useThrottled(budget.metadata.resource_version, AGAIN_MS);
+  const burnDown = useBurnDown(budget, moment, version);
   const mayChange = can("budget:update", at);
   return (
     <Page
@@ -87,7 +91,7 @@ function Shown({ budget }: { budget: Budget }) {
         <div className="flex min-w-0 flex-col gap-4">
           <Rules budget={budget} />
           {burnDown.data && <Thresholds found={burnDown.data} />}
-          <Leases budget={budget} />
+          <Leases budget={budget} version={version} />
         </div>
       </div>
       {asking === "raise" && <RaiseDialog budget={budget} onClose={() => setAsking(null)} />}
@@ -153,7 +157,7 @@ function Figures({ budget, found }: { budget: Budget; found: BurnDown | undefine
         value={show(spent)}
         note={
           <span className="flex flex-col gap-1.5">
-            {t("ofAmount", { amount: show(spec.amount), period: t(spec.period) })}
+            {t("ofAmount", { amount: exactMoney(spec.amount, spec.currency), period: t(spec.period) })}
             <SpentBar budget={budget} />
           </span>
         }

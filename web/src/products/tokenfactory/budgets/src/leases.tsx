@@ -9,10 +9,11 @@ import { t } from "./words.ts";
 const SHOWN = 50;
 const HELD = new Set(["open", "frozen"]);
 
-export function Leases({ budget }: { budget: Budget }) {
-  const { name, scope, resource_version } = budget.metadata;
+/** They are read again with each `version` of the budget. */
+export function Leases({ budget, version }: { budget: Budget; version: number }) {
+  const { name, scope } = budget.metadata;
   const leases = useQuery({
-    queryKey: ["leases", scope, name, resource_version],
+    queryKey: ["leases", scope, name, version],
     placeholderData: keepPreviousData,
     staleTime: 60_000,
     queryFn: () =>

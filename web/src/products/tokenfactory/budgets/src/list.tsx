@@ -4,7 +4,7 @@ import { Callout, DataTable, Empty, Page, Time, buttonClass } from "@ironworks/u
 import type { Column } from "@ironworks/ui";
 
 import { SpentBar, StandingBadge, standingWord } from "./bar.tsx";
-import { PLURAL, budgetAddress, inUnits, leftOf, money, shareOf, subjectOf } from "./types.ts";
+import { PLURAL, budgetAddress, exactMoney, inUnits, leftOf, money, shareOf, subjectOf } from "./types.ts";
 import type { Budget } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -34,7 +34,7 @@ const COLUMNS: Column<Budget>[] = [
     id: "left", label: t("left"), align: "right", width: "7.5rem", value: (row) => inUnits(row.spec.amount) - inUnits(row.status.spent ?? "0"),
     cell: (row) => money(leftOf(row), row.spec.currency),
   },
-  { id: "amount", label: t("amount"), align: "right", width: "7.5rem", value: (row) => inUnits(row.spec.amount), cell: (row) => money(row.spec.amount, row.spec.currency) },
+  { id: "amount", label: t("amount"), align: "right", width: "7.5rem", value: (row) => inUnits(row.spec.amount), cell: (row) => exactMoney(row.spec.amount, row.spec.currency) },
   { id: "period", label: t("period"), width: "6.5rem", value: (row) => t(row.spec.period), options: [t("day"), t("week"), t("month"), t("total")] },
   {
     id: "forecast", label: t("forecast"), align: "right", width: "9rem", value: (row) => (row.status.projected ? inUnits(row.status.projected) : null),

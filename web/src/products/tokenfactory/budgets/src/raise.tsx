@@ -4,7 +4,7 @@ import { Button, Dialog, Field, Input, notify, parseMoney } from "@ironworks/ui"
 import { useState } from "react";
 import type { FormEvent } from "react";
 
-import { PLURAL, decimalOf, money } from "./types.ts";
+import { PLURAL, decimalOf, exactMoney } from "./types.ts";
 import type { Budget } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -17,7 +17,7 @@ export function useSetAmount(budget: Budget): (amount: string) => Promise<void> 
   return async function set(amount: string): Promise<void> {
     const before = budget.spec.amount;
     remember(PLURAL, await patchResource(PLURAL, scope, name, { spec: { amount } }));
-    notify("ok", t("raised", { name, amount: money(amount, currency), period: t(period) }), {
+    notify("ok", t("raised", { name, amount: exactMoney(amount, currency), period: t(period) }), {
       undo: () => {
         patchResource(PLURAL, scope, name, { spec: { amount: before } }).then((put) => remember(PLURAL, put), (error: unknown) => notify("bad", tell(error)));
       },

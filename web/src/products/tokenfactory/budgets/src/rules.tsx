@@ -2,7 +2,7 @@
 import { usePlace, Link, pageAddress } from "@ironworks/sdk";
 import { Badge, Facts, Icon, Section, Time } from "@ironworks/ui";
 
-import { money, subjectOf, subjectPath } from "./types.ts";
+import { exactMoney, money, subjectOf, subjectPath } from "./types.ts";
 import type { Budget, BurnDown, Subject } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -62,7 +62,7 @@ export const Thresholds = ({ found }: { found: BurnDown }) => (
         {found.thresholds.map(({ percent, amount, told_at }) => (
           <li key={percent} className="flex items-center gap-3 px-4 py-2 text-sm">
             <Icon name={told_at ? "bell" : "circle"} size={13} className={told_at ? "text-warn" : "text-faint"} />
-            <span className="nums flex-1">{t("percentOf", { percent, amount: money(amount, found.currency) })}</span>
+            <span className="nums flex-1">{t("percentOf", { percent, amount: exactMoney(amount, found.currency) })}</span>
             {told_at ? (
               <span className="flex items-center gap-2 text-xs text-muted">
                 <Badge tone="warn">{t("told")}</Badge>

@@ -12,6 +12,8 @@ const BY = ["key", "model", "tenant"] as const;
 type By = (typeof BY)[number];
 const WORD = { key: "byKey", model: "byModel", tenant: "byTenant" } as const;
 const SHOWN = 8;
+/** Characters of a moment down to its minute: how often the question is asked anew. */
+const MINUTES = 16;
 
 type Narrowed = { key?: string; route?: string; endpoint?: string } | null;
 
@@ -43,9 +45,9 @@ export function Spenders({ budget, found }: { budget: Budget; found: BurnDown })
   const narrowed = useNarrowed(budget, keys);
   const [word, setBy] = useQueryWord("by", budget.spec.key ? "model" : "key");
   const by = (BY as readonly string[]).includes(word) ? (word as By) : "key";
-  const [since, until] = [found.counts_from, found.as_of];
+  const { counts_from: since, as_of: until } = found;
   const report = useQuery({
-    queryKey: ["spenders", scope, by, narrowed, since, until],
+    queryKey: ["spenders", scope, by, narrowed, since, until.slice(0, MINUTES)],
     enabled: may && narrowed !== null,
     placeholderData: keepPreviousData,
     queryFn: () =>
@@ -65,7 +67,7 @@ export function Spenders({ budget, found }: { budget: Budget; found: BurnDown })
       {!may && <p className="p-4 text-sm text-muted">{t("nobodyMay")}</p>}
       {report.error && <Callout tone="bad">{tell(report.error)}</Callout>}
       {may && report.isPending && <Skeleton className="m-4 h-24" />}
-      {report.data && <Shares report={report.data} nameOf={(group) => (by === "key" ? (names.get(group) ?? group) : group) || t("none")} />}
+      {report.data && <Shares report={report.data} nameOf={(group) => (by === "key" ? (names.get(group) ?? t("goneKey", { id: group.slice(0, 8) })) : group) || t("none")} />}
     </Section>
   );
 }

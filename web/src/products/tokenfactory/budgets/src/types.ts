@@ -58,6 +58,13 @@ export const budgetAddress = (scope: string, { metadata }: Budget, step = ""): s
 
 export const money = (amount: string, currency: string): string => formatMoney(parseMoney(amount), currency);
 
+/** To the last digit, for what people have set themselves and what is made of it. */
+export function exactMoney(amount: string, currency: string): string {
+  const [whole = "0", fraction = ""] = amount.split(".");
+  const shown = formatMoney(parseMoney(whole), currency);
+  return fraction.length > 2 ? shown.replace(/\.00/, `.${fraction}`) : money(amount, currency);
+}
+
 /** Nano-units as the API takes amounts: 1_500_000_000 → `1.5`. */
 export function decimalOf(nano: bigint): string {
   const fraction = (nano % 1_000_000_000n).toString().padStart(9, "0").replace(/0+$/, "");

@@ -103,6 +103,7 @@ export const t = catalogue("budgets", {
   nobody: "Nobody spent anything in this period.",
   nobodyMay: "Who spends it is for who may read usage and bills here.",
   others: "all others",
+  goneKey: "a key that is gone, {id}…",
   none: "(none)",
   rules: "What it does",
   ruleHard: "It is hard: a call that could exceed it is refused before it starts. A call holds the most it may cost, and gives back what it did not.",
