@@ -29,6 +29,7 @@ import uvicorn
 
 from ironworks.app.api import build_api
 from ironworks.app.bootstrap import OPERATOR_TOKEN, bootstrap
+from ironworks.app.console import Build, Console
 from ironworks.app.settings import Settings
 from ironworks.app.wiring import Process, open_process
 from ironworks.shared.kind import Kind
@@ -231,16 +232,28 @@ class ServedApi:
 
 
 @contextmanager
-def served_api(place: BootstrappedPlace) -> Iterator[ServedApi]:
-    """Serve until the end of the block, with everything that an API process runs in the background."""
+def served_api(
+    place: BootstrappedPlace, settings: Settings | None = None, *, port: int = 0, console: bool = False
+) -> Iterator[ServedApi]:
+    """Serve until the end of the block, with everything that an API process runs in the background.
+
+    Args:
+        settings: other ones than those of `place`.
+        port: where; any that is free by default.
+        console: with the console's files, as browsers meet the process.
+    """
     ready, done = threading.Event(), threading.Event()
     found: dict[str, Any] = {}
 
     async def serve() -> None:
-        async with open_process(place.settings, "api", connections=5) as process:
-            api = dataclasses.replace(await build_api(process), limiter=RateLimiter(rate=1e9, burst=1e9))
+        async with open_process(settings or place.settings, "api", connections=5) as process:
+            build = Build(process.settings.console)
+            api = dataclasses.replace(await build_api(process, build), limiter=RateLimiter(rate=1e9, burst=1e9))
+            app: Any = api
+            if console:
+                app = Console(api, lambda path: bool(api.table.find(path)[0]), build, process.settings.gateway_url)
             config = uvicorn.Config(
-                api, host="127.0.0.1", port=0, http="httptools", lifespan="off", log_config=None, access_log=False,
+                app, host="127.0.0.1", port=port, http="httptools", lifespan="off", log_config=None, access_log=False,
                 timeout_graceful_shutdown=1, h11_max_incomplete_event_size=64 * 1024,
             )  # fmt: skip
             server = uvicorn.Server(config)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from ironworks.cli import (
+    access,
     budgets,
     credit,
     dev,
@@ -98,6 +99,7 @@ def completion(shell: str) -> None:
 for module in (
     local,
     identity,
+    access,
     keys,
     resources,
     platforms,

@@ -156,16 +156,19 @@ def audit() -> None:
 @audit.command("list")
 @scope_option
 @click.option("--actor", help="Only what this subject did, by its name in the list.")
-@click.option("--action", help="Only this action, for instance endpoint.create.")
+@click.option("--action", help="Only this action, for instance endpoint.create; endpoint.* for all of endpoints.")
+@click.option("--kind", help="Only what was done to this kind, for instance Endpoint.")
+@click.option("--result", type=click.Choice(["ok", "denied", "failed"]), help="Only what ended so.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
 @data_option
 @click.pass_context
 @fails_clearly
 def list_records(
-    ctx: click.Context, scope: str | None, actor: str | None, action: str | None, limit: int, output: str
-) -> None:
+    ctx: click.Context, scope: str | None, actor: str | None, action: str | None, kind: str | None,
+    result: str | None, limit: int, output: str,
+) -> None:  # fmt: skip
     """List audit records of a scope and all below it, newest first."""
-    query = {"actor": actor, "action": action, "limit": limit}
+    query = {"actor": actor, "action": action, "target_type": kind, "result": result, "limit": limit}
     client = open_client(ctx)
     items = client.request("GET", f"/api/v1/scopes/{own_scope(client, scope)}/audit", query=query)["items"]
     if output != "table":

@@ -63,7 +63,7 @@ function Told({ record, scope, onFilter }: { record: AuditRecord; scope: string;
     { label: t("chain"), value: sealed },
   ];
   return (
-    <div className="flex flex-col gap-4">
+    <div className="flex flex-col gap-4 [&_time]:whitespace-normal">
       <Facts items={facts} />
       <div className="flex flex-wrap gap-2">
         <Button small onClick={() => onFilter({ correlation_id: record.correlation_id, range: "all" })}>
@@ -93,7 +93,7 @@ function Changes({ record }: { record: AuditRecord }) {
     <section className="flex flex-col gap-1.5">
       <h3 className="text-sm font-semibold">{t("changes")}</h3>
       {changes.length === 0 ? (
-        <p className="text-sm text-muted">{t("noChanges")}</p>
+        <p className="text-sm text-muted">{t(record.before ?? record.after ? "noDifference" : "noChanges")}</p>
       ) : (
         <div className="thin-scroll overflow-x-auto rounded-md border border-line">
           <table className="w-full border-collapse text-xs">

@@ -157,7 +157,7 @@ function LetterPanel({ id, changed, onClose, onReplay }: { id: string; changed: 
     <Dialog open onClose={onClose} title={letter ? letter.subject : t("letters")} wide>
       {!letter && (found.error ? <Callout tone="bad">{tell(found.error)}</Callout> : <Loading lines={5} />)}
       {letter && (
-        <div className="flex flex-col gap-4">
+        <div className="flex flex-col gap-4 [&_time]:whitespace-normal">
           <Callout tone={letter.replayed_at ? "ok" : "bad"}>
             <span className="font-mono text-xs break-words">{letter.error}</span>
           </Callout>

@@ -1,0 +1,52 @@
+"""Browsers that set an installation up, and sign in by an OpenID provider; the story is web/e2e/stories/sign-on.mjs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import BootstrappedPlace, bootstrapped_database, served_api
+from tests.support.browser import Stage, build_console, find_browser
+from tests.support.postgres import Server, free_port
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+@pytest.fixture
+def issuer() -> Iterator[str]:
+    """A provider that knows three people, of whom one has no verified address."""
+    import oidc_provider_mock as mock
+
+    people = [
+        mock.User(sub=name, claims={"email": f"{name}@example.com", "email_verified": name != "bob"})
+        for name in ("ann", "bob", "carl")
+    ]
+    with mock.run_server_in_thread(user_claims=people, require_nonce=True) as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+@pytest.fixture
+def bootstrapped(postgres: Server, run_folder: Path) -> Iterator[BootstrappedPlace]:
+    place = bootstrapped_database(postgres, run_folder)
+    yield place
+    postgres.drop_database(place)
+
+
+def test_a_person_signs_in_by_a_provider(
+    bootstrapped: BootstrappedPlace, issuer: str, run_folder: Path, tmp_path: Path
+) -> None:
+    build_console()
+    shots = Path(os.environ.get("CONSOLE_SHOTS") or run_folder / "shots")
+    shots.mkdir(parents=True, exist_ok=True)
+    port, ours, secret = free_port(), bootstrapped.settings, tmp_path / "secret"
+    secret.write_text("a secret")
+    settings = replace(
+        ours, ports={**ours.ports, "api": port}, oidc=(issuer, "ironworks-test"), oidc_secret_file=secret,
+        oidc_label="Example",
+    )  # fmt: skip
+    with served_api(bootstrapped, settings, port=port, console=True) as served:
+        Stage(find_browser(), served.url, bootstrapped.operator_token, shots).tell("sign-on")
