@@ -8,7 +8,7 @@ import io
 import multiprocessing
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
@@ -202,12 +202,13 @@ def measure(url: str, load: Load) -> Charged:
 
 
 async def measure_copy(admin: asyncpg.Connection[asyncpg.Record], requests: int, batch: int) -> Charged:
-    """Plain COPY by a superuser: a claim, an event, three lines each, into copies of the tables with their indexes."""
+    """Plain COPY by a superuser: a claim, an event, and a row of three lines each, into copies of the tables with their
+    indexes."""
     await admin.execute(
         """
         create table public.floor_claim (like platform_metering.usage_claim including all);
         create table public.floor_event (like platform_metering.usage_event including all);
-        create table public.floor_line (like platform_pricing.rated_line including all)
+        create table public.floor_line (like platform_pricing.rated_event including all)
         """
     )
     price = await admin.fetchval("select id from platform_pricing.price limit 1")
@@ -240,15 +241,19 @@ def _rows(batch: Sequence[metering.UsageEvent], price: Any) -> list[tuple[str, t
         for e in batch
     ]  # fmt: skip
     lines = [
-        (e.id, meter, quantity, price, quantity * 100, "USD", e.scope, transfer, now.date(), e.model)
+        (e.id, _array(e.quantities), _array(e.quantities.values()), _array([price] * len(e.quantities)),
+         _array(100 * quantity for quantity in e.quantities.values()), "USD", e.scope, transfer, now.date(), e.model)
         for e in batch
-        for meter, quantity in e.quantities.items()
-    ]
+    ]  # fmt: skip
     return [
         ("floor_claim", _CLAIM, _csv(claims)),
         ("floor_event", _EVENT, _csv(heads)),
         ("floor_line", _LINE, _csv(lines)),
     ]
+
+
+def _array(values: Iterable[Any]) -> str:
+    return '"{' + ",".join(map(str, values)) + '}"'
 
 
 def _csv(rows: Sequence[Sequence[Any]]) -> io.BytesIO:
@@ -261,6 +266,6 @@ _EVENT = (
     "endpoint_scope", "key_uid", "counted", "dimensions", "priced_at", "route_uid",
 )  # fmt: skip
 _LINE = (
-    "usage_event_id", "meter", "quantity", "price_id", "amount_nano", "currency", "scope", "transfer_id", "day",
+    "usage_event_id", "meters", "quantities", "price_ids", "amounts_nano", "currency", "scope", "transfer_id", "day",
     "model",
 )  # fmt: skip

@@ -152,9 +152,9 @@ any other error of a writer, fails the run.
 
 {loads}
 
-COPY writes the same rows (a claim, an event, three lines, with their indexes) in the same batches over one connection:
-no policy is asked, no id looked up, nothing rated, nothing posted. The fastest line takes {times:.1f} times its
-processor time. The CPU columns say what one request costs and hold better than the rates on a machine that is busy
+COPY writes the same rows (a claim, an event, a row of three lines, with their indexes) in the same batches over one
+connection: no policy is asked, no id looked up, nothing rated, nothing posted. The fastest line takes {times:.1f} times
+its processor time. The CPU columns say what one request costs and hold better than the rates on a machine that is busy
 besides; two cores cannot charge more than 2,000,000 / both.
 
 A balance is a kept snapshot and what was posted since: that of all 1,001 ledger accounts takes
@@ -164,8 +164,8 @@ Closing took {closing.worker_cpu:.1f} s of the worker's processor time and {clos
 
 ## How it grows
 
-100 million requests a day are {rate:,.0f} a second, {share:.0%} of the fastest line above, and 100 million claims
-and events, 300 million rated lines and some million transfers to keep. What the design has for that:
+100 million requests a day are {rate:,.0f} a second, {share:.0%} of the fastest line above, and 100 million claims,
+events and rows of rated lines and some million transfers to keep. What the design has for that:
 
 - **Events** lie in a partition a month; a month past retention is dropped as a whole, and what the sums by hour and
   day say outlives it. **Claims** are forgotten after 40 days. Rows are only ever added at one end: ids and transfers
@@ -174,8 +174,9 @@ and events, 300 million rated lines and some million transfers to keep. What the
   neither depends on how many requests there were.
 - **Rated lines** are what grows without bound, for an invoice opens into them. They come next: partitions by month, as
   events have, and months whose invoices are settled moved to files (Parquet in the object store) that `explain` reads.
-- **The three lines of a request** are about half of what Postgres does for it, in rows and in places of indexes. One
-  row with all three, shown as three by a view, would be the next thing to make charging itself faster.
+- **Charging itself** keeps three rows for a request: its claim, its event, and its lines in one. A claim for a batch
+  instead of one for each request would be the next thing, for gateways ship whole batches; then the event's JSON, of
+  which the digest, the columns and the rollups each make their own.
 - After that, a second database **by account**: no transfer, claim or line spans two accounts but for the operator's
   revenue, which is a sum of sums. Gateways then ship to the database of the account; everything else stays as it is.
 """

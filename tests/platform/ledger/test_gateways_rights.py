@@ -24,7 +24,8 @@ RIGHTS = {
     "platform_metering.usage_event": {"INSERT"},
     "platform_pricing.account_currency": {"SELECT"},
     "platform_pricing.price": {"SELECT"},
-    "platform_pricing.rated_line": {"INSERT"},
+    "platform_pricing.rated_alone": {"INSERT"},
+    "platform_pricing.rated_event": {"INSERT"},
     "platform_pricing.unrated_line": {"INSERT"},
 }
 POST = """

@@ -142,7 +142,7 @@ async def test_nobody_changes_a_price_or_a_rated_line(world: LowerWorld) -> None
     await charge(world, usage())
     roles: tuple[Role, ...] = ("api", "worker", "gateway")
     verbs = ("delete from {}", "update {} set currency = 'EUR'", "truncate {} cascade")
-    for table, verb in product(("price", "rated_line"), verbs):
+    for table, verb in product(("price", "rated_event", "rated_alone"), verbs):
         statement = verb.format(f"platform_pricing.{table}")
         for role in roles:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -154,13 +154,62 @@ async def test_nobody_changes_a_price_or_a_rated_line(world: LowerWorld) -> None
 
 async def test_a_line_names_a_price_that_exists(world: LowerWorld) -> None:
     await charge(world, usage())
-    copy = """
-        insert into platform_pricing.rated_line
+    alone = """
+        insert into platform_pricing.rated_alone
           (usage_event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id, day)
         select usage_event_id, meter || n, quantity, case n when 2 then gen_random_uuid() else price_id end,
                amount_nano, currency, scope, transfer_id, day
         from platform_pricing.rated_line, generate_series(1, {}) n
     """
-    with pytest.raises(asyncpg.ForeignKeyViolationError, match="a price that does not exist"):
-        await world.admin(copy.format(2))
-    await world.admin(copy.format(1))
+    together = """
+        insert into platform_pricing.rated_event
+          (usage_event_id, meters, quantities, price_ids, amounts_nano, currency, scope, transfer_id, day)
+        select usage_event_id || n, meters, quantities,
+               case n when 2 then array_replace(price_ids, price_ids[3], gen_random_uuid()) else price_ids end,
+               amounts_nano, currency, scope, transfer_id, day
+        from platform_pricing.rated_event, generate_series(1, {}) n
+    """
+    for copy in (together, alone):
+        with pytest.raises(asyncpg.ForeignKeyViolationError, match="a price that does not exist"):
+            await world.admin(copy.format(2))
+        await world.admin(copy.format(1))
+
+
+async def test_what_costs_nothing_stands_beside_what_costs_something_and_moves_nothing(world: LowerWorld) -> None:
+    """The lines of an event share a row, but for those without a transfer; each is a line all the same."""
+    operator = await world.subject("operator", {"price:create": [""]})
+    async with world.acting(operator) as ctx:
+        await pricing.create_price(ctx, pricing.PriceKey("output_tokens", "free", "USD"), Decimal(0))
+    moment = NOON + timedelta(days=20)
+    world.clock = lambda: moment
+    await charge(world, usage("mixed", model="free", occurred_at=moment), usage("usual", occurred_at=moment))
+    await charge(world, usage("nothing", (0, 0, 7), model="free", occurred_at=moment))
+    rows = await world.query(
+        "select usage_event_id, cardinality(meters) as n, transfer_id is null as free from platform_pricing.rated_event"
+    )
+    assert {tuple(row) for row in rows} == {("mixed", 2, False), ("usual", 3, False), ("nothing", 1, True)}
+    async with world.system("worker") as ctx:
+        lines = {name: await pricing.list_lines(ctx, name) for name in ("mixed", "usual", "nothing")}
+    assert {name: [bool(line.transfer_id) for line in found] for name, found in lines.items()} == {
+        "mixed": [True, True, False],
+        "usual": [True, True, True],
+        "nothing": [False],
+    }
+    await check_books(world)
+
+
+async def test_the_lines_of_an_event_are_as_many_as_their_parts(world: LowerWorld) -> None:
+    await charge(world, usage())
+    for column, value in (
+        ("quantities", "quantities[1:2]"), ("price_ids", "price_ids[1:2]"), ("amounts_nano", "amounts_nano[1:1]"),
+        ("quantities", "array[0, 1, 1]"), ("amounts_nano", "array[0, 1, 1]"), ("amounts_nano", "array[-1, 1, 1]"),
+        ("transfer_id", "null"), ("meters", "'{}'"),
+    ):  # fmt: skip
+        columns = {name: name for name in (
+            "meters", "quantities", "price_ids", "amounts_nano", "currency", "scope", "transfer_id", "day"
+        )} | {column: value}  # fmt: skip
+        with pytest.raises(asyncpg.CheckViolationError):
+            await world.admin(
+                f"insert into platform_pricing.rated_event (usage_event_id, {', '.join(columns)})"
+                f" select 'odd', {', '.join(columns.values())} from platform_pricing.rated_event"
+            )

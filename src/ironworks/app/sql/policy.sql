@@ -13,7 +13,7 @@ create view app.explained with (security_invoker = true) as
          l.price_id, p.unit_price, l.amount_nano, l.currency, null::text as waits_for, t.id as transfer_id, t.kind,
          t.posted_at, t.corrects, i.id as invoice_id, i.number as invoice_number, i.state as invoice_state,
          n.id as line_id, n.description
-  from platform_pricing.rated_line l
+  from platform_pricing.rated_alone l
   join platform_pricing.price p on p.id = l.price_id
   left join platform_metering.usage_event e on e.event_id = l.usage_event_id
   left join platform_ledger.transfer t on t.id = l.transfer_id
@@ -21,6 +21,21 @@ create view app.explained with (security_invoker = true) as
   left join platform_invoices.invoice i on i.id = c.invoice_id
   left join platform_invoices.line n on n.invoice_id = c.invoice_id and n.path = l.path and n.kind = 'usage'
     and n.meter = l.meter and n.model = coalesce(l.model, '') and n.unit_price = p.unit_price
+  union all
+  select l.usage_event_id as request_id, e.occurred_at, l.path as tenant, r.meter, l.model, r.quantity, l.day,
+         r.price_id, p.unit_price, r.amount_nano, l.currency, null::text as waits_for, t.id as transfer_id, t.kind,
+         t.posted_at, t.corrects, i.id as invoice_id, i.number as invoice_number, i.state as invoice_state,
+         n.id as line_id, n.description
+  from platform_pricing.rated_event l
+  cross join lateral unnest(l.meters, l.quantities, l.price_ids, l.amounts_nano)
+    as r (meter, quantity, price_id, amount_nano)
+  join platform_pricing.price p on p.id = r.price_id
+  left join platform_metering.usage_event e on e.event_id = l.usage_event_id
+  left join platform_ledger.transfer t on t.id = l.transfer_id
+  left join platform_invoices.claim c on c.transfer_id = l.transfer_id
+  left join platform_invoices.invoice i on i.id = c.invoice_id
+  left join platform_invoices.line n on n.invoice_id = c.invoice_id and n.path = l.path and n.kind = 'usage'
+    and n.meter = r.meter and n.model = coalesce(l.model, '') and n.unit_price = p.unit_price
   union all
   select u.usage_event_id, u.occurred_at, u.path, u.meter, u.model, u.quantity, null, null, null, null, null, u.reason,
          null, null, null, null, null, null, null, null, null

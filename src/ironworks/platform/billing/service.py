@@ -37,7 +37,7 @@ async def charge_usage(ctx: Context, batch: Sequence[UsageInput]) -> list[Charge
 async def charge_waiting(ctx: Context) -> int:
     """Charge lines that waited for a price and have one now; returns how many, at most a thousand."""
     rating = await pricing.rate_waiting(ctx, WAITING_BATCH)
-    await _post(ctx, rating)
+    await _post(ctx, rating, waited=True)
     if rating.lines:
         await ctx.emit(UsageChargedLate(usage_event_ids=sorted({line.usage_event_id for line in rating.lines})))
     return len(rating.lines)
@@ -57,10 +57,10 @@ async def charge_readings(ctx: Context) -> int:
     return len(events)
 
 
-async def _post(ctx: Context, rating: pricing.Rating) -> None:
+async def _post(ctx: Context, rating: pricing.Rating, *, waited: bool = False) -> None:
     transfers = transfers_for(rating.lines, ctx.request_id)
     await ledger.post_transfers(ctx, list(transfers.values()))
-    await pricing.keep_rating(ctx, rating, {key: transfer.id for key, transfer in transfers.items()})
+    await pricing.keep_rating(ctx, rating, {key: transfer.id for key, transfer in transfers.items()}, waited=waited)
 
 
 async def explain_request(ctx: Context, request_id: str) -> Explanation:

@@ -307,10 +307,12 @@ async def _rate(ctx: Context, measured: Sequence[Measured]) -> Rating:
     return rate(measured, PriceBook(prices), currencies)
 
 
-async def keep_rating(ctx: Context, rating: Rating, transfer_of: Mapping[TransferOf, UUID]) -> None:
-    """Save the lines, each with the transfer that moved it."""
+async def keep_rating(
+    ctx: Context, rating: Rating, transfer_of: Mapping[TransferOf, UUID], *, waited: bool = False
+) -> None:
+    """Save the lines, each with the transfer that moved it; `waited`: they are what `rate_waiting` gave."""
     if rating.lines:
-        await store.save_lines(ctx, rating.lines, transfer_of)
+        await (store.save_alone if waited else store.save_lines)(ctx, rating.lines, transfer_of)
     if rating.unrated:
         await store.save_unrated(ctx, rating.unrated)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from uuid import UUID
 
 import asyncpg
@@ -142,11 +143,77 @@ async def save_currency(ctx: Context, new: AccountCurrency) -> bool:
 
 
 async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[TransferOf, UUID]) -> None:
-    """Insert rated lines; `transfer_of` names the transfers of those that cost something."""
+    """Insert rated lines, those of one event following each other; `transfer_of` names the transfers of those that cost
+    something."""
+    events, alone = _by_event(lines)
+    await _save_events(ctx, events, transfer_of)
+    if alone:
+        await save_alone(ctx, alone, transfer_of)
+
+
+def _by_event(lines: Iterable[RatedLine]) -> tuple[list[list[RatedLine]], list[RatedLine]]:
+    """The lines of each event that share a row, and those that stand alone: what costs nothing has no transfer."""
+    events: list[list[RatedLine]] = []
+    alone: list[RatedLine] = []
+    last = None
+    for line in lines:
+        if line.usage_event_id != last:
+            last = line.usage_event_id
+            events.append([line])
+        elif (line.amount_nano == 0) == (events[-1][0].amount_nano == 0):
+            events[-1].append(line)
+        else:
+            alone.append(line)
+    return events, alone
+
+
+async def _save_events(
+    ctx: Context, events: Iterable[Sequence[RatedLine]], transfer_of: Mapping[TransferOf, UUID]
+) -> None:
+    ids = {of: str(transfer_id) for of, transfer_id in transfer_of.items()}
+    rows = []
+    for lines in events:
+        first = lines[0]
+        of = first.scope, first.currency, first.day
+        meters, prices = _words(tuple([line.meter for line in lines])), _ids(tuple([line.price_id for line in lines]))
+        rows.append(
+            (first.usage_event_id, meters, _numbers([line.quantity for line in lines]), prices,
+             _numbers([line.amount_nano for line in lines]), first.currency, first.scope,
+             ids[of] if first.amount_nano else None, first.day, first.model)
+        )  # fmt: skip
+    await ctx.db.execute(
+        """
+        insert into platform_pricing.rated_event
+          (usage_event_id, meters, quantities, price_ids, amounts_nano, currency, scope, transfer_id, day, model)
+        select usage_event_id, meters::text[], quantities::bigint[], price_ids::uuid[], amounts_nano::bigint[],
+               currency, scope::ltree, transfer_id, day, model
+        from unnest($1::platform_pricing.new_event[])
+        """,
+        rows,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _words(values: tuple[str, ...]) -> str:
+    """An array as Postgres reads it: sooner made, of few different ones, than encoded each time."""
+    return "{" + ",".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values) + "}"
+
+
+@lru_cache(maxsize=4096)
+def _ids(values: tuple[UUID, ...]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+async def save_alone(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[TransferOf, UUID]) -> None:
+    """Insert rated lines each by itself: those that waited, whose event may have others already."""
     ids = {of: str(transfer_id) for of, transfer_id in transfer_of.items()}
     await ctx.db.execute(
         """
-        insert into platform_pricing.rated_line
+        insert into platform_pricing.rated_alone
           (usage_event_id, meter, quantity, price_id, amount_nano, currency, scope, transfer_id, day, model)
         select usage_event_id, meter, quantity, price_id, amount_nano, currency, scope::ltree, transfer_id, day, model
         from unnest($1::platform_pricing.new_line[])
