@@ -54,8 +54,8 @@ export const TurnView = memo(function TurnView({ turn, last, resting, onAgain }:
 function AnswerView({ answer, named, wakes }: { answer: Told; named: boolean; wakes: boolean }) {
   const { model, text, thought, state, problem, measures } = answer;
   return (
-    <section aria-label={model} aria-busy={isRunning(answer)} data-answer={state} className="flex min-w-0 flex-col gap-2">
-      {named && <h3 className="clip-line font-mono text-xs text-muted">{model}</h3>}
+    <div role="group" aria-label={model} aria-busy={isRunning(answer)} data-answer={state} className="flex min-w-0 flex-col gap-2">
+      {named && <p className="clip-line font-mono text-xs text-muted">{model}</p>}
       {thought && (
         <details className="rounded-md border border-line bg-canvas px-3 py-1.5 text-xs text-muted" open={!text}>
           <summary className="cursor-pointer select-none">{t("thinking")}</summary>
@@ -76,7 +76,7 @@ function AnswerView({ answer, named, wakes }: { answer: Told; named: boolean; wa
           {!problem && <MeasuresLine measures={measures} model={model} note={state === "stopped" ? t("stopped") : measures.finish === "length" ? t("cut") : ""} />}
         </div>
       )}
-    </section>
+    </div>
   );
 }
 
