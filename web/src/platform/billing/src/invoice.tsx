@@ -3,6 +3,7 @@ import { api, tell, unwrap, useCan, usePages, usePlace, useQuery, useQueryWord }
 import { Button, Callout, Empty, Facts, IconButton, Loading, Menu, Page, Section, Tabs, Time, formatMoney } from "@ironworks/ui";
 
 import { ON_RETURN, useMethods } from "./account.tsx";
+import { useCheckoutReturn } from "./checkout.ts";
 import { showPeriod } from "./days.ts";
 import { saveFile } from "./download.ts";
 import { useFollow } from "./follow.ts";
@@ -39,6 +40,7 @@ function Shown({ detail }: { detail: InvoiceDetail }) {
   const [tab, setTab] = useQueryWord("tab", "lines");
   const follow = useFollow();
   const methods = useMethods(invoice.account);
+  useCheckoutReturn(invoice.account, follow);
   const can = useCan();
   const payments = usePages<Payment>("/api/v1/payments", { invoice: invoice.id }, { enabled: can("payment:read", invoice.account) });
   const name = nameOf(invoice);

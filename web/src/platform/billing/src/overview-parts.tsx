@@ -91,7 +91,7 @@ export function Figures({ spent, balance, grants, invoices, standing }: FiguresP
 function NextExpiry({ grants }: { grants: readonly Grant[] }) {
   const left = grants.filter((grant) => nanoOf(grant.remaining) > 0n);
   const next = left.filter((grant) => grant.expires_at && !grant.held).sort((a, b) => (a.expires_at ?? "").localeCompare(b.expires_at ?? ""))[0];
-  if (!next) return <>{t(left.length > 0 ? "creditLasts" : "creditNone")}</>;
+  if (!next) return <>{t(left.length > 0 ? "creditLasts" : grants.length > 0 ? "creditUsed" : "creditNone")}</>;
   return (
     <>
       {t("creditExpires", { amount: showAmount(next.remaining), when: "" })}
@@ -109,7 +109,7 @@ export function Breakdown({ account, spent, standing }: { account: string | null
   return (
     <Section
       title={t("periodSoFar")}
-      hint={t("periodDays", { from: showDay(spent.start), to: showDay(spent.end), days })}
+      hint={t("periodDays", { period: showPeriod(spent.start, spent.end), days })}
       actions={
         account && (
           <Link to={pageAddress(account, "billing", "plan")} className="text-xs whitespace-nowrap text-muted hover:text-ink hover:underline">

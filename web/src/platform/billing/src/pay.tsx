@@ -4,6 +4,7 @@ import { Button, Callout, Dialog, Field, Input, Select, notify } from "@ironwork
 import { useState } from "react";
 import type { FormEvent } from "react";
 
+import { openCheckout } from "./checkout.ts";
 import { nanoOf, readAmount, showAmount, toDecimal } from "./money.ts";
 import { AmountInput, nameOf } from "./parts.tsx";
 import type { InvoiceDetail, Method } from "./types.ts";
@@ -15,15 +16,6 @@ interface PayProps {
   provider: string | null;
   onClose: () => void;
   onDone: () => void;
-}
-
-/** Sends the browser to a page of the payment provider's, and back here. Raises ApiError. */
-export async function openCheckout(account: string, currency: string): Promise<void> {
-  const back = new URL(location.href);
-  back.searchParams.set("checkout", "done");
-  const body = { success_url: back.href, cancel_url: location.href, currency };
-  const { url } = await unwrap(api.POST("/api/v1/scopes/{path}/payment-methods:checkout", { params: { path: { path: account } }, body }));
-  location.assign(url);
 }
 
 export function PayDialog({ detail, methods, provider, onClose, onDone }: PayProps) {
@@ -78,7 +70,7 @@ export function PayDialog({ detail, methods, provider, onClose, onDone }: PayPro
           </div>
         )}
         {problem && <Callout tone="bad">{problem}</Callout>}
-        {can("receipt:create", "-") && <Receipt detail={detail} onClose={onClose} onDone={onDone} />}
+        {can("receipt:create", "-") && <Receipt detail={detail} look={provider ? "normal" : "primary"} onClose={onClose} onDone={onDone} />}
       </div>
     </Dialog>
   );
@@ -87,7 +79,7 @@ export function PayDialog({ detail, methods, provider, onClose, onDone }: PayPro
 const WAYS = ["bank_transfer", "check", "cash", "other"] as const;
 
 /** Money that came in without a provider, recorded by the operator's people. */
-function Receipt({ detail, onClose, onDone }: Pick<PayProps, "detail" | "onClose" | "onDone">) {
+function Receipt({ detail, look, onClose, onDone }: Pick<PayProps, "detail" | "onClose" | "onDone"> & { look: "normal" | "primary" }) {
   const { invoice } = detail;
   const [amount, setAmount] = useState(toDecimal(nanoOf(invoice.due)));
   const [method, setMethod] = useState<(typeof WAYS)[number]>("bank_transfer");
@@ -135,7 +127,7 @@ function Receipt({ detail, onClose, onDone }: Pick<PayProps, "detail" | "onClose
         {(ids) => <Input {...ids} required maxLength={200} value={reference} onChange={(event) => setReference(event.target.value)} />}
       </Field>
       {problem !== null && <Callout tone="bad">{tell(problem)}</Callout>}
-      <Button type="submit" look="primary" busy={busy} disabled={nano === null}>
+      <Button type="submit" look={look} busy={busy} disabled={nano === null}>
         {t("recordAction", { amount: `${amount} ${invoice.total.currency}` })}
       </Button>
     </form>

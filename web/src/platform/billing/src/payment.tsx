@@ -1,13 +1,13 @@
 /** How an account pays, and how its invoices address it. */
-import { api, tell, unwrap, useCan, usePlace, useQueryWord } from "@ironworks/sdk";
+import { api, tell, unwrap, useCan, usePlace } from "@ironworks/sdk";
 import { Badge, Button, Callout, Confirm, Empty, Icon, Loading, Page, Section, notify } from "@ironworks/ui";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 
 import { ChooseAccount, NotYours, accountOf, useCredit, useMethods } from "./account.tsx";
+import { openCheckout, useCheckoutReturn } from "./checkout.ts";
 import { showDay } from "./days.ts";
 import { DetailsForm } from "./details.tsx";
 import { useFollow } from "./follow.ts";
-import { openCheckout } from "./pay.tsx";
 import type { Method } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -31,15 +31,8 @@ function Methods({ account }: { account: string }) {
   const found = useMethods(account);
   const credit = useCredit(account);
   const follow = useFollow();
-  const [checkout, setCheckout] = useQueryWord("checkout");
   const [busy, setBusy] = useState(false);
-  useEffect(() => {
-    if (checkout !== "done") return;
-    // webhooks may not come through to where this runs: have the provider asked
-    api.POST("/api/v1/scopes/{path}/payment-methods:refresh", { params: { path: { path: account } } }).then(follow, follow);
-    notify("info", t("cameBack"));
-    setCheckout("");
-  }, [checkout, account, follow, setCheckout]);
+  useCheckoutReturn(account, follow);
   if (found.error) return <Callout tone="bad">{tell(found.error)}</Callout>;
   if (!found.data) return <Loading />;
   const { provider, items } = found.data;

@@ -34,10 +34,11 @@ export const t = catalogue("billing", {
   draftOf: "Draft for {day}",
 
   periodSoFar: "This period so far",
-  periodDays: "{from} – {to}, {days|day|days} left",
+  periodDays: "{period}, {days|day|days} left",
   creditLeft: "Credit left",
   creditNone: "nothing was paid beforehand",
   creditExpires: "{amount} expires {when}",
+  creditUsed: "all of it is used",
   creditLasts: "does not expire",
   openInvoices: "Open invoices",
   openCount: "{count|invoice|invoices} to pay",
