@@ -312,6 +312,9 @@ async def test_it_is_used_up_while_less_is_left_than_a_call_needs(ledger: Books)
     assert message.startswith("0.0001 of 0.001 USD is left, and a call that was refused needs 0.00015; raise")
     await ledger.world.change(budgets.BUDGET, TENANT, "b", {"amount": "0.00106"})
     assert (await phase())[0] == "Ready"
+    await ledger.world.change(budgets.BUDGET, TENANT, "b", {"amount": "0.0005"})
+    overdrawn = await ledger.ask(uid, "three", wanted=1, full=0, least=0)
+    assert (overdrawn.outcome, overdrawn.left) == ("granted", -400_000), "nobody waits, and nothing is short of nothing"
 
 
 async def test_a_deleted_budget_takes_its_leases_along(ledger: Books) -> None:

@@ -114,7 +114,7 @@ begin
     -- an eighth of what is free at most, so that no process takes what the others will need
     given := least(wanted, free, greatest(whole, free / 8));
   elsif need > free then
-    if minimum > remains and minimum < coalesce(p.short_of, minimum + 1) then
+    if minimum > greatest(remains, 0) and minimum < coalesce(p.short_of, minimum + 1) then
       p.short_of := minimum;
       perform shared.enqueue('Budget', which);
     end if;
