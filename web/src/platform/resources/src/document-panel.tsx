@@ -1,11 +1,11 @@
 /** A resource's document: to be read, edited, compared with what is, and applied; the last change can be taken back. */
-import { applyResource, tell, useKindDetail, useQuery, useRemember } from "@ironworks/sdk";
+import { applyResource, tell, useKindDetail, useQuery, useRemember, useWriting } from "@ironworks/sdk";
 import type { Applied, Document, Kind, KindDetail, Resource } from "@ironworks/sdk";
 import { Button, Callout, CopyButton, Loading, YamlEditor, notify } from "@ironworks/ui";
 import { useState } from "react";
 
 import { documentOf, toYaml } from "./documents.ts";
-import { DraftView, documentIn, textOf, useWriting } from "./draft.tsx";
+import { DraftView, documentIn, textOf } from "./draft.tsx";
 import type { Draft, View } from "./draft.tsx";
 import { t } from "./words.ts";
 

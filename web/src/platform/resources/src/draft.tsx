@@ -6,7 +6,7 @@ import { ApiError, tell, useReferenceOptions } from "@ironworks/sdk";
 import type { Document, FieldProblem, KindDetail } from "@ironworks/sdk";
 import { Callout, Choice, Section, YamlEditor } from "@ironworks/ui";
 import { SchemaForm } from "@ironworks/ui/form";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef } from "react";
 
 import { METADATA_SCHEMA, fromYaml, readDocument, rewrite, schemaOf, toYaml } from "./documents.ts";
 import { t } from "./words.ts";
@@ -28,24 +28,6 @@ export const documentIn = async ({ view, document, text }: Draft): Promise<Docum
 export async function turned(draft: Draft, view: View): Promise<Draft> {
   if (view === draft.view) return draft;
   return view === "yaml" ? { ...draft, view, text: await textOf(draft) } : { ...draft, view, document: await readDocument(draft.text) };
-}
-
-/** One write at a time, and what was wrong with the last one. */
-export function useWriting() {
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<unknown>(null);
-  const run = async (write: () => Promise<unknown>) => {
-    setBusy(true);
-    setFailure(null);
-    try {
-      await write();
-    } catch (error) {
-      setFailure(error);
-    } finally {
-      setBusy(false);
-    }
-  };
-  return { busy, failure, run, setFailure };
 }
 
 interface DraftProps {

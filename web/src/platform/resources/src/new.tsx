@@ -1,11 +1,11 @@
 /** A first document of a kind, as a form or as YAML. */
-import { addressOf, createResource, useGo, useKindDetail, usePlace, useQueryWord, useRemember } from "@ironworks/sdk";
+import { addressOf, createResource, useGo, useKindDetail, usePlace, useQueryWord, useRemember, useWriting } from "@ironworks/sdk";
 import type { KindDetail } from "@ironworks/sdk";
 import { Button, Loading, Page, notify } from "@ironworks/ui";
 import { useEffect, useState } from "react";
 
 import { skeleton, toYaml } from "./documents.ts";
-import { DraftView, documentIn, useWriting } from "./draft.tsx";
+import { DraftView, documentIn } from "./draft.tsx";
 import type { Draft } from "./draft.tsx";
 import { t } from "./words.ts";
 

@@ -25,6 +25,8 @@ export {
   applyResource, createResource, deleteResource, optionOf, patchResource, useReferenceOptions, useRemember, useResource, useResources,
 } from "./resources.ts";
 export type { Document, ReferenceOption } from "./resources.ts";
+export { useWriting } from "./writing.ts";
+export type { Writing } from "./writing.ts";
 export { usePages } from "./pages.ts";
 export type { PagedList } from "./pages.ts";
 export { onChange, useLiveStatus, watch } from "./live.ts";

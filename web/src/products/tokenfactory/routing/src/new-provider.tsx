@@ -1,5 +1,5 @@
 /** From a provider's name to its models: who it is, a look whether it answers, what is exposed of it. */
-import { ApiError, createResource, tell, useCan, useGo, usePlace, useRemember } from "@ironworks/sdk";
+import { ApiError, createResource, tell, useCan, useGo, usePlace, useRemember, useWriting } from "@ironworks/sdk";
 import { Badge, Button, Callout, Field, Input, Page, PasswordInput, Section, Select, cx, notify } from "@ironworks/ui";
 import { problemsAt } from "@ironworks/ui/form";
 import type { Problem } from "@ironworks/ui/form";
@@ -13,7 +13,6 @@ import type { Preset } from "./presets.ts";
 import { EXTERNALS, providerAddress } from "./types.ts";
 import type { Dialect, Upstream } from "./types.ts";
 import { t } from "./words.ts";
-import { useWriting } from "./writing.ts";
 
 export default function NewProvider() {
   const [preset, setPreset] = useState<Preset | null>(null);

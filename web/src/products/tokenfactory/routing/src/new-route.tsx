@@ -1,5 +1,5 @@
 /** A route from nothing; `target` in the address says what it begins with. */
-import { createResource, useGo, usePlace, useQueryWord, useRemember } from "@ironworks/sdk";
+import { createResource, useGo, usePlace, useQueryWord, useRemember, useWriting } from "@ironworks/sdk";
 import { Button, Page, notify } from "@ironworks/ui";
 import { useState } from "react";
 
@@ -8,7 +8,6 @@ import { RouteForm } from "./route-form.tsx";
 import { ROUTES, routeAddress } from "./types.ts";
 import type { RouteSpec } from "./types.ts";
 import { t } from "./words.ts";
-import { useWriting } from "./writing.ts";
 
 export default function NewRoute() {
   const { scope } = usePlace();

@@ -1,28 +1,10 @@
 /** Edits that are rehearsed, shown, applied, and can be taken back. */
-import { applyResource, tell, useRemember } from "@ironworks/sdk";
+import { applyResource, tell, useRemember, useWriting } from "@ironworks/sdk";
 import type { Applied, Document, Resource } from "@ironworks/sdk";
 import { notify } from "@ironworks/ui";
 import { useState } from "react";
 
 import { t } from "./words.ts";
-
-/** One write at a time, and what was wrong with the last one. */
-export function useWriting() {
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<unknown>(null);
-  const run = async (write: () => Promise<unknown>) => {
-    setBusy(true);
-    setFailure(null);
-    try {
-      await write();
-    } catch (error) {
-      setFailure(error);
-    } finally {
-      setBusy(false);
-    }
-  };
-  return { busy, failure, run };
-}
 
 /** The document of a resource with another spec; its version has a faster writer noticed. */
 export function documentWith({ kind, metadata }: Resource<unknown, unknown>, spec: object): Document {
