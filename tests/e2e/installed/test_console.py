@@ -118,5 +118,9 @@ async def test_a_dead_letter_is_looked_into_and_replayed(stage: Stage, site: Sit
     await asyncio.to_thread(stage.tell, "system")
 
 
+def test_what_has_no_address_of_its_own_in_both_themes(stage: Stage) -> None:
+    stage.tell("looks", within=180.0)
+
+
 def test_every_page_in_both_themes(stage: Stage) -> None:
     stage.tell("pages", within=300.0)

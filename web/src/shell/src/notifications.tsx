@@ -15,7 +15,7 @@ export function NotificationsButton() {
       <IconButton icon="bell" label={t("notifications")} onClick={() => setOpen(true)} />
       <Dialog open={open} onClose={() => setOpen(false)} title={t("notifications")} side="right">
         {notes.length === 0 ? (
-          <Empty icon="bell" title={t("notifications")}>
+          <Empty icon="bell" title={t("nothingYet")}>
             {t("noNotifications")}
           </Empty>
         ) : (

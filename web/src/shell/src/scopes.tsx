@@ -13,10 +13,13 @@ interface Visible {
   depth: number;
 }
 
+/** A scope before what lies below it, and that before its next sibling: `acme`, `acme.shop`, `acme-lab`. */
+const byTree = (a: { path: string }, b: { path: string }) => (a.path.replaceAll(".", "\0") < b.path.replaceAll(".", "\0") ? -1 : 1);
+
 /** The scopes that the caller may choose; the operator's own for who holds anything there. */
 export function visibleScopes(bootstrap: Bootstrap): Visible[] {
   const everywhere = Object.values(bootstrap.permissions).some((scopes) => scopes.includes("-"));
-  const tree = [...bootstrap.scopes].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const tree = [...bootstrap.scopes].sort(byTree);
   const top = Math.min(...tree.map((scope) => scope.path.split(".").length));
   const shown = tree.map((scope) => ({
     path: scope.path,

@@ -11,7 +11,7 @@ const MOST = 40;
 
 export function scopesBelow({ scopes }: Bootstrap, scope: string): ScopeNode[] {
   const own = scope === "-" ? scopes : scopes.filter((one) => one.path.startsWith(`${scope}.`));
-  return [...own].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return [...own].sort((a, b) => (a.path.replaceAll(".", "\0") < b.path.replaceAll(".", "\0") ? -1 : 1));
 }
 
 /** The kinds of scopes that may be made right below `scope` by the caller. */

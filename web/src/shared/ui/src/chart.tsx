@@ -5,7 +5,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 
-import { shownTheme, usePreferences } from "./prefs.ts";
+import { useShownTheme } from "./prefs.ts";
 
 export interface Series {
   label: string;
@@ -98,12 +98,12 @@ function options(props: ChartProps, width: number): uPlot.Options {
 
 export default function Chart(props: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
-  usePreferences();
+  const theme = useShownTheme();
   const latest = useRef(props);
   useEffect(() => {
     latest.current = props;
   });
-  const shape = `${shownTheme()}|${props.kind}|${props.height}|${props.top}|${props.series.map((one) => `${one.label} ${hasLonePoints(one.values)}`).join("|")}`;
+  const shape = `${theme}|${props.kind}|${props.height}|${props.top}|${props.series.map((one) => `${one.label} ${hasLonePoints(one.values)}`).join("|")}`;
   const plot = useRef<uPlot | null>(null);
   useEffect(() => {
     const element = box.current;

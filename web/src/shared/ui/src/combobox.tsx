@@ -117,13 +117,14 @@ export function OptionList({ label, value, options, free, onChoose }: OptionList
           aria-controls={`${id}-list`}
           aria-activedescendant={found[active] ? `${id}-${active}` : undefined}
           aria-label={label}
+          placeholder={label}
           value={typed}
           onChange={(event) => {
             setTyped(event.target.value);
             setAt(0);
           }}
           onKeyDown={onKeyDown}
-          className="h-9 w-full bg-transparent text-sm outline-none"
+          className="h-9 w-full bg-transparent text-sm outline-none placeholder:text-faint"
         />
       </div>
       <ul id={`${id}-list`} role="listbox" aria-label={label} className="thin-scroll max-h-72 overflow-y-auto p-1">

@@ -30,17 +30,22 @@ export function Dialog(props: DialogProps) {
 
 function Opened({ onClose, title, children, wide, side, bare }: DialogProps) {
   const [dialog, setDialog] = useState<HTMLDialogElement | null>(null);
+  // what is in it comes once it is open: before that nothing in it can be focused or scrolled to
+  const [shown, setShown] = useState(false);
   const id = useId();
   useLayoutEffect(() => {
     if (!dialog) return undefined;
     const opener = document.activeElement;
     dialog.showModal();
-    dialog.querySelector<HTMLElement>(FIELD)?.focus(); // rather than the button that closes
+    setShown(true);
     return () => {
       dialog.close(); // gives focus back to what had it, if that is still there
       if (!opener?.isConnected) document.querySelector("main")?.focus();
     };
   }, [dialog]);
+  useLayoutEffect(() => {
+    if (shown) dialog?.querySelector<HTMLElement>(FIELD)?.focus(); // rather than the button that closes
+  }, [shown, dialog]);
   return (
     <dialog
       ref={setDialog}
@@ -71,7 +76,7 @@ function Opened({ onClose, title, children, wide, side, bare }: DialogProps) {
         </header>
       )}
       <div className={bare ? undefined : "p-4"}>
-        <Within value={dialog}>{children}</Within>
+        <Within value={dialog}>{shown && children}</Within>
       </div>
     </dialog>
   );

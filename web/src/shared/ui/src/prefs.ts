@@ -45,6 +45,9 @@ export function shownTheme(): "dark" | "light" {
   return matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
 }
 
+/** The theme that is shown, for what draws its colours itself; the system may change it while we look. */
+export const useShownTheme = (): "dark" | "light" => useSyncExternalStore(subscribe, shownTheme);
+
 /** Puts the theme on the document, and follows the system's when that is what was chosen. */
 export function showTheme(): void {
   document.documentElement.dataset["theme"] = shownTheme();

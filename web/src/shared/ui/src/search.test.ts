@@ -14,3 +14,7 @@ it("finds letters that are apart, and nothing where one is missing", () => {
   expect(rank("zz", NAMES, (name) => name)).toEqual([]);
   expect(rank(" ", NAMES, (name) => name)).toEqual(NAMES);
 });
+
+it("does not find letters that lie about somewhere", () => {
+  expect(rank("smol", ["first-mwqwlvlf.shop.zebra", "smollm2", "acme.small-outer-loop"], (text) => text)).toEqual(["smollm2", "acme.small-outer-loop"]);
+});

@@ -26,7 +26,16 @@ function scoreAll(wanted: string[], text: string): number {
 export function scoreOne(word: string, text: string): number {
   const whole = text.indexOf(word);
   if (whole >= 0) return (startsWord(text, whole) ? 8 : 4) + (whole === 0 ? 4 : 0);
-  let at = 0;
+  for (let first = text.indexOf(word.charAt(0)); first >= 0; first = text.indexOf(word.charAt(0), first + 1)) {
+    const score = startsWord(text, first) ? scoreLetters(word, text, first) : 0;
+    if (score > 0) return score;
+  }
+  return 0;
+}
+
+/** Letters in their order from the beginning of a word on; the more of them begin words, the better. */
+function scoreLetters(word: string, text: string, first: number): number {
+  let at = first;
   let starts = 0;
   for (const letter of word) {
     const next = text.indexOf(letter, at);

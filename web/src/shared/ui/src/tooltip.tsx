@@ -18,6 +18,7 @@ const MARGIN = 8;
 const ID = "tooltip";
 
 let shown: Shown | null = null;
+let lastKey = "";
 let hiddenAt = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 const listeners = new Set<() => void>();
@@ -67,7 +68,8 @@ export function Tip({ text, keys, children }: { text: ReactNode; keys?: string |
     },
     onFocus: (event: FocusEvent<HTMLElement>) => {
       own.onFocus?.(event);
-      if (event.currentTarget.matches(":focus-visible")) set({ anchor: event.currentTarget, content });
+      // what a page focuses by itself, as a dialog that opens does, needs no telling
+      if (lastKey === "Tab" && event.currentTarget.matches(":focus-visible")) set({ anchor: event.currentTarget, content });
     },
     onBlur: (event: FocusEvent<HTMLElement>) => {
       own.onBlur?.(event);
@@ -103,6 +105,13 @@ export function TooltipLayer() {
     };
   }, [current]);
   useEffect(() => {
+    const note = (event: KeyboardEvent) => {
+      lastKey = event.key;
+    };
+    addEventListener("keydown", note, { capture: true });
+    return () => removeEventListener("keydown", note, { capture: true });
+  }, []);
+  useEffect(() => {
     if (!current) return undefined;
     const press = (event: KeyboardEvent) => event.key === "Escape" && hide();
     const gone = setInterval(() => !current.anchor.isConnected && hide(), 500);
@@ -131,7 +140,7 @@ export function TooltipLayer() {
 /** Keys to press, as `Ctrl K` or `g o`. */
 export function Keys({ text, className }: { text: string; className?: string }) {
   return (
-    <span className={className}>
+    <span className={`whitespace-nowrap ${className ?? ""}`}>
       {text.split(" ").map((key, index) => (
         <kbd
           key={`${index} ${key}`}
