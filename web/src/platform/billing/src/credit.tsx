@@ -147,7 +147,7 @@ function State({ account, balance, onDone }: { account: string; balance: CreditB
         {can("ledger:post", "-") && (
           <>
             {prepaid && <Button onClick={() => void remove()}>{t("prepaidOff")}</Button>}
-            <Button onClick={() => setSetting(true)}>{t("prepaidSet")}</Button>
+            <Button onClick={() => setSetting(true)}>{t(prepaid ? "prepaidChange" : "prepaidSet")}</Button>
           </>
         )}
       </div>

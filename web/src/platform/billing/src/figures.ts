@@ -22,6 +22,12 @@ const ofCurrency = (rows: readonly Figures[], currency: string) => rows.filter((
 export const totalOf = (rows: readonly Figures[], name: string, currency: string): bigint =>
   sum(ofCurrency(rows, currency).map((row) => parseMoney(String(row[name] ?? "0"))));
 
+export const largestFirst = (rows: readonly Figures[], name: string): Figures[] =>
+  rows
+    .map((row) => ({ row, nano: parseMoney(String(row[name] ?? "0")) }))
+    .sort((a, b) => (a.nano === b.nano ? 0 : a.nano < b.nano ? 1 : -1))
+    .map(({ row }) => row);
+
 /** A day of the books is drawn under its own date, wherever the viewer is: seconds of its local midnight. */
 export const localMidnight = (day: string): number => new Date(`${day}T00:00:00`).getTime() / 1000;
 

@@ -20,14 +20,14 @@ export default function PlanPage() {
   const account = accountOf(scope);
   const can = useCan();
   if (account === null) return <Subscriptions />;
-  return can("subscription:read", account) ? <OfAccount account={account} /> : <NotYours account={account} scope={scope} />;
+  return can("subscription:read", account) ? <OfAccount account={account} scope={scope} /> : <NotYours account={account} scope={scope} />;
 }
 
 const usePlans = () =>
   useQuery({ queryKey: ["billing", "plans"], staleTime: 300_000, queryFn: async () => (await unwrap(api.GET("/api/v1/plans"))).items });
 
 /** Five calls. */
-function OfAccount({ account }: { account: string }) {
+function OfAccount({ account, scope }: { account: string; scope: string }) {
   const standing = useStanding(account);
   const plans = usePlans();
   const follow = useFollow();
@@ -52,7 +52,7 @@ function OfAccount({ account }: { account: string }) {
         />
       </Section>
       <div className="grid items-start gap-4 xl:grid-cols-2">
-        <Quotas scope={account} />
+        <Quotas scope={scope} />
         <Charges account={account} />
       </div>
       {choosing && live && <ChangeDialog account={account} plan={choosing} onClose={() => setChoosing(null)} onDone={follow} />}

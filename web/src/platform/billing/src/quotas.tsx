@@ -17,7 +17,7 @@ export function Quotas({ scope }: { scope: string }) {
   const [changing, setChanging] = useState<Quota | null>(null);
   const mayOverride = can("quota:override", "-");
   return (
-    <Section title={t("quotas")} hint={t("quotasHint")} flush>
+    <Section title={t("quotas")} hint={t("quotasHint", { scope })} flush>
       {list.error && <p className="p-4 text-sm text-bad">{tell(list.error)}</p>}
       {!list.loading && !list.error && list.items.length === 0 && <p className="p-4 text-sm text-muted">{t("noQuotas")}</p>}
       <ul className="divide-y divide-line">

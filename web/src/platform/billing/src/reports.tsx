@@ -6,7 +6,7 @@ import { useMemo } from "react";
 import { ON_RETURN, accountOf, fetchReport } from "./account.tsx";
 import { addDays, today } from "./days.ts";
 import { saveFile } from "./download.ts";
-import { AGES, currencyOf, daily, totalOf } from "./figures.ts";
+import { AGES, currencyOf, daily, largestFirst, totalOf } from "./figures.ts";
 import type { Figures } from "./figures.ts";
 import { sum } from "./money.ts";
 import { Nano, Row } from "./parts.tsx";
@@ -124,7 +124,7 @@ function Uncosted({ rows, currency }: { rows: Figures[]; currency: string }) {
 }
 
 function Owed({ title, rows, of, page }: { title: string; rows: Figures[] | undefined; of: string; page: string }) {
-  const sorted = useMemo(() => [...(rows ?? [])].sort((a, b) => (parseMoney(String(b[of])) > parseMoney(String(a[of])) ? 1 : -1)), [rows, of]);
+  const sorted = useMemo(() => largestFirst(rows ?? [], of), [rows, of]);
   return (
     <Section title={title}>
       {sorted.length === 0 && <p className="text-sm text-muted">{t("none")}</p>}
@@ -149,7 +149,7 @@ const AccountLink = ({ account, page }: { account: string; page: string }) => (
 
 /** By age, and whose: what is long overdue stands out. */
 function Receivables({ rows }: { rows: Figures[] | undefined }) {
-  const found = rows ?? [];
+  const found = useMemo(() => largestFirst(rows ?? [], "total"), [rows]);
   const currencies = [...new Set(found.map((row) => String(row["currency"])))];
   return (
     <Section title={t("receivables")}>
