@@ -41,27 +41,30 @@ export function Costs({ usage, explained, pending }: CostsProps) {
             <tr className="border-b border-line text-left text-xs text-muted [&>th]:px-2 [&>th]:py-1.5 [&>th:first-child]:pl-4 [&>th:last-child]:pr-4 [&>th]:font-medium">
               <th>{t("meter")}</th>
               <th className="text-right">{t("quantity")}</th>
-              <th className="text-right">{t("price")}</th>
+              <th className="text-right max-sm:hidden">{t("price")}</th>
               <th className="text-right">{t("amount")}</th>
             </tr>
           </thead>
           <tbody className="nums divide-y divide-line [&>tr>td]:px-2 [&>tr>td]:py-1.5 [&>tr>td:first-child]:pl-4 [&>tr>td:last-child]:pr-4">
             {used.map(([meter, quantity]) => {
               const line = lines.get(meter);
+              const price = line ? priceOf(meter, line.unit_price, line.cost.currency) : (waitingFor(waiting.get(meter)) ?? "–");
               return (
                 <tr key={meter}>
-                  <td>{words(meter)}</td>
-                  <td className="text-right">{formatNumber(quantity)}</td>
-                  <td className="text-right whitespace-nowrap text-muted">
-                    {line ? priceOf(meter, line.unit_price, line.cost.currency) : (waitingFor(waiting.get(meter)) ?? "–")}
+                  <td>
+                    {words(meter)}
+                    <span className="block text-2xs text-faint sm:hidden">{price}</span>
                   </td>
+                  <td className="text-right">{formatNumber(quantity)}</td>
+                  <td className="text-right whitespace-nowrap text-muted max-sm:hidden">{price}</td>
                   <td className="text-right whitespace-nowrap">{line ? formatMoney(line.cost.nano, line.cost.currency) : "–"}</td>
                 </tr>
               );
             })}
             {total.map((money) => (
               <tr key={money.currency} className="font-semibold">
-                <td colSpan={3}>{t("total")}</td>
+                <td colSpan={2}>{t("total")}</td>
+                <td className="max-sm:hidden" />
                 <td className="text-right whitespace-nowrap">{formatMoney(money.nano, money.currency)}</td>
               </tr>
             ))}
@@ -97,13 +100,13 @@ export function Chain({ explained, lines }: { explained: Explained; lines: reado
       <ol className="py-1">
         <Step icon="gauge" title={t("chainUsage")} hint={t("chainUsageHint")} end={<Time at={usage.recorded_at} />} />
         {explained.lines.length > 0 && (
-        <Step icon="sliders" title={t("chainLines", { count: explained.lines.length })} hint={t("chainLinesHint")} end={<Time at={usage.priced_at} />}>
-          {versions.map((id) => (
-            <span key={id} className="block font-mono text-2xs text-faint">
-              {t("version", { id })}
-            </span>
-          ))}
-        </Step>
+          <Step icon="sliders" title={t("chainLines", { count: explained.lines.length })} hint={t("chainLinesHint")} end={<Time at={usage.priced_at} />}>
+            {versions.map((id) => (
+              <span key={id} className="block font-mono text-2xs text-faint">
+                {t("version", { id })}
+              </span>
+            ))}
+          </Step>
         )}
         {explained.lines.length === 0 && <Step icon="book" title={t("chainNoTransfer")} hint={t("unused")} />}
         {explained.lines.length > 0 && transfers.length === 0 && <Step icon="book" title={t("chainNoTransfer")} hint={t("free")} />}
