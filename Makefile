@@ -13,7 +13,8 @@ ifneq ($(shell cat .venv/.checkout 2>/dev/null),$(CURDIR))
 moved := anew
 endif
 
-.PHONY: up down status test test-all lint format lock contracts compiled console sdk-publish bench bench-gateway bench-money clean anew
+.PHONY: up down status test test-all lint format lock contracts compiled console docs-images sdk-publish bench bench-console bench-gateway \
+	bench-money clean anew
 
 up: .venv/.run ## build the console, start everything in the background and run the main job
 	@$(bin)/python web/build/console.py build || echo "ironworks: going on without the console" >&2
@@ -60,6 +61,9 @@ contracts: .venv/.dev ## regenerate what contracts/ publishes
 console: .venv/.run ## build the console into web/dist, if anything that it is made of has changed
 	@$(bin)/python web/build/console.py build
 
+docs-images: .venv/.dev ## take the pictures of docs/console-pages.md anew (some minutes)
+	@$(bin)/python web/build/images.py
+
 sdk-publish: .venv/.run ## pack @ironworks/sdk and @ironworks/ui and publish them; DRY_RUN=1 only says what would go
 	@$(bin)/python web/build/console.py publish $(if $(DRY_RUN),--dry-run)
 
@@ -71,6 +75,9 @@ bench: .venv/.dev ## measure; each benchmark writes its page under docs/bench/
 
 bench-money: .venv/.dev ## usage to transfers, freshness, balances over ten million transfers (some minutes)
 	@$(bin)/python -m bench.money
+
+bench-console: .venv/.dev ## the built console in a real browser: paints, calls, 10,000 rows, memory (some minutes)
+	@$(bin)/python -m bench.console
 
 bench-gateway: .venv/.dev ## the gateway against Envoy, LiteLLM and Portkey (compiles ours first; about half an hour)
 	@$(bin)/python bench/gateway.py

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "reconcile": ("how soon a change becomes true", ["-m", "bench.reconcile"]),
     "rows": ("what row-level security costs, in SQL and as whole HTTP requests", ["-m", "bench.rows"]),
     "money": ("how fast usage becomes transfers, and how soon; reading a balance", ["-m", "bench.money"]),
+    "console": ("how fast the console comes, scrolls and answers, and what it keeps", ["-m", "bench.console"]),
     "gateway": ("requests and streams against Envoy, LiteLLM and Portkey, memory, revocation", ["bench/gateway.py"]),
 }
 """Page → what it asks, and how Python runs it."""

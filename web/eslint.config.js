@@ -12,12 +12,15 @@ const only = (message, patterns) => ({
   "no-restricted-imports": ["error", { patterns: [{ group: patterns, message }] }],
 });
 
+const readable = (...names) => Object.fromEntries(names.map((name) => [name, "readonly"]));
+const MEASURING = ["performance", "PerformanceObserver", "requestAnimationFrame", "setTimeout", "dispatchEvent", "Event", "KeyboardEvent", "HTMLInputElement"];
+
 export default ts.config(
   { ignores: ["dist/", "dist.next/", "**/generated/", "node_modules/", "**/.stage/"] },
   js.configs.recommended,
   ...ts.configs.strict,
   { files: ["**/*.mjs"], languageOptions: { globals: { process: "readonly", URL: "readonly", fetch: "readonly" } } },
-  { files: ["e2e/**"], languageOptions: { globals: { document: "readonly", window: "readonly", innerWidth: "readonly" } } },
+  { files: ["e2e/**"], languageOptions: { globals: readable("document", "window", "innerWidth", ...MEASURING) } },
   {
     files: ["**/*.{ts,tsx}"],
     plugins: { "react-hooks": hooks },
