@@ -1,5 +1,5 @@
 /** The trail of a scope and all below it: filtered in the address, newest first, alive while others work. */
-import { onChange, pageAddress, request, tell, useLiveStatus, usePages, usePlace, useQueryString, useTableQuery } from "@ironworks/sdk";
+import { onChange, pageAddress, request, useLiveStatus, usePages, usePlace, useQueryString, useTableQuery } from "@ironworks/sdk";
 import { Button, Callout, Choice, DataTable, Empty, Page, Time } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useEffect, useMemo, useState } from "react";
@@ -52,7 +52,6 @@ export default function Trail() {
       }
     >
       <FilterBar filters={filters} records={records} onFilter={setQuery} onClear={clear} />
-      {pages.error && <Callout tone="bad">{tell(pages.error)}</Callout>}
       {capped && <Callout tone="info">{t("capped", { count: MOST })}</Callout>}
       <DataTable
         label={t("title")}
@@ -62,6 +61,7 @@ export default function Trail() {
         state={state}
         onState={setState}
         loading={pages.loading}
+        error={pages.error}
         more={pages.more && !capped}
         onEnd={pages.loadMore}
         onOpen={(record) => choose(record.uid)}

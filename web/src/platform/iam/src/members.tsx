@@ -45,7 +45,6 @@ export default function Members() {
         </>
       }
     >
-      {members.error && <Callout tone="bad">{tell(members.error)}</Callout>}
       {members.first?.above && <Callout tone="info">{t("hiddenAbove")}</Callout>}
       <DataTable
         label={t("title")}
@@ -55,6 +54,7 @@ export default function Members() {
         state={state}
         onState={setState}
         loading={members.loading}
+        error={members.error}
         more={members.more}
         onEnd={members.loadMore}
         onOpen={(line) => go(accessAddress(scope, line))}

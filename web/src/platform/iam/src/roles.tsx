@@ -1,6 +1,6 @@
 /** The roles that can be given at a scope: those that are built in, and one's own. */
-import { Link, pageAddress, resourceKey, tell, useCan, useGo, usePlace, useTableQuery } from "@ironworks/sdk";
-import { Badge, Callout, DataTable, Empty, Page, buttonClass } from "@ironworks/ui";
+import { Link, pageAddress, resourceKey, useCan, useGo, usePlace, useTableQuery } from "@ironworks/sdk";
+import { Badge, DataTable, Empty, Page, buttonClass } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
 import { roleScope } from "./members.ts";
@@ -22,7 +22,6 @@ export default function Roles() {
   );
   return (
     <Page fill title={t("roles")} actions={create}>
-      {error && <Callout tone="bad">{tell(error)}</Callout>}
       <p className="max-w-prose text-sm text-muted">{t("rolesHint")}</p>
       <DataTable
         label={t("roles")}
@@ -32,6 +31,7 @@ export default function Roles() {
         state={state}
         onState={setState}
         loading={loading}
+        error={error}
         onOpen={(role) => go(addressOfRole(role))}
         hrefOf={addressOfRole}
         empty={<Empty icon="shield" title={t("noRoles")} actions={create} />}

@@ -69,7 +69,6 @@ export default function Letters() {
         </>
       }
     >
-      {letters.error && <Callout tone="bad">{tell(letters.error)}</Callout>}
       <DataTable
         label={t("letters")}
         rows={rows}
@@ -78,6 +77,7 @@ export default function Letters() {
         state={state}
         onState={setState}
         loading={letters.isPending && !letters.error}
+        error={letters.error}
         onOpen={(letter) => setChosen(String(letter.id))}
         hrefOf={(letter) => pageAddress(scope, "system", "dead-letters", { letter: String(letter.id) })}
         empty={

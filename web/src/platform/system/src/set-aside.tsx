@@ -1,5 +1,5 @@
 /** Usage that was handed in and could not be counted: which, and why. */
-import { request, tell, useQuery, useQueryWord, useTableQuery } from "@ironworks/sdk";
+import { request, useQuery, useQueryWord, useTableQuery } from "@ironworks/sdk";
 import { Callout, CodeBlock, DataTable, Dialog, Empty, Facts, Page, Time, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -27,7 +27,6 @@ export default function SetAside() {
   const one = rows.find((found) => found.event_id === chosen);
   return (
     <Page fill title={t("setAside")}>
-      {cases.error && <Callout tone="bad">{tell(cases.error)}</Callout>}
       {rows.length > 0 && <p className="max-w-prose text-sm text-muted">{t("setAsideHint")}</p>}
       <DataTable
         label={t("setAside")}
@@ -37,6 +36,7 @@ export default function SetAside() {
         state={state}
         onState={setState}
         loading={cases.isPending}
+        error={cases.error}
         onOpen={(found) => setChosen(found.event_id)}
         empty={
           <Empty icon="ok" title={t("noSetAside")}>
