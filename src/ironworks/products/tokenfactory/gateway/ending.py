@@ -254,8 +254,19 @@ class Ending(ABC):
         self._steps = (*self._steps, (what, self._microseconds(since), until, whom))
 
     def _microseconds(self, at: float) -> int:
-        """Since it began; -1 for never."""
-        return int((at - self.began) * 1e6) if at else -1
+        """Since it began."""
+        return int((at - self.began) * 1e6)
+
+    def _course(self) -> tuple[int, int, int, Sequence[tuple[str, int, int, str]], str]:
+        """The last fields of the record: how it went."""
+        began, asked, sent = self.began, self.asked_at, self.sent_at
+        return (
+            int((asked - began) * 1e6) if asked else -1,
+            int((sent - began) * 1e6) if sent else -1,
+            int((self.ended_at - began) * 1e6),
+            self._steps,
+            self.refusal.code if self.refusal is not None else "",
+        )
 
     def _leave_place(self) -> None:
         place, self._place = self._place, None
@@ -307,9 +318,8 @@ class Ending(ABC):
         first = int((self.first_byte_at - self.began) * 1000) if self.first_byte_at else -1
         finished_at = self.started_at + (time.perf_counter() - self.began)  # the wall clock may be set meanwhile
         fields = (
-            *self._record, finished_at, status, *usage, self.cost_nano, first, self._cached, self.tries,
-            self._microseconds(self.asked_at), self._microseconds(self.sent_at), self._microseconds(self.ended_at),
-            self._steps, self.refusal.code if self.refusal is not None else "",
+            *self._record, finished_at, status, *usage,
+            self.cost_nano, first, self._cached, self.tries, *self._course(),
         )  # fmt: skip
         self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, fields, usage, tell))
 
