@@ -26,8 +26,8 @@ GROUP: Final = "ironworks_gateway"
 _SUFFIX: Final = sysconfig.get_config_var("EXT_SUFFIX")
 _HOT: Final[Mapping[str, str]] = {
     "gateway": """admission answers cache cells client core costs ending exchange heads identifiers limiting metrics
-        model observing operations paying receiving segments spool stream sync upstream waiting wire""",
-    "gateway.dialects": "base native",
+        model observing operations paying receiving segments snapshot spool stream sync upstream waiting wire""",
+    "gateway.dialects": "base native reading",
     "limits": "desk grants headers plans refusals table",
     "budgets": "desk refusals slices talks",
     "routing": "balance health queueing",

@@ -70,7 +70,7 @@ async def main(config: dict[str, Any]) -> None:
     ]
     source = Fixed([key_view()], targets_for(config["upstream"]), limits=limits)
     observing = ObservingSettings(counts=Path(config["counts"]) if "counts" in config else None)
-    more = {"segment": 16_384, "ship_every": 0.05, "drain": 10, **config.get("settings", {})}
+    more = {"own_process": True, "segment": 16_384, "ship_every": 0.05, "drain": 10, **config.get("settings", {})}
     settings = GatewaySettings(spool=Path(config["spool"]), observing=observing, **more)
     ledger = FileLedger(Path(config["ledger"]))
     gateway = Gateway(settings, sources=Sources(source, source, limits=source), charge=ledger.charge)

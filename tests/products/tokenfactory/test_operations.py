@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import openai
 import pytest
 
+from ironworks.products.tokenfactory.gateway.exchange import Exchange
 from tests.products.tokenfactory.upstream import USAGE, WORDS, Upstream
 from tests.products.tokenfactory.world import SCOPE, World, chat, key_view
 
@@ -249,3 +251,17 @@ async def test_metrics_tell_what_happened(world: World) -> None:
     assert 'ironworks_gateway_tokens_total{operation="/v1/chat/completions",type="output"} 5.0' in text
     assert "ironworks_gateway_in_flight 0.0" in text
     assert "ironworks_gateway_time_to_first_byte_seconds_bucket" in text
+
+
+async def test_a_request_that_is_over_is_gone(world: World) -> None:
+    """No cycle of references keeps it: else memory would grow until somebody looks for them, with everybody waiting."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with world.http() as http:
+            for stream in (False, True):
+                assert (await http.post("/v1/chat/completions", json=chat(stream=stream))).status_code == 200
+        await world.ledger.expect(2)
+        assert not [each for each in gc.get_objects() if isinstance(each, Exchange)]
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,17 +52,21 @@ FIRST_OPENING = (
 )
 
 
-def opening(number: int) -> tuple[object, ...]:
-    return (f"req_{number}", None, *OPENING, 25)
+def opening(number: int) -> bytes:
+    return fields(f"req_{number}", None, *OPENING)
 
 
-def closing(number: int, output: int = 5) -> tuple[object, ...]:
-    return (f"req_{number}", None, *OPENING, 2.5, 200, 11, 4, output, False)
+def fields(*values: object) -> bytes:
+    """As JSON without brackets."""
+    return orjson.dumps(values)[1:-1]
+
+
+CLOSING = (2.5, 200, 11, 4, 5, False)
 
 
 async def close(spool: Spool, ticket: object, number: int) -> OSError | None:
     done: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
-    spool.close(ticket, closing(number), done.set_result)  # type: ignore[arg-type]
+    spool.close(ticket, CLOSING, done.set_result)  # type: ignore[arg-type]
     return await done
 
 
@@ -93,7 +98,7 @@ def test_noise_is_never_a_record(data: bytes) -> None:
 
 async def test_records_survive_their_process_in_order(tmp_path: Path) -> None:
     spool = Spool(tmp_path, asyncio.get_running_loop(), segment=2048)
-    tickets = [spool.open(opening(number)) for number in range(20)]
+    tickets = [spool.open(opening(number), 25) for number in range(20)]
     for number in (3, 7, 1):
         assert await close(spool, tickets[number], number) is None
     spool.count(tickets[5], 42)
@@ -109,12 +114,12 @@ async def test_records_survive_their_process_in_order(tmp_path: Path) -> None:
 
 async def test_a_slot_used_again_counts_for_its_new_holder_only(tmp_path: Path) -> None:
     spool = Spool(tmp_path, asyncio.get_running_loop(), slots=1)
-    first = spool.open(opening(1))
+    first = spool.open(opening(1), 25)
     spool.count(first, 9)
     with pytest.raises(SpoolFull):
-        spool.open(opening(2))
+        spool.open(opening(2), 25)
     await close(spool, first, 1)
-    spool.open(opening(2))
+    spool.open(opening(2), 25)
     records = {record.request_id: record for record in dead_records(spool.directory)}
     assert records["req_1"].output_tokens == 5
     assert records["req_2"].output_tokens == 0
@@ -125,9 +130,9 @@ async def test_a_long_request_holds_up_no_segment(tmp_path: Path) -> None:
     spool = Spool(tmp_path, asyncio.get_running_loop(), segment=2048)
     ledger = Ledger()
     shipper = Shipper(spool, tmp_path, ledger.charge, every=0.01, batch=7)
-    long = spool.open(opening(0))
+    long = spool.open(opening(0), 25)
     for number in range(1, 300):
-        await close(spool, spool.open(opening(number)), number)
+        await close(spool, spool.open(opening(number), 25), number)
         if number % 20 == 0:
             assert await shipper.ship_all(1)
     spool.count(long, 3)
@@ -146,7 +151,7 @@ async def test_a_long_request_holds_up_no_segment(tmp_path: Path) -> None:
 async def test_only_what_is_on_disk_is_charged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path, asyncio.get_running_loop())
     monkeypatch.setattr(os, "fdatasync", lambda fd: time.sleep(0.2))
-    done = asyncio.create_task(close(spool, spool.open(opening(1)), 1))
+    done = asyncio.create_task(close(spool, spool.open(opening(1), 25), 1))
     await asyncio.sleep(0.05)
     assert spool.read_closed(Cursor(), 10)[0] == []
     await done
@@ -160,9 +165,9 @@ async def test_one_whose_answer_breaks_holds_up_no_other(tmp_path: Path) -> None
     def breaks(problem: OSError | None) -> None:
         raise KeyError("an answer that cannot be told")
 
-    spool.close(spool.open(opening(1)), closing(1), breaks)
+    spool.close(spool.open(opening(1), 25), CLOSING, breaks)
     async with asyncio.timeout(5):
-        assert await close(spool, spool.open(opening(2)), 2) is None
+        assert await close(spool, spool.open(opening(2), 25), 2) is None
     spool.release()
 
 
@@ -170,7 +175,7 @@ async def test_a_spool_that_cannot_be_settled_holds_up_no_other(tmp_path: Path) 
     loop = asyncio.get_running_loop()
     spools = sorted([Spool(tmp_path, loop) for _ in range(3)], key=lambda spool: spool.directory)
     for number, dead in enumerate(spools[:2]):
-        await close(dead, dead.open(opening(number)), number)
+        await close(dead, dead.open(opening(number), 25), number)
         os.close(dead._lock)  # what the kernel does when the process dies
 
     ledger = Ledger()
@@ -204,8 +209,8 @@ async def test_a_charge_that_fails_is_tried_again(world: World) -> None:
 async def test_the_spool_of_a_dead_process_is_settled_by_one_only(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     dead = Spool(tmp_path, loop)
-    await close(dead, dead.open(opening(1)), 1)
-    dead.open(opening(2))
+    await close(dead, dead.open(opening(1), 25), 1)
+    dead.open(opening(2), 25)
     os.close(dead._lock)  # what the kernel does when the process dies
     (tmp_path / ".new-half-made").mkdir()
     (tmp_path / ".new-half-made" / "lock").touch()
@@ -268,10 +273,10 @@ async def test_the_spool_of_the_release_before_is_still_charged(tmp_path: Path) 
     loop = asyncio.get_running_loop()
     dead = Spool(tmp_path, loop, segment=4096)
     done: asyncio.Future[OSError | None] = loop.create_future()
-    ticket = dead.open(("req_1", None, *FIRST_OPENING, 25))
-    dead.close(ticket, ("req_1", None, *FIRST_OPENING, 2.5, 200, 11, 4, 5, False), done.set_result)
+    ticket = dead.open(fields("req_1", None, *FIRST_OPENING), 25)
+    dead.close(ticket, CLOSING, done.set_result)
     assert await done is None
-    open_one = dead.open(("req_2", "mine", *FIRST_OPENING, 25))
+    open_one = dead.open(fields("req_2", "mine", *FIRST_OPENING), 25)
     dead.count(open_one, 7)
     closed, lost = dead_records(dead.directory)
     assert (closed.endpoint_uid, closed.route_uid, closed.priced_at) == ("endpoint", "", 0.0)

@@ -10,7 +10,6 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.model import (
@@ -30,26 +29,36 @@ from ironworks.shared.path import covers, show_path
 _BEARER = b"bearer "
 
 
-@dataclass(slots=True)
 class Hold:
-    """What an admitted request occupies until it is settled."""
+    """What an admitted request occupies until it is settled.
 
-    key: KeyView
-    route: Route
-    grant: Grant | None = None
-    """What its limits know of it; None where none applies."""
-    settled: bool = False
-    usage: Usage = NOTHING
+    `grant`: what its limits know of it; None where none applies.
+    """
+
+    __slots__ = ("grant", "key", "route", "settled", "usage")
+
+    def __init__(self, key: KeyView, route: Route, grant: Grant | None) -> None:
+        self.key = key
+        self.route = route
+        self.grant = grant
+        self.settled = False
+        self.usage = NOTHING
 
 
-@dataclass(slots=True)
 class Admission:
-    """The counts that admission decides by; one per process. `by_key` by the key's digest, whose hash is kept."""
+    """The counts that admission decides by; one per process.
 
-    settings: GatewaySettings
-    limiter: Limiter
-    in_flight: int = 0
-    by_key: defaultdict[bytes, int] = field(default_factory=lambda: defaultdict(int))
+    `by_key`: requests in flight by their keys' digests, where the settings limit them.
+    """
+
+    __slots__ = ("by_key", "in_flight", "limiter", "most", "most_per_key")
+
+    def __init__(self, settings: GatewaySettings, limiter: Limiter) -> None:
+        self.most = settings.max_in_flight
+        self.most_per_key = settings.max_in_flight_per_key
+        self.limiter = limiter
+        self.in_flight = 0
+        self.by_key: defaultdict[bytes, int] = defaultdict(int)
 
 
 def admit(admission: Admission, key: KeyView, route: Route, call: Call, *, free: bool = False) -> Hold:
@@ -57,20 +66,20 @@ def admit(admission: Admission, key: KeyView, route: Route, call: Call, *, free:
 
     `free`: it is answered with no model's work.
     """
-    settings = admission.settings
-    if admission.in_flight >= settings.max_in_flight:
+    if admission.in_flight >= admission.most:
         raise unavailable("overloaded", "the gateway is serving as many requests as it may; try again shortly")
-    if settings.max_in_flight_per_key and admission.by_key[key.digest] >= settings.max_in_flight_per_key:
+    if admission.most_per_key and admission.by_key[key.digest] >= admission.most_per_key:
         raise Refusal(
             429,
             "too_many_requests_in_flight",
-            f"this key may have {settings.max_in_flight_per_key} requests in flight",
+            f"this key may have {admission.most_per_key} requests in flight",
             kind="rate_limit_error",
             retry_after=1,
         )
     grant = admission.limiter.admit(key, route, call, free=free)
     admission.in_flight += 1
-    admission.by_key[key.digest] += 1
+    if admission.most_per_key:
+        admission.by_key[key.digest] += 1
     return Hold(key, route, grant)
 
 
@@ -84,11 +93,12 @@ def settle(admission: Admission, hold: Hold, usage: Usage) -> None:
         hold.grant.correct(usage.input_tokens, usage.output_tokens)
         hold.grant.release()
     admission.in_flight -= 1
-    left = admission.by_key[hold.key.digest] - 1
-    if left:
-        admission.by_key[hold.key.digest] = left
-    else:
-        del admission.by_key[hold.key.digest]
+    if admission.most_per_key:
+        left = admission.by_key[hold.key.digest] - 1
+        if left:
+            admission.by_key[hold.key.digest] = left
+        else:
+            del admission.by_key[hold.key.digest]
 
 
 def authenticate(snapshot: Snapshot, headers: Mapping[bytes, bytes], digest: bytes | None = None) -> KeyView:

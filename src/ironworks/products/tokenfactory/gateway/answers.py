@@ -82,6 +82,8 @@ def read_usage(usage: object) -> Usage | None:
     made = _number(usage.get("completion_tokens", 0))
     if given is None or made is None:
         return None
+    if "prompt_tokens_details" not in usage and "completion_tokens_details" not in usage:
+        return Usage(given, 0, made)
     asked = _details(usage, "prompt_tokens_details")
     told = _details(usage, "completion_tokens_details")
     return Usage(

@@ -9,6 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import orjson
+
 from ironworks.products.tokenfactory.budgets import Lender
 from ironworks.products.tokenfactory.gateway import wire
 from ironworks.products.tokenfactory.gateway.admission import Admission
@@ -31,16 +33,35 @@ from ironworks.products.tokenfactory.gateway.stored import Shelf
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool
 from ironworks.products.tokenfactory.gateway.waiting import Waits, Waker
 from ironworks.products.tokenfactory.responses import KeepResponses
-from ironworks.products.tokenfactory.routing import Balancer, Gates, Replica, ReplicaState, Route, RouteTable
+from ironworks.products.tokenfactory.routing import Balancer, Gates, Leg, ReplicaState, Route, RouteTable
 from ironworks.products.tokenfactory.traces import KeepTraces, PolicyView
+from ironworks.shared.path import show_path
 
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
     from ironworks.products.tokenfactory.gateway.exchange import Exchange
 
 MAX_HEADS = 10_000
+MAX_NAMES = 100_000
 MAX_ROUTES = 100_000
 _HEALTH = {"ok": 0, "degraded": 1, "unavailable": 2}
+
+
+class Named:
+    """What all of a key's calls of a model tell alike, while `leg` serves them.
+
+    `fields`: of the UsageRecord, from `key_uid` to `operation`, as JSON without brackets. `line`: the header line that
+    names the model's server.
+    """
+
+    __slots__ = ("fields", "leg", "line")
+
+    def __init__(self, key: KeyView, route: Route, leg: Leg, model: str, path: str) -> None:
+        self.leg = leg
+        target = leg.target
+        who = (key.uid, key.scope, route.uid, target.uid, target.scope, target.name, leg.model, model, path)
+        self.fields = orjson.dumps(who)[1:-1]
+        self.line = f"x-ironworks-model: {show_path(target.scope)}/{target.name}\r\n".encode()
 
 
 class Core:
@@ -74,7 +95,9 @@ class Core:
         self.upstreams = UpstreamPool(loop, settings)
         self.tokenizers = Tokenizers(self.upstreams)
         self.origins = Origins(settings.origins)
-        self.limiter = Limiter(settings.run or settings.spool.parent / "run", loop.call_later)
+        self.limiter = Limiter(
+            settings.run or settings.spool.parent / "run", loop.call_later, own_process=settings.own_process
+        )
         self.admission = Admission(settings, self.limiter)
         self.mirror = Mirror(sources, settings, self._adopt)
         self.spool = Spool(
@@ -103,17 +126,28 @@ class Core:
         self._routes = RouteTable()
         self.known_routes: dict[tuple[bytes, str, str], Route] = {}
         """What a key means by a model under an API, since the snapshot last changed: by its digest, path and model."""
+        self._names: dict[tuple[bytes, str, str, int], Named] = {}
         self._caught_up = self.now()
-        self._heads: dict[tuple[Replica, str, bool, bytes], bytes] = {}
+        self._heads: dict[tuple[ReplicaState, str, bool, bytes], bytes] = {}
 
     def request_head(self, state: ReplicaState, path: str, stream: bool, content_type: bytes) -> bytes:
         """Request line and headers up to the value of `x-request-id`: nothing of the caller's goes through."""
-        facts = (state.replica, path, stream, content_type)
+        facts = (state, path, stream, content_type)
         found = self._heads.get(facts)
         if found is None:
             if len(self._heads) > MAX_HEADS:  # a multipart body's type differs with each request
                 self._heads.clear()
-            found = self._heads[facts] = wire.request_head(*facts)
+            found = self._heads[facts] = wire.request_head(state.replica, path, stream, content_type)
+        return found
+
+    def named(self, key: KeyView, route: Route, leg: Leg, model: str, path: str) -> Named:
+        """What a call by `key` of `route`, by the name `model` under an API, tells of itself where `leg` serves it."""
+        facts = (key.digest, path, model, id(leg))
+        found = self._names.get(facts)
+        if found is None or found.leg is not leg:
+            if len(self._names) >= MAX_NAMES:
+                self._names.clear()
+            found = self._names[facts] = Named(key, route, leg, model, path)
         return found
 
     def remember_route(self, key: KeyView, path: str, model: str, route: Route) -> None:
@@ -167,6 +201,7 @@ class Core:
 
     def _adopt(self, snapshot: Snapshot, parts: frozenset[str]) -> None:
         self.known_routes.clear()
+        self._names.clear()
         if "limits" in parts or "routes" in parts:
             self.limiter.replace(snapshot.limits if "limits" in parts else None)
         if "budgets" in parts or "routes" in parts:

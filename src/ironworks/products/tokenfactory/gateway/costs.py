@@ -78,7 +78,7 @@ class Quote:
 
     def covers(self, extra: Sequence[tuple[str, int]]) -> bool:
         """Whether every token, and every meter of `extra`, has a price."""
-        return self.complete and all(meter in self._rates for meter, _ in extra)
+        return self.complete and (not extra or all(meter in self._rates for meter, _ in extra))
 
     def cost(self, usage: Usage) -> int | None:
         """What `usage` costs, each meter's quantity rounded once; None where one that is not zero has no price."""

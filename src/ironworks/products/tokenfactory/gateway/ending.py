@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ironworks.products.tokenfactory.gateway.admission import Hold, settle
-from ironworks.products.tokenfactory.gateway.core import Core
+from ironworks.products.tokenfactory.gateway.core import Core, Named
 from ironworks.products.tokenfactory.gateway.dialects import Adapter, Answer, Api, Reader
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, Usage, unavailable
 from ironworks.products.tokenfactory.gateway.paying import UNBOUND, Bill
@@ -19,7 +19,6 @@ from ironworks.products.tokenfactory.gateway.segments import Ticket
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamConnection
 from ironworks.products.tokenfactory.routing import Pick, Place, ReplicaState
 from ironworks.shared import telemetry
-from ironworks.shared.path import show_path
 
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
@@ -52,23 +51,24 @@ class Ending(ABC):
         "_answer_size",
         "_body",
         "_cache_key",
-        "_cached",
         "_client",
         "_connection",
         "_content_type",
         "_core",
         "_head",
         "_longest",
+        "_named",
         "_opened",
         "_over",
         "_place",
         "_reader",
-        "_record",
         "_shown",
         "_status",
         "_steps",
         "_streaming",
+        "_tell_end",
         "_ticket",
+        "_told_status",
         "_tried",
         "_waits_for",
         "_waits_on",
@@ -78,6 +78,7 @@ class Ending(ABC):
         "began",
         "bill",
         "bytes_out",
+        "cached",
         "call",
         "cost_nano",
         "deadline",
@@ -120,7 +121,7 @@ class Ending(ABC):
         self._tried: tuple[ReplicaState, ...] = ()
         self._head: bytes
         self._body: bytes
-        self._record: tuple[object, ...]
+        self._named: Named
         self._ticket: Ticket
         self._connection: UpstreamConnection | None = None
         self._adapter: Adapter
@@ -135,8 +136,10 @@ class Ending(ABC):
         self._streaming = False
         self._place: Place | None = None
         self._cache_key: bytes | None = None
-        self._cached = False
+        self.cached = False
         self._shown: list[bytes] = []
+        self._told_status = 0
+        self._tell_end: Callable[[], None] = _nothing
 
     @abstractmethod
     def _stop_waiting(self) -> None:
@@ -144,12 +147,11 @@ class Ending(ABC):
 
     def _about(self) -> bytes:
         """Header lines that are known before the answer ends."""
-        assert self.pick is not None
-        target = self.pick.leg.target
-        limits = self.hold.grant.headers() if self.hold.grant is not None else b""
-        about = b"x-ironworks-model: %b\r\n%b" % (f"{show_path(target.scope)}/{target.name}".encode(), limits)
+        about = self._named.line
+        if self.hold.grant is not None:
+            about += self.hold.grant.headers()
         if self._cache_key is not None:
-            about += b"x-ironworks-cache: hit\r\n" if self._cached else b"x-ironworks-cache: miss\r\n"
+            about += b"x-ironworks-cache: hit\r\n" if self.cached else b"x-ironworks-cache: miss\r\n"
         return about
 
     def _closing_comment(self) -> bytes:
@@ -166,7 +168,9 @@ class Ending(ABC):
 
     def _respond(self, answer: Answer) -> None:
         if self.call.stored:
-            then: Callable[[bytes], None] = lambda body: self._tell(answer._replace(body=body))  # noqa: E731
+            then: Callable[[bytes], None] = lambda body: self._tell(  # noqa: E731
+                Answer(body, answer.usage, answer.content_type, answer.headers)
+            )
             self._core.shelf.keep_answer(self.call, self.hold.key, answer.body, then)
         else:
             self._tell(answer)
@@ -317,16 +321,16 @@ class Ending(ABC):
         settle(self._core.admission, self.hold, usage)
         first = int((self.first_byte_at - self.began) * 1000) if self.first_byte_at else -1
         finished_at = self.started_at + (time.perf_counter() - self.began)  # the wall clock may be set meanwhile
-        fields = (
-            *self._record, finished_at, status, *usage,
-            self.cost_nano, first, self._cached, self.tries, *self._course(),
+        self._tell_end = tell
+        self._told_status = status
+        others = (
+            finished_at, status, *usage, self.cost_nano, first, self.cached, self.tries, *self._course(),
         )  # fmt: skip
-        self._core.spool.close(self._ticket, fields, lambda problem: self._closed(problem, fields, usage, tell))
+        self._core.spool.close(self._ticket, others, self._closed)
 
-    def _closed(
-        self, problem: OSError | None, record: Sequence[object], usage: Usage, tell: Callable[[], None]
-    ) -> None:
+    def _closed(self, problem: OSError | None) -> None:
         self._core.exchanges.discard(self)
+        tell, self._tell_end = self._tell_end, _nothing  # which holds this request: no cycle is to be left behind
         try:
             if problem is None:
                 tell()
@@ -335,7 +339,7 @@ class Ending(ABC):
         except Exception:
             log.exception("an answer could not be told", request_id=self.request.id)
             self._client.abort()
-        self._core.observers.finished(self, self._client.address, record, usage, self.refusal)
+        self._core.observers.finished(self, self._client.address, self._told_status, self.hold.usage, self.refusal)
 
     def _withhold(self, problem: OSError) -> None:
         """An answer whose usage is not on disk is not given."""
@@ -347,6 +351,10 @@ class Ending(ABC):
             self._break_stream(refusal)
         else:
             self._client.refuse(self.request, refusal)
+
+
+def _nothing() -> None:
+    """There is nothing to tell."""
 
 
 def show_cost(nano: int) -> bytes:

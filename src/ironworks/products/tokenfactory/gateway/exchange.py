@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import time
 
+import orjson
+
 from ironworks.platform import metering
 from ironworks.products.tokenfactory.budgets import Refused, Reservation
 from ironworks.products.tokenfactory.gateway.admission import find_again
@@ -97,9 +99,9 @@ class Exchange(Receiving):
             self._take_turn(pick)
 
     def _open(self, leg: Leg) -> None:
-        self._record = self._opening(leg)
+        fields = self._opening(leg)
         try:
-            self._ticket = self._core.spool.open((*self._record, self.bill.guess(self.call)))
+            self._ticket = self._core.spool.open(fields, self.bill.guess(self.call))
         except SpoolFull:
             raise unavailable("overloaded", "the gateway is serving as many requests as it may") from None
         except OSError:
@@ -108,29 +110,13 @@ class Exchange(Receiving):
         self._core.exchanges.add(self)
         self.watch = self._core.observers.begin(self)
 
-    def _opening(self, leg: Leg) -> tuple[object, ...]:
-        """The first fields of the UsageRecord."""
-        request, call, key, route = self.request, self.call, self.hold.key, self.hold.route
-        target = leg.target
-        return (
-            request.id,
-            request.client_id,
-            key.uid,
-            key.scope,
-            route.uid,
-            target.uid,
-            target.scope,
-            target.name,
-            leg.model,
-            call.model,
-            self.api.path,
-            call.stream,
-            call.user,
-            call.metadata,
-            self.bill.holds,
-            self.bill.at,
-            self.started_at,
-        )
+    def _opening(self, leg: Leg) -> bytes:
+        """The first fields of the UsageRecord, as JSON without brackets."""
+        request, call, bill, hold = self.request, self.call, self.bill, self.hold
+        self._named = self._core.named(hold.key, hold.route, leg, call.model, self.api.path)
+        client_id = b"null" if request.client_id is None else orjson.dumps(request.client_id)
+        rest = orjson.dumps((call.stream, call.user, call.metadata, bill.holds, bill.at, self.started_at))
+        return b'"%b",%b,%b,%b' % (request.id_bytes, client_id, self._named.fields, rest[1:-1])
 
     def _choose(self) -> Pick:
         """The next upstream to ask, its request prepared. Raises Refusal where there is none."""
@@ -323,10 +309,9 @@ class Exchange(Receiving):
 
     def _reopen(self, leg: Leg) -> None:
         """Another target serves it than the opening record says. Raises Refusal."""
-        record = self._opening(leg)
-        self._record = (*record[:-2], *self._record[-2:])
+        fields = self._opening(leg)
         try:
-            self._ticket = self._core.spool.reopen(self._ticket, (*self._record, self.bill.guess(self.call)))
+            self._ticket = self._core.spool.reopen(self._ticket, fields, self.bill.guess(self.call))
         except OSError:
             raise unavailable("spool_unavailable", "usage cannot be recorded now, so nothing is served", 5) from None
 
@@ -342,7 +327,7 @@ class Exchange(Receiving):
     def _give(self, kept: Kept) -> None:
         """A kept answer: no tokens, one cached response."""
         self.pick = kept.pick
-        self._cached = True
+        self.cached = True
         usage = Usage(extra=((metering.CACHED_RESPONSES, 1),))
         if self.call.stream:
             self._start_stream(self._about())

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -105,18 +105,34 @@ _WORST_IS_LEAST: Final = frozenset(
 """Of several processes the worst is told; of all other gauges the sum."""
 
 
-class _Line(NamedTuple):
+class _Line:
     """The places of all that a finished request adds to; `leg` is what the others hold for."""
 
-    leg: Leg | None
-    requests: int
-    duration: int
-    overhead: int
-    server_duration: int
-    input: int
-    output: int
-    input_usage: int
-    output_usage: int
+    __slots__ = (
+        "duration", "input", "input_usage", "leg", "output", "output_usage", "overhead", "requests", "server_duration",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        leg: Leg | None,
+        requests: int,
+        duration: int,
+        overhead: int,
+        server_duration: int,
+        given: int,
+        made: int,
+        given_usage: int,
+        made_usage: int,
+    ) -> None:
+        self.leg = leg
+        self.requests = requests
+        self.duration = duration
+        self.overhead = overhead
+        self.server_duration = server_duration
+        self.input = given
+        self.output = made
+        self.input_usage = given_usage
+        self.output_usage = made_usage
 
 
 class Metrics(Collector):

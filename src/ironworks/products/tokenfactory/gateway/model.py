@@ -186,17 +186,20 @@ class UsageRecord(NamedTuple):
         """The record of a closing in a spool, also one that the release before routes wrote."""
         if len(fields) == _FIRST_FIELDS:
             return cls(*read_opening(fields[:_FIRST_OPENING]), *fields[_FIRST_OPENING:])
-        record = cls(*fields)
-        held: Sequence[Any] = record.holds  # lists, as JSON has them, which native code does not take for pairs
-        steps: Sequence[Any] = record.steps
-        return record._replace(
-            holds=[(lease, nano) for lease, nano in held],
-            steps=[(what, since, until, whom) for what, since, until, whom in steps],
-        )
+        values = [*fields, *_LATER[len(fields) :]]
+        # pairs are lists in JSON, which native code does not take for them
+        values[_HOLDS] = [(lease, nano) for lease, nano in values[_HOLDS]]
+        if values[_STEPS]:
+            values[_STEPS] = [(what, since, until, whom) for what, since, until, whom in values[_STEPS]]
+        return cls._make(values)
 
 
 _FIRST_OPENING = 12
 _FIRST_FIELDS = 18
+_HOLDS = UsageRecord._fields.index("holds")
+_STEPS = UsageRecord._fields.index("steps")
+_LATER = tuple([UsageRecord._field_defaults.get(name) for name in UsageRecord._fields])
+"""Defaults in the places of their fields, for records of releases that did not have them."""
 
 
 def read_opening(fields: Sequence[Any]) -> list[Any]:
@@ -207,7 +210,7 @@ def read_opening(fields: Sequence[Any]) -> list[Any]:
     return [*who, "", endpoint_uid, scope, name, model, route, operation, stream, None, {}, (), 0.0, started_at]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Call:
     """A request's body, read: all that routing, limits and budgets decide by, whichever API it came through.
 
@@ -219,7 +222,6 @@ class Call:
             inline: bytes of `body` that are such parts themselves.
         extra: (meter, quantity) that it may use at most besides tokens.
         user: the caller's name for its end user. metadata: up to 5 entries, scalars as texts.
-        affinity: bytes that the same conversation begins with, for routes that keep it at one replica.
         stored: the answer is to be kept for `previous_response_id`. response_id: the id it will have, which only the
             Responses API gives its answers. previous_id: of the stored response that this one goes on from.
         earlier: how many items of the input came from there.
@@ -228,21 +230,60 @@ class Call:
     model: str
     payload: dict[str, Any] | None
     body: bytes
-    stream: bool = False
-    show_usage: bool = False
-    content_type: bytes = b"application/json"
-    max_output: int | None = None
-    choices: int = 1
-    images: int = 0
-    inline: int = 0
-    extra: tuple[tuple[str, int], ...] = ()
-    user: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-    affinity: bytes = b""
-    stored: bool = False
-    response_id: str = ""
-    previous_id: str | None = None
-    earlier: int = 0
+    stream: bool
+    show_usage: bool
+    content_type: bytes
+    max_output: int | None
+    choices: int
+    images: int
+    inline: int
+    extra: tuple[tuple[str, int], ...]
+    user: str | None
+    metadata: dict[str, str]
+    stored: bool
+    response_id: str
+    previous_id: str | None
+    earlier: int
+
+    def __init__(
+        self,
+        model: str,
+        payload: dict[str, Any] | None,
+        body: bytes,
+        stream: bool = False,
+        show_usage: bool = False,
+        *,
+        content_type: bytes = b"application/json",
+        max_output: int | None = None,
+        choices: int = 1,
+        images: int = 0,
+        inline: int = 0,
+        extra: tuple[tuple[str, int], ...] = (),
+        user: str | None = None,
+        metadata: dict[str, str] | None = None,
+        stored: bool = False,
+        response_id: str = "",
+        previous_id: str | None = None,
+        earlier: int = 0,
+    ) -> None:
+        """Written out, since every request makes one and a dataclass's own takes ten times as long compiled."""
+        self.model = model
+        self.payload = payload
+        self.body = body
+        self.stream = stream
+        self.show_usage = show_usage
+        self.content_type = content_type
+        self.max_output = max_output
+        self.choices = choices
+        self.images = images
+        self.inline = inline
+        self.extra = extra
+        self.user = user
+        self.metadata = {} if metadata is None else metadata
+        self.stored = stored
+        self.response_id = response_id
+        self.previous_id = previous_id
+        self.earlier = earlier
 
 
 Charge: TypeAlias = Callable[[Sequence[UsageRecord]], Awaitable[None]]

@@ -7,12 +7,11 @@ and no more. A request that somebody looks at while it is under way has a `Watch
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from ironworks.products.tokenfactory.gateway.access import AccessLog, entry_of, entry_of_refusal
 from ironworks.products.tokenfactory.gateway.metrics import Metrics
-from ironworks.products.tokenfactory.gateway.model import ObservingSettings, Refusal, Usage, UsageRecord
+from ironworks.products.tokenfactory.gateway.model import ObservingSettings, Refusal, Usage
 from ironworks.products.tokenfactory.gateway.spans import Context, Spans
 from ironworks.products.tokenfactory.traces import Captured, Captures, Capturing, KeepTraces
 from ironworks.shared import telemetry
@@ -26,15 +25,6 @@ if TYPE_CHECKING:
 log = telemetry.logger(__name__)
 
 TIDY: Final = 10.0
-RECORD: Final = {name: place for place, name in enumerate(UsageRecord._fields)}
-"""Where each field of a UsageRecord is in the tuple that the spool keeps."""
-
-
-class Observer(Protocol):
-    """Somebody else who is told: add it to `Observers.others`."""
-
-    def finished(self, exchange: Ending, record: Sequence[Any], refusal: Refusal | None) -> None:
-        """An admitted request is over, its closing record (a UsageRecord's fields) is on disk and the caller told."""
 
 
 class Watch:
@@ -69,7 +59,6 @@ class Observers:
         self.access = AccessLog(settings.access_log)
         self.spans = Spans(settings)
         self.captures = Captures(keep)
-        self.others: list[Observer] = []
         self._told = {"access_log": 0, "spans": 0, "traces": 0}
 
     def begin(self, exchange: Ending) -> Watch | None:
@@ -82,29 +71,20 @@ class Observers:
             capture = self.captures.begin(route.uid, key.scope, exchange.call.body)
         return Watch(self.spans, context, capture) if context is not None or capture is not None else None
 
-    def finished(
-        self, exchange: Ending, address: str, record: Sequence[Any], usage: Usage, refusal: Refusal | None
-    ) -> None:
+    def finished(self, exchange: Ending, address: str, status: int, usage: Usage, refusal: Refusal | None) -> None:
         """An admitted request is over, its closing record is on disk, the caller has his answer."""
         try:
-            status: int = record[RECORD["status"]]
-            cached = bool(record[RECORD["cached_answer"]])
             self.metrics.finished(exchange, status, usage, refusal)
             if exchange.hold.route.cache is not None:
-                self.metrics.count("ironworks_gateway_cache", "hit" if cached else "miss")
+                self.metrics.count("ironworks_gateway_cache", "hit" if exchange.cached else "miss")
             if self.access.on:
-                self.access.add(entry_of(exchange, address, status, usage, refusal, cached=cached))
+                self.access.add(entry_of(exchange, address, status, usage, refusal, cached=exchange.cached))
             if exchange.watch is not None:
-                self._finish_watch(exchange.watch, exchange, record, usage, refusal)
-            for other in self.others:
-                other.finished(exchange, record, refusal)
+                self._finish_watch(exchange.watch, exchange, status, usage, refusal)
         except Exception:
             log.exception("an observer of requests failed", request_id=exchange.request.id)
 
-    def _finish_watch(
-        self, watch: Watch, exchange: Ending, record: Sequence[Any], usage: Usage, refusal: Refusal | None
-    ) -> None:
-        status: int = record[RECORD["status"]]
+    def _finish_watch(self, watch: Watch, exchange: Ending, status: int, usage: Usage, refusal: Refusal | None) -> None:
         if watch.context is not None:
             self.spans.finish(watch.context, exchange, status, usage, refusal)
         if watch.capture is not None:
@@ -116,7 +96,7 @@ class Observers:
                     request_id=exchange.request.id,
                     scope=key.scope,
                     key_uid=key.uid,
-                    occurred_at=record[RECORD["started_at"]],
+                    occurred_at=exchange.started_at,
                     operation=exchange.api.path,
                     model=exchange.call.model,
                     endpoint=f"{target.scope}/{target.name}" if target else "",

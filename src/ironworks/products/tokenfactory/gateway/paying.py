@@ -34,6 +34,26 @@ UNBOUND: Final = 2**62
 MAX_PLANS: Final = 200_000
 
 
+class Bounds:
+    """What bounds any request of a route, worked out once: the largest of what its legs could come to."""
+
+    __slots__ = ("_inputs", "output_tokens")
+
+    def __init__(self, route: Route) -> None:
+        targets = [leg.target for leg in route.legs]
+        self._inputs = list({(each.expansion, each.template_tokens) for each in targets})
+        self.output_tokens = max([each.max_output_tokens for each in targets])
+
+    def input_tokens(self, size: int) -> int:
+        """The most tokens that an input of so many bytes can have."""
+        most = 0
+        for expansion, template in self._inputs:
+            product = size * expansion
+            whole = int(product)
+            most = max(most, whole + (whole < product) + template)
+        return most
+
+
 class Bill:
     """One request's.
 
@@ -69,15 +89,13 @@ class Bill:
         self.extra: tuple[tuple[str, int], ...] = ()
         self.reservation: budgets.Reservation | None = None
 
-    def bound(self, route: Route, call: Call) -> None:
-        """Work out the bounds, the largest of what any of the route's legs could come to."""
+    def bound(self, bounds: Bounds, call: Call) -> None:
+        """Work out this request's bounds."""
         size = len(call.body) - call.inline
-        targets = [leg.target for leg in route.legs]
-        self.input_tokens = max(math.ceil(size * each.expansion) + each.template_tokens for each in targets)
-        self.input_tokens += call.images * TOKENS_OF_AN_IMAGE
-        self._named = call.max_output is not None
+        self.input_tokens = bounds.input_tokens(size) + call.images * TOKENS_OF_AN_IMAGE
         named = call.max_output
-        self.output_tokens = max(each.max_output_tokens for each in targets) if named is None else named
+        self._named = named is not None
+        self.output_tokens = bounds.output_tokens if named is None else named
         self.choices = max(1, call.choices)
         self.extra = call.extra
 
@@ -174,6 +192,7 @@ class Payments:
         self.missing = 0
         self._lag = LAG
         self._plans: dict[Route, dict[bytes, budgets.Plan | None]] = {}
+        self._bounds: dict[Route, Bounds] = {}
         self._size = 0
 
     def replace(self, views: Sequence[budgets.BudgetView] | None = None) -> None:
@@ -181,6 +200,7 @@ class Payments:
         if views is not None and self.desk is not None:
             self.desk.replace(views)
         self._plans = {}
+        self._bounds = {}
         self._size = 0
 
     def reprice(self, prices: Iterable[pricing.Price]) -> None:
@@ -202,9 +222,14 @@ class Payments:
         plan = None if free or self.desk is None else self._plan(key, route)
         bill = Bill(self, time.time() - self._lag, key.scope, plan)
         if plan is not None:
-            bill.bound(route, call)
-            if not all(self.prices.quote(leg.model, bill.at, bill.scope).covers(bill.extra) for leg in route.legs):
-                self._do_without(bill, plan)
+            bounds = self._bounds.get(route)
+            if bounds is None:
+                bounds = self._bounds[route] = Bounds(route)
+            bill.bound(bounds, call)
+            for leg in route.legs:
+                if not self.prices.quote(leg.model, bill.at, bill.scope).covers(bill.extra):
+                    self._do_without(bill, plan)
+                    break
         return bill
 
     def _do_without(self, bill: Bill, plan: budgets.Plan) -> None:

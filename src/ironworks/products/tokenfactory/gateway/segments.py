@@ -65,28 +65,25 @@ class Ticket:
 
     Attributes:
         segment: what holds its opening. slot, generation: where its tokens are counted.
-        fields: the JSON, without brackets, of the first `count` fields of its record. guess: its input, as JSON.
+        fields: the first fields of its record, as JSON without brackets. guess: tokens of its input.
     """
 
-    __slots__ = ("count", "fields", "generation", "guess", "segment", "slot")
+    __slots__ = ("fields", "generation", "guess", "segment", "slot")
 
-    def __init__(self, slot: int, generation: int, opening: tuple[object, ...]) -> None:
-        """`opening` are the first fields of its record and the guess."""
+    def __init__(self, slot: int, generation: int, fields: bytes, guess: int) -> None:
         self.segment: Segment
         self.slot = slot
         self.generation = generation
-        *first, guess = opening
-        self.count = len(first)
-        self.guess = orjson.dumps(guess)
-        self.fields = orjson.dumps(first)[1:-1]
+        self.fields = fields
+        self.guess = guess
 
     def opening(self) -> bytes:
         """The payload of its opening record."""
-        return b"[%d,%d,%b,%b]" % (self.slot, self.generation, self.fields, self.guess)
+        return b"[%d,%d,%b,%d]" % (self.slot, self.generation, self.fields, self.guess)
 
-    def closing(self, fields: tuple[object, ...]) -> bytes:
-        """The payload of its closing record; `fields` are all of it, beginning with those of the opening."""
-        return b"[%b,%b" % (self.fields, orjson.dumps(fields[self.count :])[1:])
+    def closing(self, others: tuple[object, ...]) -> bytes:
+        """The payload of its closing record; `others` are the fields after those of the opening."""
+        return b"[%b,%b" % (self.fields, orjson.dumps(others)[1:])
 
 
 class Segment:

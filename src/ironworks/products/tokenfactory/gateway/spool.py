@@ -79,8 +79,9 @@ class Spool:
         number, position = self._acknowledged
         return sum(s.end - (position if s.number == number else 0) for s in self._segments if s.number >= number)
 
-    def open(self, opening: tuple[object, ...]) -> Ticket:
-        """Record that a request begins. `opening` are the first fields of its UsageRecord and the guessed input.
+    def open(self, fields: bytes, guess: int) -> Ticket:
+        """Record that a request begins: the first fields of its UsageRecord, as JSON without brackets, and a guess at
+        the tokens of its input.
 
         Raises SpoolFull, or OSError when nothing can be written.
         """
@@ -89,7 +90,8 @@ class Spool:
         taken = self._slots.take()
         if taken is None:
             raise SpoolFull
-        ticket = Ticket(*taken, opening)
+        slot, generation = taken
+        ticket = Ticket(slot, generation, fields, guess)
         try:
             segment = self._append(OPENED, ticket.opening())
         except OSError as problem:
@@ -100,9 +102,9 @@ class Spool:
         segment.opened[ticket.slot] = ticket
         return ticket
 
-    def reopen(self, ticket: Ticket, opening: tuple[object, ...]) -> Ticket:
-        """Record that the request goes elsewhere: `opening` counts from now on, or, with an OSError, the old one."""
-        fresh = Ticket(ticket.slot, ticket.generation, opening)
+    def reopen(self, ticket: Ticket, fields: bytes, guess: int) -> Ticket:
+        """Record that the request goes elsewhere: this opening counts from now on, or, with an OSError, the old one."""
+        fresh = Ticket(ticket.slot, ticket.generation, fields, guess)
         fresh.segment = segment = self._append(OPENED, fresh.opening())
         ticket.segment.opened.pop(ticket.slot, None)
         segment.opened[ticket.slot] = fresh
@@ -112,12 +114,12 @@ class Spool:
         """`tokens` of output have been sent so far."""
         self._slots.count(ticket.slot, tokens)
 
-    def close(self, ticket: Ticket, fields: tuple[object, ...], then: Then) -> None:
+    def close(self, ticket: Ticket, others: tuple[object, ...], then: Then) -> None:
         """Record the request's true usage and call `then` once that is on disk.
 
-        `fields` are all of its UsageRecord, beginning with those of its opening.
+        `others` are the fields of its UsageRecord after those of its opening.
         """
-        payload = ticket.closing(fields)
+        payload = ticket.closing(others)
         try:
             segment = self._append_closing(ticket, payload)
         except OSError as problem:

@@ -6,22 +6,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ironworks.products.tokenfactory.gateway.model import Call, Refusal, Usage
 from ironworks.products.tokenfactory.routing import Dialect
 
 
-class Answer(NamedTuple):
+class Answer:
     """A whole answer as the caller gets it. `usage` is None where the upstream's figure did not come.
 
     `headers` are further header lines, each with its line end.
     """
 
-    body: bytes
-    usage: Usage | None
-    content_type: bytes = b"application/json"
-    headers: bytes = b""
+    __slots__ = ("body", "content_type", "headers", "usage")
+
+    def __init__(
+        self, body: bytes, usage: Usage | None, content_type: bytes = b"application/json", headers: bytes = b""
+    ) -> None:
+        self.body = body
+        self.usage = usage
+        self.content_type = content_type
+        self.headers = headers
 
 
 class Reader(Protocol):
