@@ -24,6 +24,7 @@ DOMAINS = ("metering", "pricing", "ledger", "billing", "subscriptions", "invoice
 MONEY = (
     "/billing/", "/invoice", "/payment", "/subscription", "/usage", "/credit", "/prepaid", "/price", "/plans",
     "/quotas", "/reports/", "/cost-rates", "/adjustments", "/balance", "/closes", "/currency", "/billing-details",
+    "/ledger-accounts", "/transfers",
 )  # fmt: skip
 NOBODYS = ("POST /api/v1/webhooks/stripe",)
 
@@ -50,7 +51,7 @@ class Books:
         found = route.path
         for name in route.parameters:
             found = found.replace(f"{{{name}}}", path if name == "path" else self.names.get(name, "acme"))
-        return found + QUERIES.get(f"{route.method} {route.path.removeprefix('/api/v1')}", "")
+        return found + QUERIES.get(f"{route.method} {route.path.removeprefix('/api/v1')}", "").format_map(self.names)
 
     def body(self, route: Route) -> Any:
         """One that would be taken."""
@@ -80,7 +81,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /payments/{payment}:refund": {"amount_nano": 10**7},
     "POST /usage": {"events": [{"specversion": "1.0"}]},
 }  # fmt: skip
-QUERIES = {"GET /scopes/{path}/adjustments": "?from=2026-01-01&to=2030-01-01"}
+QUERIES = {
+    "GET /scopes/{path}/adjustments": "?from=2026-01-01&to=2030-01-01",
+    "GET /billing/requests": "?ids={request_id}",
+}
 NAMED = {"POST /payments": {"invoice": "invoice"}, "POST /payments:record": {"invoice": "invoice"}}
 
 
