@@ -21,7 +21,10 @@ drop policy if exists system on tokenfactory_budgets.threshold_told;
 create policy system on tokenfactory_budgets.threshold_told to ironworks_system using (true) with check (true);
 drop policy if exists api_read on tokenfactory_budgets.threshold_told;
 create policy api_read on tokenfactory_budgets.threshold_told for select to ironworks_api
-  using (budget in (select p.budget from tokenfactory_budgets.budget_period p));
+  using (budget in (
+    select p.budget from tokenfactory_budgets.budget_period p
+    where p.scope <@ any ((select shared.granted('budget:read'))::ltree[])
+  ));
 
 drop policy if exists system on tokenfactory_budgets.spending;
 create policy system on tokenfactory_budgets.spending to ironworks_system using (true) with check (true);
