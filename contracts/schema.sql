@@ -406,6 +406,7 @@ platform_invoices.close.done_at timestamp with time zone
 platform_invoices.close.attempts integer not null default 0
 platform_invoices.close.retry_at timestamp with time zone
 platform_invoices.close.problem text not null default ''::text
+platform_invoices.close.adjusted_from date
 platform_invoices.credit_note.id uuid not null default gen_random_uuid()
 platform_invoices.credit_note.invoice_id uuid not null
 platform_invoices.credit_note.scope ltree not null
@@ -674,6 +675,7 @@ platform_payments.customer.reference text
 platform_payments.customer.default_method text
 platform_payments.customer.created_at timestamp with time zone not null default now()
 platform_payments.customer.synced_at timestamp with time zone
+platform_payments.customer.incarnation integer not null default 0
 platform_payments.difference.id uuid not null default gen_random_uuid()
 platform_payments.difference.reference text not null
 platform_payments.difference.kind text not null
@@ -777,17 +779,41 @@ platform_pricing.price_terms.valid_from date not null
 platform_pricing.price_terms.withdrawn boolean not null default false
 platform_pricing.price_terms.created_at timestamp with time zone not null default now()
 platform_pricing.price_terms.created_by text not null
-platform_pricing.rated_line.usage_event_id text not null
-platform_pricing.rated_line.meter text not null
-platform_pricing.rated_line.quantity bigint not null
-platform_pricing.rated_line.price_id uuid not null
-platform_pricing.rated_line.amount_nano bigint not null
-platform_pricing.rated_line.currency text not null
-platform_pricing.rated_line.scope ltree not null
-platform_pricing.rated_line.path text not null generated as ltree2text(scope)
+platform_pricing.rated_alone.usage_event_id text not null
+platform_pricing.rated_alone.meter text not null
+platform_pricing.rated_alone.quantity bigint not null
+platform_pricing.rated_alone.price_id uuid not null
+platform_pricing.rated_alone.amount_nano bigint not null
+platform_pricing.rated_alone.currency text not null
+platform_pricing.rated_alone.scope ltree not null
+platform_pricing.rated_alone.path text not null generated as ltree2text(scope)
+platform_pricing.rated_alone.transfer_id uuid
+platform_pricing.rated_alone.rated_at timestamp with time zone not null default now()
+platform_pricing.rated_alone.day date not null
+platform_pricing.rated_alone.model text
+platform_pricing.rated_event.usage_event_id text not null
+platform_pricing.rated_event.meters text[] not null
+platform_pricing.rated_event.quantities bigint[] not null
+platform_pricing.rated_event.price_ids uuid[] not null
+platform_pricing.rated_event.amounts_nano bigint[] not null
+platform_pricing.rated_event.currency text not null
+platform_pricing.rated_event.scope ltree not null
+platform_pricing.rated_event.path text not null generated as ltree2text(scope)
+platform_pricing.rated_event.transfer_id uuid
+platform_pricing.rated_event.rated_at timestamp with time zone not null default now()
+platform_pricing.rated_event.day date not null
+platform_pricing.rated_event.model text
+platform_pricing.rated_line.usage_event_id text
+platform_pricing.rated_line.meter text
+platform_pricing.rated_line.quantity bigint
+platform_pricing.rated_line.price_id uuid
+platform_pricing.rated_line.amount_nano bigint
+platform_pricing.rated_line.currency text
+platform_pricing.rated_line.scope ltree
+platform_pricing.rated_line.path text
 platform_pricing.rated_line.transfer_id uuid
-platform_pricing.rated_line.rated_at timestamp with time zone not null default now()
-platform_pricing.rated_line.day date not null
+platform_pricing.rated_line.rated_at timestamp with time zone
+platform_pricing.rated_line.day date
 platform_pricing.rated_line.model text
 platform_pricing.unrated_line.usage_event_id text not null
 platform_pricing.unrated_line.meter text not null
@@ -1180,6 +1206,7 @@ tokenfactory_budgets.budget_period.scope ltree not null
 tokenfactory_budgets.budget_period.spent_nano bigint not null default 0
 tokenfactory_budgets.budget_period.unreserved_nano bigint not null default 0
 tokenfactory_budgets.budget_period.recalled_at timestamp with time zone
+tokenfactory_budgets.budget_period.short_of bigint
 tokenfactory_budgets.lease.id bigint not null
 tokenfactory_budgets.lease.budget uuid not null
 tokenfactory_budgets.lease.period_start timestamp with time zone not null
@@ -1193,6 +1220,12 @@ tokenfactory_budgets.lease.state text not null default 'open'::text
 tokenfactory_budgets.lease.granted_at timestamp with time zone not null default now()
 tokenfactory_budgets.lease.expires_at timestamp with time zone not null
 tokenfactory_budgets.lease.closed_at timestamp with time zone
+tokenfactory_budgets.spending.budget uuid not null
+tokenfactory_budgets.spending.period_start timestamp with time zone not null
+tokenfactory_budgets.spending.at timestamp with time zone not null
+tokenfactory_budgets.spending.minutes smallint not null default 10
+tokenfactory_budgets.spending.scope ltree not null
+tokenfactory_budgets.spending.spent_nano bigint not null
 tokenfactory_budgets.threshold_told.budget uuid not null
 tokenfactory_budgets.threshold_told.period_start timestamp with time zone not null
 tokenfactory_budgets.threshold_told.percent integer not null
@@ -1470,6 +1503,7 @@ platform_invoices.charge PRIMARY KEY (transfer_id)
 platform_invoices.charge UNIQUE (account, reference)
 platform_invoices.claim FOREIGN KEY (invoice_id) REFERENCES platform_invoices.invoice(id)
 platform_invoices.claim PRIMARY KEY (transfer_id)
+platform_invoices.close CHECK ((adjusted_from <= period_end))
 platform_invoices.close CHECK ((nlevel(scope) = 1))
 platform_invoices.close CHECK ((period_end >= period_start))
 platform_invoices.close CHECK ((state = ANY (ARRAY['charging'::text, 'collecting'::text, 'finalizing'::text, 'done'::text])))
@@ -1578,6 +1612,7 @@ platform_notification.mail CHECK (((length(dedup_key) >= 1) AND (length(dedup_ke
 platform_notification.mail CHECK ((length(recipient) <= 254))
 platform_notification.mail PRIMARY KEY (uid)
 platform_notification.mail UNIQUE (dedup_key)
+platform_payments.customer CHECK ((incarnation >= 0))
 platform_payments.customer PRIMARY KEY (account)
 platform_payments.customer UNIQUE (reference)
 platform_payments.difference PRIMARY KEY (id)
@@ -1600,10 +1635,10 @@ platform_policy.plan_quota CHECK (((quota ~ '^[a-z][a-z0-9]*(_[a-z0-9]+)*$'::tex
 platform_policy.plan_quota CHECK ((allowed >= 0))
 platform_policy.plan_quota CHECK ((nlevel(scope) = 1))
 platform_policy.plan_quota PRIMARY KEY (path, quota)
-platform_policy.quota_override CHECK (((nlevel(scope) >= 1) AND (nlevel(scope) <= 2)))
 platform_policy.quota_override CHECK (((quota ~ '^[a-z][a-z0-9]*(_[a-z0-9]+)*$'::text) AND (length(quota) <= 63)))
 platform_policy.quota_override CHECK ((allowed >= 0))
 platform_policy.quota_override CHECK ((length(reason) <= 500))
+platform_policy.quota_override CHECK ((nlevel(scope) <= 2))
 platform_policy.quota_override PRIMARY KEY (path, quota)
 platform_pricing.account_currency CHECK ((currency ~ '^[A-Z]{3}$'::text))
 platform_pricing.account_currency PRIMARY KEY (account, valid_from)
@@ -1617,10 +1652,19 @@ platform_pricing.price_terms CHECK ((currency ~ '^[A-Z]{3}$'::text))
 platform_pricing.price_terms CHECK ((jsonb_typeof(terms) = 'object'::text))
 platform_pricing.price_terms PRIMARY KEY (id)
 platform_pricing.price_terms UNIQUE (meter, model, currency, path, valid_from)
-platform_pricing.rated_line CHECK (((amount_nano > 0) = (transfer_id IS NOT NULL)))
-platform_pricing.rated_line CHECK (((amount_nano >= 0) AND (amount_nano <= '100000000000000'::bigint)))
-platform_pricing.rated_line CHECK ((quantity > 0))
-platform_pricing.rated_line PRIMARY KEY (usage_event_id, meter)
+platform_pricing.rated_alone CHECK (((amount_nano > 0) = (transfer_id IS NOT NULL)))
+platform_pricing.rated_alone CHECK (((amount_nano >= 0) AND (amount_nano <= '100000000000000'::bigint)))
+platform_pricing.rated_alone CHECK ((quantity > 0))
+platform_pricing.rated_alone PRIMARY KEY (usage_event_id, meter)
+platform_pricing.rated_event CHECK (
+CASE
+    WHEN (transfer_id IS NULL) THEN (0 = ALL (amounts_nano))
+    ELSE (0 < ALL (amounts_nano))
+END)
+platform_pricing.rated_event CHECK (((0 <= ALL (amounts_nano)) AND ('100000000000000'::bigint >= ALL (amounts_nano))))
+platform_pricing.rated_event CHECK (((cardinality(meters) > 0) AND (cardinality(meters) = cardinality(quantities)) AND (cardinality(meters) = cardinality(price_ids)) AND (cardinality(meters) = cardinality(amounts_nano))))
+platform_pricing.rated_event CHECK ((0 < ALL (quantities)))
+platform_pricing.rated_event PRIMARY KEY (usage_event_id)
 platform_pricing.unrated_line CHECK ((quantity > 0))
 platform_pricing.unrated_line CHECK ((reason = ANY (ARRAY['no_price'::text, 'over_limit'::text])))
 platform_pricing.unrated_line PRIMARY KEY (usage_event_id, meter)
@@ -1675,7 +1719,7 @@ platform_subscriptions.subscription CHECK ((ends_on > started_on))
 platform_subscriptions.subscription CHECK ((nlevel(scope) = 1))
 platform_subscriptions.subscription CHECK ((period_end > period_start))
 platform_subscriptions.subscription CHECK ((status = ANY (ARRAY['trialing'::text, 'active'::text, 'past_due'::text, 'canceled'::text])))
-platform_subscriptions.subscription CHECK ((trial_end > started_on))
+platform_subscriptions.subscription CHECK ((trial_end >= started_on))
 platform_subscriptions.subscription FOREIGN KEY (next_plan_id) REFERENCES platform_subscriptions.plan(id)
 platform_subscriptions.subscription FOREIGN KEY (plan_id) REFERENCES platform_subscriptions.plan(id)
 platform_subscriptions.subscription PRIMARY KEY (id)
@@ -1750,6 +1794,7 @@ tokenfactory_budgets.budget UNIQUE (path, name)
 tokenfactory_budgets.budget_label FOREIGN KEY (uid) REFERENCES tokenfactory_budgets.budget(uid) ON DELETE CASCADE
 tokenfactory_budgets.budget_label PRIMARY KEY (uid, key)
 tokenfactory_budgets.budget_period CHECK (((unreserved_nano >= 0) AND (unreserved_nano <= spent_nano)))
+tokenfactory_budgets.budget_period CHECK ((short_of > 0))
 tokenfactory_budgets.budget_period CHECK ((spent_nano >= 0))
 tokenfactory_budgets.budget_period FOREIGN KEY (budget) REFERENCES tokenfactory_budgets.budget(uid) ON DELETE CASCADE
 tokenfactory_budgets.budget_period PRIMARY KEY (budget, period_start)
@@ -1759,6 +1804,10 @@ tokenfactory_budgets.lease CHECK ((state = ANY (ARRAY['open'::text, 'frozen'::te
 tokenfactory_budgets.lease CHECK ((used_nano >= 0))
 tokenfactory_budgets.lease FOREIGN KEY (budget, period_start) REFERENCES tokenfactory_budgets.budget_period(budget, period_start) ON DELETE CASCADE
 tokenfactory_budgets.lease PRIMARY KEY (id)
+tokenfactory_budgets.spending CHECK ((minutes = ANY (ARRAY[10, 60])))
+tokenfactory_budgets.spending CHECK ((spent_nano >= 0))
+tokenfactory_budgets.spending FOREIGN KEY (budget, period_start) REFERENCES tokenfactory_budgets.budget_period(budget, period_start) ON DELETE CASCADE
+tokenfactory_budgets.spending PRIMARY KEY (budget, period_start, at)
 tokenfactory_budgets.threshold_told FOREIGN KEY (budget, period_start) REFERENCES tokenfactory_budgets.budget_period(budget, period_start) ON DELETE CASCADE
 tokenfactory_budgets.threshold_told PRIMARY KEY (budget, period_start, percent)
 tokenfactory_gateway.incident FOREIGN KEY (process) REFERENCES tokenfactory_gateway.process(uid) ON DELETE CASCADE
@@ -1838,6 +1887,7 @@ CREATE INDEX endpoint_ref_engine_engine_idx ON inference_endpoints.endpoint USIN
 CREATE INDEX endpoint_ref_model_registry_idx ON inference_endpoints.endpoint USING btree (ref_model_registry)
 CREATE INDEX engine_label_key_value_path_name_idx ON inference_engines.engine_label USING btree (key, value, path, name)
 CREATE INDEX external_endpoint_label_key_value_path_name_idx ON tokenfactory_routing.external_endpoint_label USING btree (key, value, path, name)
+CREATE INDEX fine_spending ON tokenfactory_budgets.spending USING btree (at) WHERE (minutes = 10)
 CREATE INDEX hourly_bucket_idx ON tokenfactory_analytics.hourly USING btree (bucket)
 CREATE INDEX hourly_path_bucket_idx ON tokenfactory_analytics.hourly USING btree (path, bucket)
 CREATE INDEX idempotency_created_at_idx ON shared.idempotency USING btree (created_at)
@@ -1867,8 +1917,10 @@ CREATE INDEX pending_occurred_at_uid_idx ON platform_audit.pending USING btree (
 CREATE INDEX platform_label_key_value_path_name_idx ON platform_tenancy.platform_label USING btree (key, value, path, name)
 CREATE INDEX posting_invoice_id_idx ON platform_invoices.posting USING btree (invoice_id)
 CREATE INDEX principal_owner_idx ON platform_iam.principal USING btree (owner)
-CREATE INDEX rated_line_period ON platform_pricing.rated_line USING btree (path, day)
-CREATE INDEX rated_line_transfer ON platform_pricing.rated_line USING btree (transfer_id) WHERE (transfer_id IS NOT NULL)
+CREATE INDEX rated_event_period ON platform_pricing.rated_event USING btree (path, day)
+CREATE INDEX rated_event_transfer ON platform_pricing.rated_event USING btree (transfer_id) WHERE (transfer_id IS NOT NULL)
+CREATE INDEX rated_line_period ON platform_pricing.rated_alone USING btree (path, day)
+CREATE INDEX rated_line_transfer ON platform_pricing.rated_alone USING btree (transfer_id) WHERE (transfer_id IS NOT NULL)
 CREATE INDEX reading_aggregation_occurred_at_idx ON platform_metering.reading USING btree (aggregation, occurred_at)
 CREATE INDEX record_correlation_id_idx ON platform_audit.record USING btree (correlation_id)
 CREATE INDEX record_occurred_at_uid_idx ON platform_audit.record USING btree (occurred_at DESC, uid DESC)
@@ -1905,7 +1957,8 @@ CREATE INDEX trace_policy_label_key_value_path_name_idx ON tokenfactory_traces.t
 CREATE INDEX transfer_credit_account_posted_in_amount_nano_idx ON platform_ledger.transfer USING btree (credit_account, posted_in) INCLUDE (amount_nano)
 CREATE INDEX transfer_debit_account_posted_in_amount_nano_idx ON platform_ledger.transfer USING btree (debit_account, posted_in) INCLUDE (amount_nano)
 CREATE INDEX transfer_path_posted_at_id_idx ON platform_ledger.transfer USING btree (path, posted_at, id)
-CREATE INDEX transfer_posted_in_debit_account_credit_account_amount_nano_idx ON platform_ledger.transfer USING btree (posted_in) INCLUDE (debit_account, credit_account, amount_nano)
+CREATE INDEX transfer_posted_at_id_idx ON platform_ledger.transfer USING btree (posted_at, id)
+CREATE INDEX transfer_posted_in ON platform_ledger.transfer USING btree (posted_in)
 CREATE INDEX usage_claim_claimed_at_idx ON platform_metering.usage_claim USING btree (claimed_at)
 CREATE INDEX usage_daily_at_idx ON platform_metering.usage_daily USING btree (at)
 CREATE INDEX usage_event_by_path ON ONLY platform_metering.usage_event USING btree (path, occurred_at, event_id)
@@ -2046,7 +2099,8 @@ CREATE UNIQUE INDEX principal_pkey ON platform_iam.principal USING btree (uid)
 CREATE UNIQUE INDEX process_pkey ON tokenfactory_gateway.process USING btree (uid)
 CREATE UNIQUE INDEX queue_worker_pkey ON shared.queue_worker USING btree (worker)
 CREATE UNIQUE INDEX quota_override_pkey ON platform_policy.quota_override USING btree (path, quota)
-CREATE UNIQUE INDEX rated_line_pkey ON platform_pricing.rated_line USING btree (usage_event_id, meter)
+CREATE UNIQUE INDEX rated_event_pkey ON platform_pricing.rated_event USING btree (usage_event_id)
+CREATE UNIQUE INDEX rated_line_pkey ON platform_pricing.rated_alone USING btree (usage_event_id, meter)
 CREATE UNIQUE INDEX reading_pkey ON platform_metering.reading USING btree (event_id, meter)
 CREATE UNIQUE INDEX reconciliation_pkey ON platform_payments.reconciliation USING btree (day)
 CREATE UNIQUE INDEX record_pkey ON platform_audit.record USING btree (platform, chain_seq)
@@ -2086,6 +2140,7 @@ CREATE UNIQUE INDEX signup_pkey ON platform_iam.signup USING btree (uid)
 CREATE UNIQUE INDEX signup_token_hash_key ON platform_iam.signup USING btree (token_hash)
 CREATE UNIQUE INDEX snapshot_mismatch_pkey ON platform_ledger.snapshot_mismatch USING btree (account, cluster, horizon)
 CREATE UNIQUE INDEX snapshot_run_pkey ON platform_ledger.snapshot_run USING btree (cluster, horizon)
+CREATE UNIQUE INDEX spending_pkey ON tokenfactory_budgets.spending USING btree (budget, period_start, at)
 CREATE UNIQUE INDEX subscription_pkey ON platform_subscriptions.subscription USING btree (id)
 CREATE UNIQUE INDEX suggestion_pkey ON platform_subscriptions.suggestion USING btree (subscription_id, period_start, meter, percent)
 CREATE UNIQUE INDEX tenant_label_pkey ON platform_tenancy.tenant_label USING btree (uid, key)
@@ -2261,6 +2316,7 @@ platform_invoices.released_claim api_manage for * to ironworks_api using ((''::l
 platform_invoices.released_claim api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('invoice:read'::text) AS granted)::ltree[]))) with check ()
 platform_invoices.released_claim worker for * to ironworks_worker using (true) with check (true)
 platform_ledger.balance_snapshot api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.balance_snapshot system for r to ironworks_system using (true) with check ()
 platform_ledger.balance_snapshot worker for * to ironworks_worker using (true) with check (true)
 platform_ledger.credit_draw api_post for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[])))
 platform_ledger.credit_draw api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
@@ -2283,6 +2339,7 @@ platform_ledger.prepaid_account api_remove for d to ironworks_api using ((''::lt
 platform_ledger.prepaid_account system for r to ironworks_system using (true) with check ()
 platform_ledger.prepaid_account worker for * to ironworks_worker using (true) with check (true)
 platform_ledger.snapshot_mismatch api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_ledger.snapshot_mismatch system for r to ironworks_system using (true) with check ()
 platform_ledger.snapshot_mismatch worker for * to ironworks_worker using (true) with check (true)
 platform_ledger.snapshot_run worker for * to ironworks_worker using (true) with check (true)
 platform_ledger.transfer api_post for a to ironworks_api using () with check (((kind <> 'usage'::text) AND (''::ltree <@ ANY (( SELECT shared.granted('ledger:post'::text) AS granted)::ltree[]))))
@@ -2368,9 +2425,12 @@ platform_pricing.price worker for * to ironworks_worker using (true) with check 
 platform_pricing.price_terms api_create for a to ironworks_api using () with check ((''::ltree <@ ANY (( SELECT shared.granted('price:create'::text) AS granted)::ltree[])))
 platform_pricing.price_terms api_read for r to ironworks_api using ((((path = ''::text) AND (shared.subject() IS NOT NULL)) OR (scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[])) OR (scope <@ ANY (( SELECT shared.granted('price:create'::text) AS granted)::ltree[])))) with check ()
 platform_pricing.price_terms worker for * to ironworks_worker using (true) with check (true)
-platform_pricing.rated_line api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
-platform_pricing.rated_line gateway for a to ironworks_gateway using () with check (true)
-platform_pricing.rated_line worker for * to ironworks_worker using (true) with check (true)
+platform_pricing.rated_alone api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_pricing.rated_alone gateway for a to ironworks_gateway using () with check (true)
+platform_pricing.rated_alone worker for * to ironworks_worker using (true) with check (true)
+platform_pricing.rated_event api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
+platform_pricing.rated_event gateway for a to ironworks_gateway using () with check (true)
+platform_pricing.rated_event worker for * to ironworks_worker using (true) with check (true)
 platform_pricing.unrated_line api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('billing:read'::text) AS granted)::ltree[]))) with check ()
 platform_pricing.unrated_line gateway for a to ironworks_gateway using () with check (true)
 platform_pricing.unrated_line worker for * to ironworks_worker using (true) with check (true)
@@ -2467,6 +2527,12 @@ tokenfactory_budgets.budget_period worker for r to ironworks_worker using (true)
 tokenfactory_budgets.lease api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('budget:read'::text) AS granted)::ltree[]))) with check ()
 tokenfactory_budgets.lease system for * to ironworks_system using (true) with check (true)
 tokenfactory_budgets.lease worker for r to ironworks_worker using (true) with check ()
+tokenfactory_budgets.spending api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('budget:read'::text) AS granted)::ltree[]))) with check ()
+tokenfactory_budgets.spending system for * to ironworks_system using (true) with check (true)
+tokenfactory_budgets.spending worker for r to ironworks_worker using (true) with check ()
+tokenfactory_budgets.threshold_told api_read for r to ironworks_api using ((budget IN ( SELECT p.budget
+   FROM tokenfactory_budgets.budget_period p
+  WHERE (p.scope <@ ANY (( SELECT shared.granted('budget:read'::text) AS granted)::ltree[]))))) with check ()
 tokenfactory_budgets.threshold_told system for * to ironworks_system using (true) with check (true)
 tokenfactory_gateway.incident api_read for r to ironworks_api using ((''::ltree = ANY (( SELECT shared.granted('gateway:read'::text) AS granted)::ltree[]))) with check ()
 tokenfactory_gateway.incident system for * to ironworks_system using (true) with check (true)
@@ -2640,6 +2706,7 @@ platform_invoices.posting to ironworks_worker: INSERT, SELECT
 platform_invoices.released_claim to ironworks_api: INSERT, SELECT
 platform_invoices.released_claim to ironworks_worker: INSERT, SELECT
 platform_ledger.balance_snapshot to ironworks_api: SELECT
+platform_ledger.balance_snapshot to ironworks_system: SELECT
 platform_ledger.balance_snapshot to ironworks_worker: DELETE, INSERT, SELECT
 platform_ledger.credit_draw to ironworks_api: INSERT, SELECT
 platform_ledger.credit_draw to ironworks_worker: INSERT, SELECT
@@ -2655,6 +2722,7 @@ platform_ledger.prepaid_account to ironworks_api: DELETE, INSERT, SELECT
 platform_ledger.prepaid_account to ironworks_system: SELECT
 platform_ledger.prepaid_account to ironworks_worker: DELETE, INSERT, SELECT
 platform_ledger.snapshot_mismatch to ironworks_api: SELECT
+platform_ledger.snapshot_mismatch to ironworks_system: SELECT
 platform_ledger.snapshot_mismatch to ironworks_worker: INSERT, SELECT
 platform_ledger.snapshot_run to ironworks_worker: DELETE, INSERT, SELECT
 platform_ledger.transfer to ironworks_api: SELECT
@@ -2720,9 +2788,14 @@ platform_pricing.price to ironworks_system: SELECT
 platform_pricing.price to ironworks_worker: INSERT, SELECT
 platform_pricing.price_terms to ironworks_api: INSERT, SELECT
 platform_pricing.price_terms to ironworks_worker: INSERT, SELECT
+platform_pricing.rated_alone to ironworks_api: SELECT
+platform_pricing.rated_alone to ironworks_gateway: INSERT
+platform_pricing.rated_alone to ironworks_worker: INSERT, SELECT
+platform_pricing.rated_event to ironworks_api: SELECT
+platform_pricing.rated_event to ironworks_gateway: INSERT
+platform_pricing.rated_event to ironworks_worker: INSERT, SELECT
 platform_pricing.rated_line to ironworks_api: SELECT
-platform_pricing.rated_line to ironworks_gateway: INSERT
-platform_pricing.rated_line to ironworks_worker: INSERT, SELECT
+platform_pricing.rated_line to ironworks_worker: SELECT
 platform_pricing.unrated_line to ironworks_api: SELECT
 platform_pricing.unrated_line to ironworks_gateway: INSERT
 platform_pricing.unrated_line to ironworks_worker: DELETE, INSERT, SELECT
@@ -2824,6 +2897,10 @@ tokenfactory_budgets.budget_period to ironworks_worker: SELECT
 tokenfactory_budgets.lease to ironworks_api: SELECT
 tokenfactory_budgets.lease to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 tokenfactory_budgets.lease to ironworks_worker: SELECT
+tokenfactory_budgets.spending to ironworks_api: SELECT
+tokenfactory_budgets.spending to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_budgets.spending to ironworks_worker: SELECT
+tokenfactory_budgets.threshold_told to ironworks_api: SELECT
 tokenfactory_budgets.threshold_told to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 tokenfactory_gateway.incident to ironworks_api: SELECT
 tokenfactory_gateway.incident to ironworks_system: INSERT, SELECT, UPDATE
@@ -2912,7 +2989,7 @@ platform_ledger.prepaid_account to ironworks_worker: UPDATE (grace, low_nano, re
 platform_ledger.transfer to ironworks_api: INSERT (amount_nano, corrects, correlation, credit_account, currency, day, debit_account, id, kind, scope)
 platform_ledger.transfer to ironworks_gateway: INSERT (amount_nano, corrects, correlation, credit_account, currency, day, debit_account, id, kind, scope)
 platform_ledger.transfer to ironworks_worker: INSERT (amount_nano, corrects, correlation, credit_account, currency, day, debit_account, id, kind, scope)
-platform_payments.customer to ironworks_api: UPDATE (default_method, reference)
+platform_payments.customer to ironworks_api: UPDATE (default_method, incarnation, reference)
 platform_payments.payment to ironworks_api: UPDATE (due_at, state)
 platform_secrets.data_key to ironworks_api: INSERT (master_key_id, scope, version, wrapped)
 platform_secrets.data_key to ironworks_api: SELECT (created_at, master_key_id, rotate_requested_at, scope, version)
@@ -2920,8 +2997,8 @@ platform_secrets.data_key to ironworks_api: UPDATE (rotate_requested_at)
 platform_secrets.secret to ironworks_api: SELECT (key_version, owner, pointer, scope, updated_at)
 platform_secrets.secret to ironworks_api: UPDATE (ciphertext, key_version, nonce, scope, updated_at)
 platform_subscriptions.charge to ironworks_worker: UPDATE (billed_on)
-platform_subscriptions.subscription to ironworks_api: UPDATE (closes_on, ends_on, grace_until, next_plan_id, period_end, period_start, plan_id, status, unpaid)
-platform_subscriptions.subscription to ironworks_worker: UPDATE (closed_to, closes_on, ends_on, grace_until, next_plan_id, opened, period_end, period_start, plan_id, status, unpaid)
+platform_subscriptions.subscription to ironworks_api: UPDATE (anchor_day, closes_on, ends_on, grace_until, next_plan_id, period_end, period_start, plan_id, status, trial_end, unpaid)
+platform_subscriptions.subscription to ironworks_worker: UPDATE (anchor_day, closed_to, closes_on, ends_on, grace_until, next_plan_id, opened, period_end, period_start, plan_id, status, trial_end, unpaid)
 platform_tenancy.account to ironworks_api: INSERT (annotations, display_name, labels, name, owner_references, scope, spec, uid)
 platform_tenancy.account to ironworks_api: UPDATE (annotations, deletion_timestamp, display_name, labels, owner_references, spec)
 platform_tenancy.account to ironworks_worker: UPDATE (status)
@@ -2971,7 +3048,8 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_ledge
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.account_currency FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.price FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.price_terms FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
-CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.rated_line FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.rated_alone FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_pricing.rated_event FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_reports.cost_rate FOR EACH STATEMENT EXECUTE FUNCTION platform_reports.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_subscriptions.plan FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON platform_subscriptions.plan_span FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
@@ -3031,8 +3109,9 @@ CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON inference_endp
 CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON platform_iam.role_assignment FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"role": "platform_iam.role"}')
 CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON tokenfactory_budgets.budget FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"key": "platform_iam.api_key", "route": "tokenfactory_routing.route", "endpoint": "inference_endpoints.endpoint"}')
 CREATE TRIGGER kind_references BEFORE INSERT OR UPDATE OF spec ON tokenfactory_limits."limit" FOR EACH ROW EXECUTE FUNCTION shared.kind_references('{"key": "platform_iam.api_key"}')
-CREATE TRIGGER names_a_price AFTER INSERT ON platform_pricing.rated_line REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_unknown_price()
+CREATE TRIGGER names_a_price AFTER INSERT ON platform_pricing.rated_alone REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_unknown_price()
 CREATE TRIGGER names_its_accounts AFTER INSERT ON platform_ledger.transfer REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_unknown_account()
+CREATE TRIGGER names_prices AFTER INSERT ON platform_pricing.rated_event REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION platform_pricing.refuse_unknown_prices()
 CREATE TRIGGER never_changed BEFORE UPDATE ON platform_audit.pending FOR EACH ROW EXECUTE FUNCTION platform_audit.refuse_change()
 CREATE TRIGGER never_removed BEFORE DELETE OR TRUNCATE ON platform_subscriptions.charge FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
 CREATE TRIGGER never_removed BEFORE DELETE OR TRUNCATE ON platform_subscriptions.subscription FOR EACH STATEMENT EXECUTE FUNCTION platform_subscriptions.refuse_change()
@@ -3066,6 +3145,7 @@ platform_iam.end_session(token_hash bytea, at timestamp with time zone) returns 
 platform_iam.end_sessions(who uuid, reason text, at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api
 platform_iam.ensure_operator(user_name text, address text, key_name text) returns TABLE(user_uid uuid, key_uid uuid, key_issued boolean) security definer owner ironworks_system, run by ironworks_worker
 platform_iam.explain_access(written text, wanted text, place ltree) returns jsonb security definer owner ironworks_system, run by ironworks_api
+platform_iam.find_asked(written text) returns platform_iam.principal owner ironworks_system, run by nobody
 platform_iam.find_key(key_uid uuid) returns TABLE(hash bytea, previous_hash bytea, name text, unseen boolean, state text) security definer owner ironworks_system, run by ironworks_api
 platform_iam.find_login(address text) returns TABLE(user_uid uuid, hash text, active boolean) security definer owner ironworks_system, run by ironworks_api
 platform_iam.find_subject(written text) returns uuid owner ironworks_system, run by nobody
@@ -3075,6 +3155,7 @@ platform_iam.gateway_keys(only_these uuid[]) returns TABLE(key uuid, hash bytea,
 platform_iam.granted(permission text) returns ltree[] security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 platform_iam.hand_out(api text[], worker text[], gateway text[]) returns void owner ironworks_owner, run by nobody
 platform_iam.held(who uuid, wanted text) returns ltree[] security definer owner ironworks_system, run by nobody
+platform_iam.held_permissions(written text, place ltree) returns jsonb security definer owner ironworks_system, run by ironworks_api
 platform_iam.issue_key(key_uid uuid, new_hash bytea, grace interval) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_iam.keep_assignment() returns trigger security definer owner ironworks_system, run by nobody
 platform_iam.keep_key() returns trigger security definer owner ironworks_system, run by nobody
@@ -3083,6 +3164,7 @@ platform_iam.keep_service_account() returns trigger security definer owner ironw
 platform_iam.keep_user() returns trigger security definer owner ironworks_system, run by nobody
 platform_iam.key_facts(key_uid uuid) returns TABLE(owner text, active boolean, expires_at timestamp with time zone, issued_at timestamp with time zone, last_used_at timestamp with time zone, previous_until timestamp with time zone) security definer owner ironworks_system, run by ironworks_worker
 platform_iam.lacking(wanted text[], place ltree) returns text[] owner ironworks_system, run by nobody
+platform_iam.list_members(place ltree, beneath boolean, after text, max integer) returns jsonb security definer owner ironworks_system, run by ironworks_api
 platform_iam.narrowed(a ltree, b ltree) returns ltree owner ironworks_system, run by nobody
 platform_iam.open_session(session_id uuid, who uuid, from_address text, agent text, token_hash bytea, at timestamp with time zone, until timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api
 platform_iam.own_preferences() returns jsonb security definer owner ironworks_system, run by ironworks_api
@@ -3099,6 +3181,7 @@ platform_iam.renew_session(token_hash bytea, next_hash bytea, at timestamp with 
 platform_iam.save_preferences(wanted jsonb, at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api
 platform_iam.set_password(who uuid, new_hash text, at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_iam.setup_needed(alone boolean) returns boolean security definer owner ironworks_system, run by ironworks_api
+platform_iam.shown_subject(p platform_iam.principal) returns text owner ironworks_system, run by nobody
 platform_iam.signing_keys(at timestamp with time zone) returns TABLE(kid text, process text, public_key bytea, verifies_until timestamp with time zone) security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 platform_iam.sync_presets(wanted jsonb) returns void security definer owner ironworks_system, run by ironworks_worker
 platform_iam.texts(list jsonb) returns text[] owner ironworks_system, run by nobody
@@ -3110,12 +3193,13 @@ platform_iam.whoami() returns jsonb security definer owner ironworks_system, run
 platform_invoices.keep_final() returns trigger owner ironworks_owner, run by nobody
 platform_invoices.keep_final_lines() returns trigger owner ironworks_owner, run by nobody
 platform_invoices.refuse_change() returns trigger owner ironworks_owner, run by nobody
-platform_ledger.cluster() returns bigint owner ironworks_owner, run by ironworks_api, ironworks_worker
+platform_ledger.cluster() returns bigint owner ironworks_owner, run by ironworks_api, ironworks_system, ironworks_worker
 platform_ledger.newest_snapshot(of uuid, here bigint) returns TABLE(horizon bigint, nano numeric) owner ironworks_owner, run by ironworks_api, ironworks_worker
 platform_ledger.refuse_change() returns trigger owner ironworks_owner, run by nobody
 platform_ledger.refuse_unknown_account() returns trigger security definer owner ironworks_system, run by nobody
 platform_ledger.revenue_accounts() returns uuid[] security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_ledger.sides(transfer_ids uuid[]) returns TABLE(transfer_id uuid, debit_path text, debit_purpose text, credit_path text, credit_purpose text) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_ledger.sum_balances(at_path text) returns TABLE(purpose text, currency text, amount numeric) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_ledger.used_up(account text) returns TABLE(state text, release_at timestamp with time zone) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_metering.forget_claims(at_most integer) returns integer security definer owner ironworks_system, run by ironworks_worker
 platform_metering.forget_rest(at_most integer) returns integer security definer owner ironworks_system, run by ironworks_worker
@@ -3123,12 +3207,14 @@ platform_metering.keep_months(first date, months integer) returns integer securi
 platform_metering.move_horizon(claims timestamp with time zone, events timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_worker
 platform_policy.count_used(which text, quota text, limited text, at timestamp with time zone, enough bigint) returns bigint owner ironworks_system, run by nobody
 platform_policy.limit_at(quota text, place ltree, at timestamp with time zone) returns TABLE(path text, allowed bigint, plan text, overridden boolean, expires_at timestamp with time zone, reason text) owner ironworks_system, run by nobody
+platform_policy.plan_of(account ltree) returns text security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_policy.quotas_at(place ltree, at timestamp with time zone, after text, most integer, kinds jsonb) returns TABLE(quota text, path text, allowed bigint, used bigint, plan text, overridden boolean, expires_at timestamp with time zone, reason text) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_policy.refuse_over(which text, quota text, place ltree, at timestamp with time zone) returns TABLE(path text, allowed bigint, used bigint, plan text, overridden boolean) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_policy.replace_plan_quotas(account ltree, wanted jsonb, plan_name text, at timestamp with time zone) returns jsonb security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_pricing.nano_amount(quantity bigint, unit_price numeric) returns numeric owner ironworks_owner, run by ironworks_api, ironworks_worker
 platform_pricing.refuse_change() returns trigger owner ironworks_owner, run by nobody
 platform_pricing.refuse_unknown_price() returns trigger security definer owner ironworks_system, run by nobody
+platform_pricing.refuse_unknown_prices() returns trigger security definer owner ironworks_system, run by nobody
 platform_registry.current_version() returns bigint owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 platform_registry.enabled(category text, name text) returns boolean owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 platform_registry.record_version(version bigint, cause text) returns void owner ironworks_owner, run by ironworks_system
@@ -3161,6 +3247,7 @@ shared.claim_work(worker uuid, runner text, kinds text[], slots integer[]) retur
 shared.create_domain_schema(name text) returns void owner ironworks_owner, run by nobody
 shared.create_kind_table(kind text, table_name text, inherited boolean, node boolean, reconciled boolean, refs jsonb) returns void owner ironworks_owner, run by nobody
 shared.create_plain_kind_table(kind text, table_name text, inherited boolean, node boolean, reconciled boolean, refs jsonb) returns void owner ironworks_owner, run by nobody
+shared.dead_letter_entry(letter bigint) returns jsonb security definer owner ironworks_system, run by ironworks_api
 shared.describe_system() returns jsonb security definer owner ironworks_system, run by ironworks_api
 shared.enqueue(kind text, uid uuid, due_in interval) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 shared.enqueue_all(target text, kind text, spread interval) returns bigint owner ironworks_owner, run by ironworks_worker
@@ -3193,6 +3280,7 @@ tokenfactory_analytics.merge_counts(a integer[], b integer[]) returns integer[] 
 tokenfactory_budgets.adjust_lease(which uuid, start timestamp with time zone, who text, place text, known bigint, keep bigint, wanted bigint, whole bigint, minimum bigint, hold bigint, ttl interval, closing boolean) returns TABLE(outcome text, lease text, epoch bigint, granted bigint, left_nano bigint, tight boolean, poke boolean) security definer owner ironworks_system, run by ironworks_gateway
 tokenfactory_budgets.close_leases(who text) returns integer security definer owner ironworks_system, run by ironworks_gateway
 tokenfactory_budgets.freeze_leases() returns integer security definer owner ironworks_system, run by ironworks_worker
+tokenfactory_budgets.merge_spending(before timestamp with time zone, most integer) returns integer security definer owner ironworks_system, run by ironworks_worker
 tokenfactory_budgets.period_start(period text, moment timestamp with time zone) returns timestamp with time zone owner ironworks_owner, run by ironworks_system
 tokenfactory_budgets.prune_leases(older_than interval) returns integer security definer owner ironworks_system, run by ironworks_worker
 tokenfactory_budgets.recalled_leases(who text) returns TABLE(budget uuid, period_start timestamp with time zone) security definer owner ironworks_system, run by ironworks_gateway
