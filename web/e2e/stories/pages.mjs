@@ -113,6 +113,7 @@ export default async function ({ page, url, shots, api, signIn, assert, context 
 /** The page in a theme: its picture, and nothing serious that axe finds. */
 export async function look(page, shots, name, theme, assert) {
   await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+  await page.waitForFunction((wanted) => document.documentElement.dataset.theme === wanted, theme);
   await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
   await page.waitForTimeout(60);
   if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}.png` });
