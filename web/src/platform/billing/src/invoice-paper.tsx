@@ -30,10 +30,12 @@ function Paper({ html, name }: { html: string; name: string }) {
   return <div ref={host} role="region" tabIndex={0} aria-label={name} className="thin-scroll overflow-x-auto rounded-lg border border-line bg-[#fff] text-[#1b1f24] [color-scheme:light]" />;
 }
 
-/** The style sheet, for an element in the place of the body, and that element. */
+/** The style sheet, for an element in the place of the body, and that element. Styles are taken out of the text: the
+ * policy holds for documents that are only read, too. */
 export function partsOf(html: string): { style: string; body: HTMLElement } {
-  const parsed = new DOMParser().parseFromString(html, "text/html");
-  const style = [...parsed.querySelectorAll("style")].map((each) => each.textContent ?? "").join("\n");
+  const sheets = /<style[^>]*>([^]*?)<\/style>/gi;
+  const style = [...html.matchAll(sheets)].map((each) => each[1] ?? "").join("\n");
+  const parsed = new DOMParser().parseFromString(html.replace(sheets, ""), "text/html");
   const body = document.createElement("div");
   body.className = "body";
   for (const script of parsed.querySelectorAll("script,style,link")) script.remove();
