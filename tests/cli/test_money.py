@@ -97,7 +97,7 @@ def test_usage_from_a_file_is_told_event_by_event(run: Run) -> None:
         (("invoices", "close", "acme", "--timeout", "soon"), "'soon' is not a time"),
         (("invoices", "close", "acme", "--until", "2099-01-01"), "until: is yet to come"),
         (("invoices", "credit", "X-1", "1.0000000001", "--reason", "r", "--reference", "r"), "is no amount of money"),
-        (("payments", "record", "X-1", "-5", "--reference", "r"), "No such option"),
+        (("payments", "record", "X-1", "-5", "--reference", "r"), "'-5' is below zero"),
         (("payments", "record", "X-1", "five", "--reference", "r"), "'five' is no amount of money: write 49.00"),
     ],
 )
