@@ -84,7 +84,7 @@ def lines_with_goal(page: str) -> Iterator[tuple[str, str, str]]:
                 result = next(cell for cell in row if cell.startswith("**"))
                 limit = header[-1].partition(":")[2].strip()
                 what = row[0] if header[0] == "measured" else f"{header[0]}: {row[0]}"
-                yield what, result.strip("*"), f"{limit} {row[-1]}".strip()
+                yield what, result.replace("**", ""), f"{limit} {row[-1]}".strip()
             elif header[0].endswith("against"):
                 for what, cell in zip(header[1:], row[1:], strict=True):
                     yield f"{header[0]} {row[0]}: {what}", cell, "at least 1×"
