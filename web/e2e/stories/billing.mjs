@@ -34,7 +34,8 @@ export default async function ({ page, url, api, signIn, assert }) {
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("Reference").fill(`statement 14, ${account}`);
     await dialog.getByRole("button", { name: "Record 7.00 USD" }).click();
-    await page.getByText("Paid", { exact: true }).first().waitFor(); // by itself: nobody reloads
+    await page.getByRole("tab", { name: "Lines" }).click();
+    await page.getByText("Paid on", { exact: true }).waitFor(); // by itself: nobody reloads; its payment is paid a moment before
     assert.equal((await api("GET", `/api/v1/invoices/${number}`)).invoice.state, "paid");
 
     await page.goto(`${url}/s/${account}/billing/ledger?kind=payment`);
