@@ -1,5 +1,5 @@
 /** The trail of a scope and all below it: filtered in the address, newest first, alive while others work. */
-import { onChange, pageAddress, request, useLiveStatus, usePages, usePlace, useQueryString, useTableQuery } from "@ironworks/sdk";
+import { onChange, pageAddress, request, useLiveStatus, usePages, usePlace, useQueryString, useTable } from "@ironworks/sdk";
 import { Button, Callout, Choice, DataTable, Empty, Page, Time } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useEffect, useMemo, useState } from "react";
@@ -21,7 +21,6 @@ const RECENT_MS = 2_000;
 export default function Trail() {
   const { scope } = usePlace();
   const [query, setQuery] = useQueryString();
-  const [state, setState] = useTableQuery();
   const spanWord = query.get("range") ?? "week";
   const span = (spanWord in SPANS ? spanWord : "week") as Span;
   const since = useMemo(() => startOf(span, Date.now()), [span]);
@@ -34,6 +33,7 @@ export default function Trail() {
   const chosen = query.get("record");
   const choose = (uid: string | undefined) => setQuery({ record: uid });
   const clear = () => setQuery(Object.fromEntries(FILTERS.map((name) => [name, undefined])));
+  const table = useTable({ ...pages, items: records, more: pages.more && !capped });
   return (
     <Page
       fill
@@ -55,15 +55,9 @@ export default function Trail() {
       {capped && <Callout tone="info">{t("capped", { count: MOST })}</Callout>}
       <DataTable
         label={t("title")}
-        rows={records}
+        {...table}
         columns={COLUMNS}
         rowKey={(record) => record.uid}
-        state={state}
-        onState={setState}
-        loading={pages.loading}
-        error={pages.error}
-        more={pages.more && !capped}
-        onEnd={pages.loadMore}
         onOpen={(record) => choose(record.uid)}
         hrefOf={(record) => pageAddress(scope, "audit", "", { range: "all", record: record.uid })}
         empty={

@@ -1,5 +1,5 @@
 /** Money paid beforehand, or given: what is left, in which order it is used, when it expires. */
-import { api, pageAddress, tell, unwrap, useCan, useGo, usePages, usePlace, useTableQuery } from "@ironworks/sdk";
+import { api, pageAddress, tell, unwrap, useCan, useGo, usePages, usePlace, useTable } from "@ironworks/sdk";
 import { Badge, Button, Callout, DataTable, Empty, Page, Section, Stat, Time, notify } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
@@ -50,7 +50,6 @@ export default function CreditPage() {
 function Credit({ account }: { account: string | null }) {
   const can = useCan();
   const go = useGo();
-  const [state, setState] = useTableQuery();
   const [giving, setGiving] = useState(false);
   const follow = useFollow();
   const credit = useCredit(account);
@@ -62,21 +61,16 @@ function Credit({ account }: { account: string | null }) {
       {t("giveCredit")}
     </Button>
   );
+  const table = useTable(list);
   return (
     <Page fill title={t("credit")} meta={account && <span className="text-sm text-muted">{account}</span>} actions={give}>
       {credit.error && <Callout tone="bad">{tell(credit.error)}</Callout>}
       {account && credit.data && <Balances account={account} balances={credit.data.balances} onDone={follow} />}
       <DataTable
         label={t("grants")}
-        rows={list.items}
+        {...table}
         columns={columns}
         rowKey={(grant) => grant.id}
-        state={state}
-        onState={setState}
-        loading={list.loading}
-        error={list.error}
-        more={list.more}
-        onEnd={list.loadMore}
         {...(account === null && { onOpen: (grant: Grant) => go(pageAddress(grant.account, "billing", "credit")) })}
         empty={
           <Empty icon="card" title={t("noGrants")} actions={give}>

@@ -1,5 +1,5 @@
 /** Where our books and the payment provider's differ. */
-import { usePages, useQueryWord, useTableQuery } from "@ironworks/sdk";
+import { usePages, useQueryWord, useTable } from "@ironworks/sdk";
 import { Badge, Choice, DataTable, Empty, Page, Time } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -25,10 +25,10 @@ const COLUMNS: Column<PaymentDifference>[] = [
 ];
 
 export default function Differences() {
-  const [state, setState] = useTableQuery();
   const [which, setWhich] = useQueryWord("which", "open");
   const list = usePages<PaymentDifference, More>("/api/v1/payment-differences", { gone: which === "all" ? "true" : undefined });
   const compared = list.first?.compared_on;
+  const table = useTable(list);
   return (
     <Page
       fill
@@ -40,15 +40,9 @@ export default function Differences() {
     >
       <DataTable
         label={t("differences")}
-        rows={list.items}
+        {...table}
         columns={COLUMNS}
         rowKey={(row) => row.id}
-        state={state}
-        onState={setState}
-        loading={list.loading}
-        error={list.error}
-        more={list.more}
-        onEnd={list.loadMore}
         empty={
           <Empty icon="verified" title={t("noDifferences")}>
             {t("noDifferencesHint")}

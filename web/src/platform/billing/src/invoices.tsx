@@ -1,5 +1,5 @@
 /** An account's invoices, newest first; the operator's scope shows everybody's. */
-import { api, pageAddress, unwrap, useCan, useGo, usePages, usePlace, useTableQuery } from "@ironworks/sdk";
+import { api, pageAddress, unwrap, useCan, usePages, usePlace, useTable } from "@ironworks/sdk";
 import { Button, DataTable, Empty, Field, Input, Page, notify } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useState } from "react";
@@ -54,14 +54,12 @@ export default function InvoicesPage() {
 /** Of an account, or of everybody. */
 function Invoices({ account }: { account: string | null }) {
   const { scope } = usePlace();
-  const go = useGo();
   const can = useCan();
-  const [state, setState] = useTableQuery();
   const [closing, setClosing] = useState(false);
   const follow = useFollow();
   const at = account ?? "-";
   const list = usePages<Invoice>(`/api/v1/scopes/${encodeURIComponent(at)}/invoices`);
-  const address = (invoice: Invoice) => pageAddress(scope, "billing", `invoices/${invoice.number ?? invoice.id}`);
+  const table = useTable(list, (invoice) => pageAddress(scope, "billing", `invoices/${invoice.number ?? invoice.id}`));
   const close = account && can("ledger:post", "-") && can("invoice:manage", account) && (
     <Button icon="receipt" onClick={() => setClosing(true)}>
       {t("closeNow")}
@@ -71,17 +69,9 @@ function Invoices({ account }: { account: string | null }) {
     <Page fill title={t("invoices")} actions={close}>
       <DataTable
         label={t("invoices")}
-        rows={list.items}
+        {...table}
         columns={columnsOf(account === null)}
         rowKey={(invoice) => invoice.id}
-        state={state}
-        onState={setState}
-        loading={list.loading}
-        error={list.error}
-        more={list.more}
-        onEnd={list.loadMore}
-        onOpen={(invoice) => go(address(invoice))}
-        hrefOf={address}
         empty={
           <Empty icon="receipt" title={t("noInvoices")} actions={close}>
             {t("noInvoicesHint")}

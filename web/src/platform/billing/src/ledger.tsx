@@ -1,8 +1,8 @@
 /** The books of a scope and all below it: every transfer, and every ledger account with what it comes to. */
-import { pageAddress, useGo, usePages, usePlace, useQueryWord, useTableQuery } from "@ironworks/sdk";
+import { pageAddress, useGo, usePages, usePlace, useQueryWord, useTable } from "@ironworks/sdk";
 import { Badge, Button, Choice, DataTable, Empty, Page, Select, Tabs, Time, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
-import { useMemo, useState } from "react";
+import { useState } from "react";
 
 import { nanoOf, toNumber } from "./money.ts";
 import { Money, scopeWords } from "./parts.tsx";
@@ -62,7 +62,6 @@ const FILL = "flex h-full min-h-0 flex-col gap-3";
 function Transfers() {
   const { scope } = usePlace();
   const go = useGo();
-  const [state, setState] = useTableQuery();
   const [kind, setKind] = useQueryWord("kind");
   const [purpose, setPurpose] = useQueryWord("purpose");
   const [account, setAccount] = useQueryWord("account");
@@ -72,7 +71,7 @@ function Transfers() {
   const [opened] = useState(() => Date.now());
   const from = days === null ? undefined : new Date(opened - days * 86_400_000).toISOString();
   const list = usePages<Transfer>(`/api/v1/scopes/${encodeURIComponent(scope)}/transfers`, { kind, purpose, account, from });
-  const address = (row: Transfer) => pageAddress(scope, "billing", `ledger/${row.id}`);
+  const table = useTable(list, (row) => pageAddress(scope, "billing", `ledger/${row.id}`));
   const filtered = Boolean(kind || purpose || account || from);
   const clear = () => go(pageAddress(scope, "billing", "ledger"), { replace: true });
   return (
@@ -106,17 +105,9 @@ function Transfers() {
       </div>
       <DataTable
         label={t("transfers")}
-        rows={list.items}
+        {...table}
         columns={TRANSFERS}
         rowKey={(row) => row.id}
-        state={state}
-        onState={setState}
-        loading={list.loading}
-        error={list.error}
-        more={list.more}
-        onEnd={list.loadMore}
-        onOpen={(row) => go(address(row))}
-        hrefOf={address}
         empty={
           <Empty icon="route" title={t("noTransfers")} actions={filtered && <Button onClick={clear}>{t("clear")}</Button>}>
             {!filtered && t("noTransfersHint")}
@@ -129,29 +120,16 @@ function Transfers() {
 
 function Accounts() {
   const { scope } = usePlace();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const list = usePages<Account>(`/api/v1/scopes/${encodeURIComponent(scope)}/ledger-accounts`);
-  const address = useMemo(
-    () => (row: Account) => pageAddress(scope, "billing", "ledger", { account: row.id, of: sideWords(row) }),
-    [scope],
-  );
+  const table = useTable(list, (row) => pageAddress(scope, "billing", "ledger", { account: row.id, of: sideWords(row) }));
   return (
     <div className={FILL}>
       <p className="text-xs text-faint">{t("balanceHint")}</p>
       <DataTable
         label={t("accounts")}
-        rows={list.items}
+        {...table}
         columns={ACCOUNTS}
         rowKey={(row) => row.id}
-        state={state}
-        onState={setState}
-        loading={list.loading}
-        error={list.error}
-        more={list.more}
-        onEnd={list.loadMore}
-        onOpen={(row) => go(address(row))}
-        hrefOf={address}
         empty={
           <Empty icon="book" title={t("noAccounts")}>
             {t("noAccountsHint")}

@@ -1,5 +1,5 @@
 /** The usage behind one line of an invoice: its requests, or the transfer that it is. */
-import { Link, pageAddress, tell, useGo, usePages, usePlace, useTableQuery } from "@ironworks/sdk";
+import { Link, pageAddress, tell, usePages, usePlace, useTable } from "@ironworks/sdk";
 import { DataTable, Empty, Loading, Page, Stat, buttonClass, formatNumber } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -31,9 +31,8 @@ const columnsOf = (scope: string): Column<Behind>[] => [
 
 export default function Line() {
   const { scope, params } = usePlace();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const list = usePages<Behind, More>(`/api/v1/invoice-lines/${encodeURIComponent(params["line"] ?? "")}`, {}, { limit: 200 });
+  const table = useTable(list, (row) => pageAddress(scope, "requests", row.request_id));
   if (list.error) {
     return (
       <Empty icon="receipt" title={t("lineGone")}>
@@ -43,7 +42,6 @@ export default function Line() {
   }
   if (!list.first) return <Loading />;
   const { line, transfers } = list.first;
-  const address = (row: Behind) => pageAddress(scope, "requests", row.request_id);
   return (
     <Page
       fill
@@ -63,15 +61,9 @@ export default function Line() {
       {line.kind === "usage" ? (
         <DataTable
           label={t("behind")}
-          rows={list.items}
+          {...table}
           columns={columnsOf(scope)}
           rowKey={(row) => row.request_id}
-          state={state}
-          onState={setState}
-          more={list.more}
-          onEnd={list.loadMore}
-          onOpen={(row) => go(address(row))}
-          hrefOf={address}
           empty={<Empty icon="activity" title={t("noLines")} />}
         />
       ) : (

@@ -1,5 +1,5 @@
 /** The price book as it counts here, every version of it, and who has terms of their own. */
-import { api, unwrap, useCan, usePages, usePlace, useQueryWord, useTableQuery } from "@ironworks/sdk";
+import { api, unwrap, useCan, usePages, usePlace, useQueryWord, useTable } from "@ironworks/sdk";
 import { Badge, Button, Choice, DataTable, Empty, Field, Input, Page, Tabs, Time, formatMoney, formatNumber, notify, parseMoney, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
@@ -79,10 +79,10 @@ export default function Prices() {
 
 function Book() {
   const { scope } = usePlace();
-  const [state, setState] = useTableQuery();
   const [which, setWhich] = useQueryWord("which", "here");
   const [opened] = useState(() => new Date().toISOString());
   const list = usePages<Price>("/api/v1/prices", which === "here" ? { scope, at: opened } : { scope }, { limit: 200 });
+  const table = useTable(list);
   return (
     <div className="flex h-full min-h-0 flex-col gap-3">
       <div>
@@ -95,15 +95,9 @@ function Book() {
       </div>
       <DataTable
         label={t("prices")}
-        rows={list.items}
+        {...table}
         columns={COLUMNS}
         rowKey={(row) => row.id}
-        state={state}
-        onState={setState}
-        loading={list.loading}
-        error={list.error}
-        more={list.more}
-        onEnd={list.loadMore}
         empty={
           <Empty icon="money" title={t("noPrices")}>
             {t("noPricesHint")}
@@ -128,7 +122,6 @@ export function termsWords({ terms, currency }: Terms): string[] {
 
 function TermsList() {
   const { scope } = usePlace();
-  const [state, setState] = useTableQuery();
   const list = usePages<Terms>("/api/v1/price-terms", scope === "-" ? {} : { scope }, { limit: 200 });
   const columns = useMemo<Column<Terms>[]>(
     () => [
@@ -140,18 +133,13 @@ function TermsList() {
     ],
     [],
   );
+  const table = useTable(list);
   return (
     <DataTable
       label={t("terms")}
-      rows={list.items}
+      {...table}
       columns={columns}
       rowKey={(row) => row.id}
-      state={state}
-      onState={setState}
-      loading={list.loading}
-      error={list.error}
-      more={list.more}
-      onEnd={list.loadMore}
       empty={
         <Empty icon="sliders" title={t("noTerms")}>
           {t("noTermsHint")}

@@ -1,5 +1,5 @@
 /** Who is on which plan, and the plans there are: for the operator. */
-import { api, pageAddress, unwrap, useGo, usePages, useQuery, useTableQuery } from "@ironworks/sdk";
+import { api, pageAddress, unwrap, usePages, useQuery, useTable } from "@ironworks/sdk";
 import { Badge, DataTable, Empty, Page, Section, Skeleton } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import type { components } from "@ironworks/sdk";
@@ -18,15 +18,13 @@ const TONES = { trialing: "info", active: "ok", past_due: "bad", canceled: "idle
 const latest = (plans: readonly Plan[]): Plan[] => plans.filter((plan) => !plans.some((other) => other.name === plan.name && other.version > plan.version));
 
 export function Subscriptions() {
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const plans = useQuery({
     queryKey: ["billing", "plans", "all"],
     staleTime: 60_000,
     queryFn: async () => (await unwrap(api.GET("/api/v1/plans", { params: { query: { every_version: true } } }))).items,
   });
   const list = usePages<Subscription>("/api/v1/subscriptions");
-  const address = (row: Subscription) => pageAddress(row.account, "billing", "plan");
+  const table = useTable(list, (row) => pageAddress(row.account, "billing", "plan"));
   const named = (id: string | null) => {
     const plan = plans.data?.find((one) => one.id === id);
     return plan ? `${plan.title} v${plan.version}` : null;
@@ -48,17 +46,9 @@ export function Subscriptions() {
       <div className="flex h-112 min-h-0 flex-col">
         <DataTable
           label={t("subscriptions")}
-          rows={list.items}
+          {...table}
           columns={columns}
           rowKey={(row) => row.id}
-          state={state}
-          onState={setState}
-          loading={list.loading}
-          error={list.error}
-          more={list.more}
-          onEnd={list.loadMore}
-          onOpen={(row) => go(address(row))}
-          hrefOf={address}
           empty={<Empty icon="package" title={t("subscriptions")}>{t("noPlanHint")}</Empty>}
         />
       </div>

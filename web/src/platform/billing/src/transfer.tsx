@@ -1,5 +1,5 @@
 /** One transfer: between whom, what it takes back, and the requests that it moved. */
-import { Link, pageAddress, request, tell, useGo, usePlace, useQuery, useTableQuery } from "@ironworks/sdk";
+import { Link, pageAddress, request, tell, usePlace, useQuery, useTable } from "@ironworks/sdk";
 import type { components } from "@ironworks/sdk";
 import { Badge, Button, DataTable, Empty, Facts, Icon, Id, Loading, Page, Section, Time, formatNumber, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
@@ -49,10 +49,10 @@ function useChain(id: string) {
 
 export default function TransferPage() {
   const { scope, params } = usePlace();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const { pages, error, more, loadMore } = useChain(params["transfer"] ?? "");
   const first = pages?.[0];
+  const lines = pages?.flatMap((page) => page.lines) ?? [];
+  const table = useTable({ items: lines, more, loadMore }, (row) => pageAddress(scope, "requests", row.request_id));
   if (error) {
     return (
       <Empty icon="route" title={t("transferGone")}>
@@ -62,8 +62,6 @@ export default function TransferPage() {
   }
   if (!first) return <Loading />;
   const { transfer, corrected_by } = first;
-  const lines = pages.flatMap((page) => page.lines);
-  const address = (row: Rated) => pageAddress(scope, "requests", row.request_id);
   return (
     <Page
       fill={lines.length > 0}
@@ -100,15 +98,9 @@ export default function TransferPage() {
           <p className="text-xs text-faint">{t("chainHint")}</p>
           <DataTable
             label={t("chain")}
-            rows={lines}
+            {...table}
             columns={COLUMNS}
             rowKey={(row) => `${row.request_id}-${row.meter}`}
-            state={state}
-            onState={setState}
-            more={more}
-            onEnd={loadMore}
-            onOpen={(row) => go(address(row))}
-            hrefOf={address}
             empty={null}
             tools={more && <Button small onClick={loadMore}>{t("more")}</Button>}
           />

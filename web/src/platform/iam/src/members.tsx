@@ -1,5 +1,5 @@
 /** Who has access at a scope and through what: given here, or reaching down from above. */
-import { Link, OPERATOR, deleteResource, createResource, pageAddress, resourceAddress, splitReference, tell, useBootstrap, useCan, useGo, usePages, usePlace, useQueryWord, useTableQuery } from "@ironworks/sdk";
+import { Link, OPERATOR, deleteResource, createResource, pageAddress, resourceAddress, splitReference, tell, useBootstrap, useCan, useGo, usePages, usePlace, useQueryWord, useTable } from "@ironworks/sdk";
 import { Badge, Button, Callout, Choice, Confirm, DataTable, Empty, IconButton, Menu, Page, notify } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
@@ -15,17 +15,16 @@ export default function Members() {
   useFreshAccess();
   const [view, setView] = useQueryWord("show", "here");
   const below = view === "below";
-  const [state, setState] = useTableQuery();
   const [adding, setAdding] = useState(false);
   const members = usePages<Member, { above: boolean }>(membersAddress(scope), { below: below ? "true" : undefined }, { limit: 500 });
   const lines = useMemo(() => linesOf(members.items, scope, below), [members.items, scope, below]);
   const columns = useMemo(() => columnsOf(scope, below), [scope, below]);
-  const go = useGo();
   const add = can("role-assignment:create", scope) && (
     <Button look="primary" icon="plus" onClick={() => setAdding(true)}>
       {t("add")}
     </Button>
   );
+  const table = useTable({ ...members, items: lines }, (line) => accessAddress(scope, line));
   return (
     <Page
       fill
@@ -48,17 +47,9 @@ export default function Members() {
       {members.first?.above && <Callout tone="info">{t("hiddenAbove")}</Callout>}
       <DataTable
         label={t("title")}
-        rows={lines}
+        {...table}
         columns={columns}
         rowKey={(line) => `${line.member.subject} ${line.assignment}`}
-        state={state}
-        onState={setState}
-        loading={members.loading}
-        error={members.error}
-        more={members.more}
-        onEnd={members.loadMore}
-        onOpen={(line) => go(accessAddress(scope, line))}
-        hrefOf={(line) => accessAddress(scope, line)}
         empty={
           <Empty icon="users" title={t(below ? "noneBelow" : "noneTitle")} actions={!below && add}>
             {t(below ? "noneBelowHint" : "noneHint")}

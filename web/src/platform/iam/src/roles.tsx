@@ -1,5 +1,5 @@
 /** The roles that can be given at a scope: those that are built in, and one's own. */
-import { Link, pageAddress, resourceKey, useCan, useGo, usePlace, useTableQuery } from "@ironworks/sdk";
+import { Link, pageAddress, resourceKey, useCan, usePlace, useTable } from "@ironworks/sdk";
 import { Badge, DataTable, Empty, Page, buttonClass } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -11,8 +11,6 @@ import { t } from "./words.ts";
 export default function Roles() {
   const { scope } = usePlace();
   const can = useCan();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const { roles, loading, error } = useRoles(scope);
   const addressOfRole = ({ metadata }: Role) => pageAddress(scope, "members", `roles/${metadata.scope}/${metadata.name}`);
   const create = can("role:create", roleScope(scope)) && (
@@ -20,20 +18,15 @@ export default function Roles() {
       {t("newRole")}
     </Link>
   );
+  const table = useTable({ items: roles, loading, error }, addressOfRole);
   return (
     <Page fill title={t("roles")} actions={create}>
       <p className="max-w-prose text-sm text-muted">{t("rolesHint")}</p>
       <DataTable
         label={t("roles")}
-        rows={roles}
+        {...table}
         columns={COLUMNS}
         rowKey={resourceKey}
-        state={state}
-        onState={setState}
-        loading={loading}
-        error={error}
-        onOpen={(role) => go(addressOfRole(role))}
-        hrefOf={addressOfRole}
         empty={<Empty icon="shield" title={t("noRoles")} actions={create} />}
       />
     </Page>

@@ -1,7 +1,7 @@
 /** The keys at a scope and below, and what can be done to each. */
 import {
   addressOf, createResource, deleteResource, levelOf, patchResource, request, resourceKey, tell, useCan, useGo, usePlace, useQueryWord,
-  useRemember, useResources, useTableQuery,
+  useRemember, useResources, useTable,
 } from "@ironworks/sdk";
 import type { Resource } from "@ironworks/sdk";
 import {
@@ -32,8 +32,6 @@ const issue = ({ metadata }: Key): Promise<Issued> =>
 export default function Keys() {
   const { scope } = usePlace();
   const can = useCan();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const [creating, setCreating] = useQueryWord("create");
   const [issued, setIssued] = useState<Issued | null>(null);
   const keys = useResources<Key>(PLURAL, scope);
@@ -43,21 +41,14 @@ export default function Keys() {
       {t("create")}
     </Button>
   );
+  const table = useTable(keys, (key) => addressOf(scope, PLURAL, key));
   return (
     <Page fill title={t("title")} actions={create}>
       <DataTable
         label={t("title")}
-        rows={keys.items}
+        {...table}
         columns={columns(scope, setIssued)}
         rowKey={resourceKey}
-        state={state}
-        onState={setState}
-        loading={keys.loading}
-        error={keys.error}
-        more={keys.more}
-        onEnd={keys.loadMore}
-        onOpen={(key) => go(addressOf(scope, PLURAL, key))}
-        hrefOf={(key) => addressOf(scope, PLURAL, key)}
         empty={
           <Empty icon="key" title={t("noneTitle")} actions={create}>
             {t("noneHint")}

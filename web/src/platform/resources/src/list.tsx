@@ -1,10 +1,10 @@
 /** One kind's list at a scope and below: its declared columns, phase and age, live. */
 import {
-  Link, addressOf, fieldOf, kindAddress, levelOf, pageAddress, permissionWord, resourceKey, useCan, useGo, useKind, usePlace,
-  useQueryWord, useResources, useTableQuery,
+  Link, addressOf, fieldOf, kindAddress, levelOf, pageAddress, permissionWord, resourceKey, useCan, useKind, usePlace,
+  useQueryWord, useResources, useTable,
 } from "@ironworks/sdk";
 import type { Kind, Resource } from "@ironworks/sdk";
-import { Callout, CodeBlock, DataTable, Empty, Page, Phase, Time, buttonClass, cx, words } from "@ironworks/ui";
+import { CodeBlock, DataTable, Empty, Page, Phase, Time, buttonClass, cx, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo } from "react";
 
@@ -21,13 +21,12 @@ export default function List() {
 
 function KindList({ kind }: { kind: Kind }) {
   const { scope } = usePlace();
-  const go = useGo();
   const can = useCan();
-  const [state, setState] = useTableQuery();
   const [above, setAbove] = useQueryWord("above");
   const list = useResources(kind.plural, scope, { inherited: above === "1" });
   const columns = useMemo(() => columnsOf(kind, list.items, scope), [kind, list.items, scope]);
   const mayCreate = kind.levels.includes(levelOf(scope)) && can(`${permissionWord(kind.name)}:create`, scope);
+  const table = useTable(list, (resource) => addressOf(scope, kind.plural, resource));
   return (
     <div className="flex h-full min-h-0">
       <KindRail current={kind.plural} />
@@ -42,19 +41,11 @@ function KindList({ kind }: { kind: Kind }) {
           )
         }
       >
-        {list.error && <Callout tone="bad">{list.error.message}</Callout>}
         <DataTable
           label={words(kind.plural)}
-          rows={list.items}
+          {...table}
           columns={columns}
           rowKey={resourceKey}
-          state={state}
-          onState={setState}
-          onOpen={(resource) => go(addressOf(scope, kind.plural, resource))}
-          hrefOf={(resource) => addressOf(scope, kind.plural, resource)}
-          loading={list.loading}
-          more={list.more}
-          onEnd={list.loadMore}
           empty={<NoneYet kind={kind} mayCreate={mayCreate} scope={scope} />}
           tools={
             kind.inherited &&

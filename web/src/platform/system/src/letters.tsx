@@ -1,5 +1,5 @@
 /** What consumers could not handle: looked into, tried again, and what came of that. */
-import { keepPreviousData, request, tell, useCan, usePlace, useQuery, useQueryWord, useTableQuery, pageAddress } from "@ironworks/sdk";
+import { keepPreviousData, request, tell, useCan, usePlace, useQuery, useQueryWord, useTable, pageAddress } from "@ironworks/sdk";
 import { Badge, Button, Callout, Choice, CodeBlock, Confirm, DataTable, Dialog, Empty, Facts, Id, Loading, Page, Time, notify } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useEffect, useRef, useState } from "react";
@@ -17,7 +17,6 @@ export default function Letters() {
   const { system } = useSystem();
   const [view, setView] = useQueryWord("show", "waiting");
   const [chosen, setChosen] = useQueryWord("letter");
-  const [state, setState] = useTableQuery();
   const [asking, setAsking] = useState<string | null>(null);
   const replayed = view === "replayed";
   const letters = useQuery({
@@ -29,7 +28,8 @@ export default function Letters() {
   const expect = useOutcomes(replayed ? undefined : letters.data);
   const rows = letters.data ?? [];
   const consumers = [...new Set(rows.map((letter) => letter.consumer))].sort();
-  const consumer = state.filters["consumer"] || (consumers.length === 1 ? consumers[0] : undefined);
+  const table = useTable({ items: rows, loading: letters.isPending && !letters.error, error: letters.error });
+  const consumer = table.state.filters["consumer"] || (consumers.length === 1 ? consumers[0] : undefined);
   const mayReplay = can("dead-letter:replay", "-");
 
   const replay = async (letter: Letter) => {
@@ -71,13 +71,9 @@ export default function Letters() {
     >
       <DataTable
         label={t("letters")}
-        rows={rows}
+        {...table}
         columns={columnsOf(consumers, replayed)}
         rowKey={(letter) => String(letter.id)}
-        state={state}
-        onState={setState}
-        loading={letters.isPending && !letters.error}
-        error={letters.error}
         onOpen={(letter) => setChosen(String(letter.id))}
         hrefOf={(letter) => pageAddress(scope, "system", "dead-letters", { letter: String(letter.id) })}
         empty={

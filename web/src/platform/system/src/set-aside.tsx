@@ -1,5 +1,5 @@
 /** Usage that was handed in and could not be counted: which, and why. */
-import { request, useQuery, useQueryWord, useTableQuery } from "@ironworks/sdk";
+import { request, useQuery, useQueryWord, useTable } from "@ironworks/sdk";
 import { Callout, CodeBlock, DataTable, Dialog, Empty, Facts, Page, Time, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -16,7 +16,6 @@ interface Case {
 const MOST = 500;
 
 export default function SetAside() {
-  const [state, setState] = useTableQuery();
   const [chosen, setChosen] = useQueryWord("event");
   const cases = useQuery({
     queryKey: ["set-aside"],
@@ -25,18 +24,15 @@ export default function SetAside() {
   });
   const rows = cases.data ?? [];
   const one = rows.find((found) => found.event_id === chosen);
+  const table = useTable({ items: rows, loading: cases.isPending, error: cases.error });
   return (
     <Page fill title={t("setAside")}>
       {rows.length > 0 && <p className="max-w-prose text-sm text-muted">{t("setAsideHint")}</p>}
       <DataTable
         label={t("setAside")}
-        rows={rows}
+        {...table}
         columns={columnsOf(rows)}
         rowKey={(found) => `${found.event_id} ${found.recorded_at}`}
-        state={state}
-        onState={setState}
-        loading={cases.isPending}
-        error={cases.error}
         onOpen={(found) => setChosen(found.event_id)}
         empty={
           <Empty icon="ok" title={t("noSetAside")}>

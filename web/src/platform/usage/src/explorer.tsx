@@ -1,5 +1,5 @@
 /** Usage of a scope and all below it: a time, a grouping, a measure; as lines and as a table, each view an address. */
-import { api, keepPreviousData, tell, unwrap, usePlace, useQuery, useQueryWord, useTableQuery } from "@ironworks/sdk";
+import { api, keepPreviousData, tell, unwrap, usePlace, useQuery, useQueryWord, useTable } from "@ironworks/sdk";
 import {
   Button, Callout, Choice, DataTable, Empty, Page, Section, Select, Skeleton, Stat, TimeChart, formatCompact, formatDuration, formatMoney, formatNumber,
   notify, parseMoney, useNow,
@@ -62,7 +62,7 @@ export default function Explorer() {
 function Shown({ report, span, measure }: { report: Report; span: Span; measure: Measure }) {
   const lines = useMemo(() => linesOf(report, span, measure, { nothing: t("nothing"), others: t("others") }), [report, span, measure]);
   const { total, currency } = report;
-  const [state, setState] = useTableQuery();
+  const table = useTable(report);
   const columns = useMemo(() => columnsOf(report), [report]);
   if (total.requests === 0) {
     return (
@@ -95,11 +95,9 @@ function Shown({ report, span, measure }: { report: Report; span: Span; measure:
       <div className="flex h-96 min-h-0 flex-col">
         <DataTable
           label={t("title")}
-          rows={report.items}
+          {...table}
           columns={columns}
           rowKey={(group) => group.group}
-          state={state}
-          onState={setState}
           empty={null}
           tools={
             <Button small icon="download" onClick={() => save(report)}>

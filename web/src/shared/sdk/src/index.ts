@@ -28,6 +28,7 @@ export type { Document, ReferenceOption } from "./resources.ts";
 export { useWriting } from "./writing.ts";
 export type { Writing } from "./writing.ts";
 export { usePages } from "./pages.ts";
+export { useTable } from "./table.ts";
 export type { PagedList } from "./pages.ts";
 export { onChange, useLiveStatus, watch } from "./live.ts";
 export type { Change, LiveState } from "./live.ts";

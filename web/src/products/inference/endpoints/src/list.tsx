@@ -1,4 +1,4 @@
-import { Link, pageAddress, resourceKey, useCan, useGo, usePlace, useResources, useTableQuery } from "@ironworks/sdk";
+import { Link, pageAddress, resourceKey, useCan, usePlace, useResources, useTable } from "@ironworks/sdk";
 import { DataTable, Empty, Page, Phase, Time, buttonClass } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -28,29 +28,20 @@ export const endpointAddress = (scope: string, { metadata }: Endpoint): string =
 export default function List() {
   const { scope } = usePlace();
   const can = useCan();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const endpoints = useResources<Endpoint>(PLURAL, scope);
   const deploy = can("endpoint:create", scope) && (
     <Link to={pageAddress(scope, "endpoints", "new")} className={buttonClass("primary")}>
       {t("deploy")}
     </Link>
   );
+  const table = useTable(endpoints, (endpoint) => endpointAddress(scope, endpoint));
   return (
     <Page fill title={t("title")} actions={deploy}>
       <DataTable
         label={t("title")}
-        rows={endpoints.items}
+        {...table}
         columns={COLUMNS}
         rowKey={resourceKey}
-        state={state}
-        onState={setState}
-        loading={endpoints.loading}
-        error={endpoints.error}
-        more={endpoints.more}
-        onEnd={endpoints.loadMore}
-        onOpen={(endpoint) => go(endpointAddress(scope, endpoint))}
-        hrefOf={(endpoint) => endpointAddress(scope, endpoint)}
         empty={
           <Empty icon="cpu" title={t("noneTitle")} actions={deploy}>
             {t("noneHint")}

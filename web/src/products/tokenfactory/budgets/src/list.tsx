@@ -1,6 +1,6 @@
 /** Budgets at a scope and below, and how each stands; live, for their status comes by the stream of changes. */
-import { Link, pageAddress, resourceKey, tell, useCan, useGo, usePlace, useResources, useTableQuery } from "@ironworks/sdk";
-import { Callout, DataTable, Empty, Page, Time, buttonClass } from "@ironworks/ui";
+import { Link, pageAddress, resourceKey, useCan, usePlace, useResources, useTable } from "@ironworks/sdk";
+import { DataTable, Empty, Page, Time, buttonClass } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
 import { SpentBar, StandingBadge, standingWord } from "./bar.tsx";
@@ -63,29 +63,20 @@ function Foreseen({ budget: { spec, status } }: { budget: Budget }) {
 export default function List() {
   const { scope } = usePlace();
   const can = useCan();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const budgets = useResources<Budget>(PLURAL, scope);
   const create = can("budget:create", scope) && (
     <Link to={pageAddress(scope, "budgets", "new")} className={buttonClass("primary")}>
       {t("create")}
     </Link>
   );
+  const table = useTable(budgets, (budget) => budgetAddress(scope, budget));
   return (
     <Page fill title={t("title")} actions={create}>
-      {budgets.error && <Callout tone="bad">{tell(budgets.error)}</Callout>}
       <DataTable
         label={t("title")}
-        rows={budgets.items}
+        {...table}
         columns={COLUMNS}
         rowKey={resourceKey}
-        state={state}
-        onState={setState}
-        loading={budgets.loading}
-        more={budgets.more}
-        onEnd={budgets.loadMore}
-        onOpen={(budget) => go(budgetAddress(scope, budget))}
-        hrefOf={(budget) => budgetAddress(scope, budget)}
         empty={
           <Empty icon="money" title={t("noneTitle")} actions={create}>
             {t("noneHint")}

@@ -1,8 +1,8 @@
 /** Single requests: a time and filters, kept in the address; newest first, as many as one scrolls to. */
-import { Link, pageAddress, tell, useCan, useGo, usePlace, useQueryString, useQueryWord, useTableQuery } from "@ironworks/sdk";
+import { Link, pageAddress, useCan, usePlace, useQueryString, useQueryWord, useTable } from "@ironworks/sdk";
 import type { Resource } from "@ironworks/sdk";
 import {
-  Badge, Button, Callout, Choice, DataTable, Empty, Page, Time, buttonClass, csvOf, formatDuration, formatMoney, formatNumber, notify, saveFile,
+  Badge, Button, Choice, DataTable, Empty, Page, Time, buttonClass, csvOf, formatDuration, formatMoney, formatNumber, notify, saveFile,
 } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo } from "react";
@@ -16,7 +16,6 @@ import { t } from "./words.ts";
 export default function List() {
   const { scope } = usePlace();
   const can = useCan();
-  const go = useGo();
   const [rangeWord, setRange] = useQueryWord("range", "day");
   const range = (rangeWord in RANGES ? rangeWord : "day") as Range;
   const [params] = useQueryString();
@@ -26,10 +25,9 @@ export default function List() {
   const money = can("billing:read", scope);
   const costs = useCosts(requests.items, money);
   const keys = useKeyNames(scope, can("api-key:read", scope));
-  const [state, setState] = useTableQuery();
   const below = requests.items.some((usage) => usage.scope !== scope);
   const columns = useMemo(() => columnsOf(keys, money ? costs : null, below), [keys, costs, money, below]);
-  const address = (usage: Usage) => pageAddress(scope, "requests", usage.request_id);
+  const table = useTable(requests, (usage) => pageAddress(scope, "requests", usage.request_id));
   return (
     <Page
       fill
@@ -38,20 +36,12 @@ export default function List() {
         <Choice label={t("range")} value={range} onChange={setRange} options={(Object.keys(RANGES) as Range[]).map((value) => ({ value, label: t(value) }))} />
       }
     >
-      {requests.error && <Callout tone="bad">{tell(requests.error)}</Callout>}
       <FilterBar requests={requests.items} keys={keys} />
       <DataTable
         label={t("title")}
-        rows={requests.items}
+        {...table}
         columns={columns}
         rowKey={(usage) => usage.request_id}
-        state={state}
-        onState={setState}
-        loading={requests.loading}
-        more={requests.more}
-        onEnd={requests.loadMore}
-        onOpen={(usage) => go(address(usage))}
-        hrefOf={address}
         tools={
           <Button small icon="download" onClick={() => save(scope, requests.items, keys, costs)}>
             {t("csv")}

@@ -1,6 +1,6 @@
 /** The routes that can be called here: those declared at the scope and below, and those handed down from above. */
-import { Link, covers, pageAddress, resourceKey, tell, useCan, useGo, usePlace, useResources, useTableQuery } from "@ironworks/sdk";
-import { Badge, Callout, DataTable, Empty, Page, Phase, Time, buttonClass } from "@ironworks/ui";
+import { Link, covers, pageAddress, resourceKey, useCan, usePlace, useResources, useTable } from "@ironworks/sdk";
+import { Badge, DataTable, Empty, Page, Phase, Time, buttonClass } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo } from "react";
 
@@ -51,8 +51,6 @@ function Targets({ route }: { route: Route }) {
 export default function List() {
   const { scope } = usePlace();
   const can = useCan();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const routes = useResources<Route>(ROUTES, scope, { inherited: true });
   const columns = useMemo(() => columnsAt(scope), [scope]);
   const create = can("route:create", scope) && (
@@ -60,21 +58,14 @@ export default function List() {
       {t("newRoute")}
     </Link>
   );
+  const table = useTable(routes, (route) => routeAddress(scope, route));
   return (
     <Page fill title={t("routes")} actions={create}>
-      {routes.error && <Callout tone="bad">{tell(routes.error)}</Callout>}
       <DataTable
         label={t("routes")}
-        rows={routes.items}
+        {...table}
         columns={columns}
         rowKey={resourceKey}
-        state={state}
-        onState={setState}
-        loading={routes.loading}
-        more={routes.more}
-        onEnd={routes.loadMore}
-        onOpen={(route) => go(routeAddress(scope, route))}
-        hrefOf={(route) => routeAddress(scope, route)}
         empty={
           <Empty icon="route" title={t("noRoutes")} actions={create}>
             {t("noRoutesHint")}

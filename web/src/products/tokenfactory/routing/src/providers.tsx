@@ -1,6 +1,6 @@
 /** Providers outside, and how they stand. */
-import { Link, pageAddress, resourceKey, tell, useCan, useGo, usePlace, useResources, useTableQuery } from "@ironworks/sdk";
-import { Callout, DataTable, Empty, Page, Phase, Time, buttonClass } from "@ironworks/ui";
+import { Link, pageAddress, resourceKey, useCan, usePlace, useResources, useTable } from "@ironworks/sdk";
+import { DataTable, Empty, Page, Phase, Time, buttonClass } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
 import { EXTERNALS, exposed, providerAddress } from "./types.ts";
@@ -27,29 +27,20 @@ const COLUMNS: Column<External>[] = [
 export default function Providers() {
   const { scope } = usePlace();
   const can = useCan();
-  const go = useGo();
-  const [state, setState] = useTableQuery();
   const list = useResources<External>(EXTERNALS, scope, { inherited: true });
   const add = can("external-endpoint:create", scope) && (
     <Link to={pageAddress(scope, "routing", "providers/new")} className={buttonClass("primary")}>
       {t("addProvider")}
     </Link>
   );
+  const table = useTable(list, (external) => providerAddress(scope, external));
   return (
     <Page fill title={t("providers")} actions={add}>
-      {list.error && <Callout tone="bad">{tell(list.error)}</Callout>}
       <DataTable
         label={t("providers")}
-        rows={list.items}
+        {...table}
         columns={COLUMNS}
         rowKey={resourceKey}
-        state={state}
-        onState={setState}
-        loading={list.loading}
-        more={list.more}
-        onEnd={list.loadMore}
-        onOpen={(external) => go(providerAddress(scope, external))}
-        hrefOf={(external) => providerAddress(scope, external)}
         empty={
           <Empty icon="plug" title={t("noProviders")} actions={add}>
             {t("noProvidersHint")}
