@@ -1,4 +1,5 @@
 /** Accounts with money of their own, for stories: usage that was measured elsewhere, and a closed period. */
+import { until } from "./until.mjs";
 
 /** An account with a tenant that used a GPU for 7 USD; the id of that usage. Asked again, it changes nothing. */
 export async function spend(api, account) {
@@ -17,30 +18,16 @@ const moneyOf = async (api, account) => (await api("GET", `/api/v1/scopes/${acco
 /** Closes what the account used so far, which a worker does; its first invoice. */
 export async function invoiced(api, account) {
   if ((await moneyOf(api, account)).length === 0) {
-    await becomes(account, async () => (await api("GET", `/api/v1/scopes/${account}/balance`)).unbilled.some((money) => money.nano > 0));
-    const until = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
-    await becomes(account, () => closed(api, account, until));
+    await until(async () => (await api("GET", `/api/v1/scopes/${account}/balance`)).unbilled.some((money) => money.nano > 0));
+    await close(api, account);
   }
-  await becomes(account, async () => (await moneyOf(api, account)).some((invoice) => invoice.number !== null));
-  return (await moneyOf(api, account)).at(-1);
+  return (await until(() => moneyOf(api, account), (invoices) => invoices.some((invoice) => invoice.number !== null))).at(-1);
 }
 
-/** Asks for a close; false while another is under way, say the daily one of a fresh installation. */
-const closed = (api, account, until) =>
-  api("POST", `/api/v1/scopes/${account}/closes`, { until }).then(
-    () => true,
-    (problem) => {
-      if (!/WRONG_INVOICE_STATE/.test(problem.message)) throw problem;
-      return false;
-    },
-  );
-
-async function becomes(account, done) {
-  for (let tries = 0; tries < 150; tries += 1) {
-    if (await done()) return;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  throw new Error(`${account} was not charged and closed in time`);
+/** Asks for a close of all that was charged until now; again while another is under way, say the daily one of a fresh installation. */
+export async function close(api, account) {
+  const tomorrow = () => new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+  await until(() => api("POST", `/api/v1/scopes/${account}/closes`, { until: tomorrow() }));
 }
 
 /** What `spend` made goes, as far as it can; the books stay. */

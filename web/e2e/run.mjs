@@ -2,14 +2,15 @@
  * Runs one story in a real browser against a real installation: `run.mjs STORY`, called by tests/e2e/installed.
  *
  * IRONWORKS_URL says where the console is, IRONWORKS_OPERATOR_KEY holds the operator's key, IRONWORKS_BROWSER the
- * browser's path, IRONWORKS_SHOTS a folder for screenshots. A story fails by throwing; so does anything that the page
+ * browser's path, IRONWORKS_SHOTS a folder for screenshots, IRONWORKS_SLOWDOWN by how much the browser's machine seems
+ * to be slower, for looking whether a story depends on that. A story fails by throwing; so does anything that the page
  * writes to its console as an error, a refused style or script among it.
  */
 import assert from "node:assert/strict";
 
 import { chromium } from "playwright-core";
 
-const { IRONWORKS_URL: url, IRONWORKS_OPERATOR_KEY: key, IRONWORKS_BROWSER: executablePath, IRONWORKS_SHOTS: shots = "" } = process.env;
+const { IRONWORKS_URL: url, IRONWORKS_OPERATOR_KEY: key, IRONWORKS_BROWSER: executablePath, IRONWORKS_SHOTS: shots = "", IRONWORKS_SLOWDOWN: slowdown = "1" } = process.env;
 export const PASSWORD = process.env.IRONWORKS_OPERATOR_PASSWORD ?? "a long enough password";
 export const OPERATOR = process.env.IRONWORKS_OPERATOR_EMAIL ?? "olga@example.com";
 
@@ -25,7 +26,9 @@ async function api(method, path, body) {
 /** A page of its own, whose errors end up in `errors`. */
 async function open(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "dark", ...options });
+  context.setDefaultTimeout(60_000); // says nothing about how fast pages are: CI's machine does much at a time
   const page = await context.newPage();
+  if (slowdown !== "1") await (await context.newCDPSession(page)).send("Emulation.setCPUThrottlingRate", { rate: Number(slowdown) });
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => {
@@ -57,7 +60,6 @@ const name = process.argv[2];
 const { default: story } = await import(`./stories/${name}.mjs`);
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 const first = await open(browser);
-first.page.setDefaultTimeout(20_000);
 try {
   await story({ url, shots, api, assert, browser, open: (options) => open(browser, options), signIn, ...first });
   assert.deepEqual(first.errors, []);

@@ -1,4 +1,6 @@
 /** A budget runs out while one looks at it; raising it lets the next call pass. */
+import { until } from "../until.mjs";
+
 export default async function ({ page, url, api, signIn, assert }) {
   const name = `budget-${Date.now().toString(36)}`;
   const at = "/api/v1/scopes/demo.app.dev";
@@ -24,12 +26,7 @@ export default async function ({ page, url, api, signIn, assert }) {
     await page.getByText("Within budget").waitFor();
 
     // the key and the budget reach the gateway within a second; then calls pass until all is spent
-    let last = await call();
-    for (let calls = 1; calls < 60 && last.status !== 429; calls += 1) {
-      if (last.status === 401) await page.waitForTimeout(200);
-      last = await call();
-    }
-    assert.deepEqual([last.status, last.code], [429, "budget_exhausted"]);
+    assert.equal((await until(call, ({ status }) => status === 429)).code, "budget_exhausted");
 
     // nobody loaded the page again
     await page.getByText("Used up", { exact: true }).waitFor();
@@ -40,11 +37,7 @@ export default async function ({ page, url, api, signIn, assert }) {
     await page.getByRole("textbox", { name: "New amount" }).fill("0.01");
     await page.getByRole("dialog").getByRole("button", { name: "Raise" }).click();
     await page.getByText("Used up", { exact: true }).waitFor({ state: "detached" });
-    for (let tries = 0; tries < 50 && last.status !== 200; tries += 1) {
-      await page.waitForTimeout(100);
-      last = await call();
-    }
-    assert.equal(last.status, 200);
+    const last = await until(call, ({ status }) => status === 200);
 
     // the call has its story, down to the ledger
     await page.goto(`${url}/s/demo.app.dev/requests/${last.request}`);

@@ -1,4 +1,6 @@
 /** From signing in to a streamed answer, to its request's story, to the ledger entry that it became. */
+import { until } from "../until.mjs";
+
 const TENANT = "demo.app.dev";
 
 export default async function ({ page, url, api, signIn, assert }) {
@@ -19,7 +21,7 @@ export default async function ({ page, url, api, signIn, assert }) {
   const link = answer.locator("[data-measures] a");
   const id = (await link.textContent()) ?? "";
   assert.match(id, /^req_/);
-  const booked = await eventually(page, () => api("GET", `/api/v1/billing/requests/${id}`), ({ transfers }) => transfers.length > 0);
+  const booked = await until(() => api("GET", `/api/v1/billing/requests/${id}`), ({ transfers }) => transfers.length > 0);
   const used = Object.fromEntries(booked.lines.map((line) => [line.meter, line.quantity]));
   const given = (used.input_tokens ?? 0) + (used.cached_input_tokens ?? 0); // what was asked before costs less
   assert.deepEqual([given, used.output_tokens], [Number(input), Number(output)]);
@@ -37,15 +39,5 @@ export default async function ({ page, url, api, signIn, assert }) {
   assert.ok((await entry.getAttribute("href"))?.endsWith(booked.transfers[0].id));
 
   await page.goto("about:blank"); // the key goes with the page
-  await eventually(page, () => api("GET", `/api/v1/scopes/${TENANT}/api-keys/${key}`).catch((error) => error.message), (found) => /404/.test(found));
-}
-
-/** What `look` finds once it is as it should be; fails after ten seconds. */
-async function eventually(page, look, isRight) {
-  for (let tries = 0; tries < 50; tries += 1) {
-    const found = await look().catch(() => null);
-    if (found !== null && isRight(found)) return found;
-    await page.waitForTimeout(200);
-  }
-  throw new Error(`still not so: ${isRight}`);
+  await until(() => api("GET", `/api/v1/scopes/${TENANT}/api-keys/${key}`).catch((error) => error.message), (found) => /404/.test(found));
 }

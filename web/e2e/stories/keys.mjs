@@ -1,4 +1,6 @@
 /** A key is made, shown once, works at the gateway, and stops when it is revoked. */
+import { until } from "../until.mjs";
+
 export default async function ({ page, url, api, signIn, assert }) {
   const name = `key-${Date.now().toString(36)}`;
   await signIn(page);
@@ -12,16 +14,12 @@ export default async function ({ page, url, api, signIn, assert }) {
 
   const { status } = await api("GET", "/api/v1/scopes/demo.app.dev/endpoints/smollm2");
   const models = () => fetch(`${status.service_url}/models`, { headers: { authorization: `Bearer ${key}` } }).then((answer) => answer.status);
-  const becomes = async (wanted) => {
-    for (let tries = 0; tries < 100 && (await models()) !== wanted; tries += 1) await page.waitForTimeout(100);
-    assert.equal(await models(), wanted);
-  };
-  await becomes(200);
+  await until(models, (status) => status === 200);
 
   await page.getByRole("row", { name: new RegExp(name) }).getByRole("button").click();
   await page.getByRole("menuitem", { name: "Revoke" }).click();
   await page.getByRole("dialog").getByRole("textbox").fill(name);
   await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
   await page.getByRole("row", { name: new RegExp(name) }).waitFor({ state: "detached" });
-  await becomes(401);
+  await until(models, (status) => status === 401);
 }

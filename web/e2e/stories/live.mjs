@@ -5,6 +5,7 @@ export default async function ({ page, url, api, signIn, assert }) {
   await signIn(page);
   await page.goto(`${url}/s/demo.app.dev/resources/service-accounts`);
   await page.locator("[data-live=live]").waitFor();
+  await page.getByRole("grid").getByRole("link", { name: "demo", exact: true }).waitFor(); // the list is there
   const row = page.getByRole("row", { name: new RegExp(name) });
   assert.equal(await row.count(), 0);
   let lists = 0;
@@ -18,7 +19,7 @@ export default async function ({ page, url, api, signIn, assert }) {
 
   process.kill(Number(process.env.IRONWORKS_API_PID), "SIGKILL");
   await page.locator("[data-live=lost]").waitFor();
-  await page.locator("[data-live=live]").waitFor({ timeout: 60_000 });
+  await page.locator("[data-live=live]").waitFor();
   await api("POST", at, { metadata: { name }, spec: {} });
   await row.waitFor();
   await api("DELETE", `${at}/${name}`);

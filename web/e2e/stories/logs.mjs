@@ -5,7 +5,7 @@ export default async function ({ page, url, signIn, assert }) {
   await signIn(page);
   await page.goto(`${url}/s/demo.app.dev/endpoints/demo.app.dev/smollm2?tab=logs`);
   const log = page.getByRole("log");
-  const newest = log.locator("[data-index]").last();
+  const newest = log.locator("[data-index]").filter({ hasText: /[a-z]{5}/i }).last();
   await newest.waitFor();
   const follow = page.getByLabel("Follow");
   assert.equal(await follow.isChecked(), true);

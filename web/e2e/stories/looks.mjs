@@ -32,11 +32,13 @@ export default async function ({ page, url, shots, signIn, assert, open }) {
   await page.getByRole("option", { name: /^dev/ }).first().waitFor();
   await closed("scopes");
   await page.getByRole("button", { name: "Notifications" }).click();
+  await page.getByRole("dialog", { name: "Notifications" }).waitFor();
   await closed("notifications");
   await page.getByRole("button", { name: "Your account" }).click();
   await page.getByRole("menuitem", { name: "Sign out" }).waitFor();
   await each("account");
   await page.keyboard.press("Escape");
+  await page.getByRole("menu").waitFor({ state: "detached" });
 
   await byKeyboard(page, assert);
 

@@ -2,6 +2,8 @@
  * A conversation is stopped, changed, kept and had with two models; refusals are told in words; texts are compared; who
  * may make no key pastes one.
  */
+import { until } from "../until.mjs";
+
 const TENANT = "demo.app.dev";
 const AT = `/s/${TENANT}/playground`;
 
@@ -40,13 +42,13 @@ async function talk({ page, url, signIn, assert }) {
 
   await page.getByRole("button", { name: "Compare" }).click();
   await say(page, "Say no.");
-  await page.waitForFunction(() => document.querySelectorAll("[data-answer=done]").length === 3);
+  await until(() => page.locator("[data-answer=done]").count(), (count) => count === 3);
   await page.getByRole("button", { name: "Code" }).click();
   await page.getByText('"max_tokens": 8').waitFor();
   await page.keyboard.press("Escape");
   await page.reload();
   await page.getByText("Say yes.").waitFor();
-  assert.equal(await page.locator("[data-answer=done]").count(), 3);
+  await until(() => page.locator("[data-answer=done]").count(), (count) => count === 3);
 
   await page.goto(`${url}${AT}?model=nowhere`);
   await say(page, "Is anybody there?");
@@ -57,7 +59,7 @@ async function talk({ page, url, signIn, assert }) {
 
 async function compareTexts({ page, url }, name) {
   await page.goto(`${url}/s/${TENANT}/endpoints/${TENANT}/${name}`);
-  await page.getByText("1 of 1 ready").waitFor({ timeout: 60_000 });
+  await page.getByText("1 of 1 ready").waitFor();
   await page.getByRole("link", { name: "Try it" }).click();
   await page.getByRole("button", { name: "Embed", exact: true }).click();
   await page.getByRole("table", { name: "Similarity" }).waitFor();

@@ -1,4 +1,6 @@
 /** A provider at a private address is refused by its field; a route is made by its form, serves, is changed and deleted. */
+import { until } from "../until.mjs";
+
 export default async function ({ page, url, api, signIn, assert }) {
   const name = `route-${Date.now().toString(36)}`;
   const scope = "demo.app.dev";
@@ -53,8 +55,7 @@ export default async function ({ page, url, api, signIn, assert }) {
       headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
       body: JSON.stringify({ model: `story/${name}`, max_tokens: 4, messages: [{ role: "user", content: "Hi" }] }),
     }).then((answer) => answer.status);
-  for (let tries = 0; tries < 50 && (await ask()) !== 200; tries += 1) await page.waitForTimeout(100);
-  assert.equal(await ask(), 200);
+  await until(ask, (answered) => answered === 200);
 
   await page.getByRole("link", { name: "Edit" }).click();
   await page.getByRole("radio", { name: /Ordered fallback/ }).click();

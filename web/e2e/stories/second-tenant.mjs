@@ -2,6 +2,9 @@
  * What a second tenant makes never reaches the member of a first: not on any page, and not in any answer or stream that
  * the browser of the first was sent. The second is a tenant beside the first on one platform, and an account elsewhere.
  */
+import { close } from "../money.mjs";
+import { until } from "../until.mjs";
+
 const SETTLED = "main [role=status], main .animate-pulse:not([aria-hidden] .size-1\\.5)";
 const PASSWORD = "a password for one story";
 
@@ -74,8 +77,10 @@ export default async function ({ page, url, api, signIn, open, assert }) {
   }
   await first.page.goto(`${url}/s/${own}/overview`);
   await first.page.locator("[data-live=live]").waitFor();
+  const searched = first.page.waitForResponse((response) => response.url().endsWith(`q=${name}`));
   await first.page.keyboard.press("Control+k");
   await first.page.keyboard.type(name);
+  await searched;
   await first.page.getByText("Nothing found").waitFor();
   assert.deepEqual(heard.filter(({ text }) => text.includes(word)).map(({ address }) => address), []);
   assert.deepEqual(first.errors, []);
@@ -149,20 +154,12 @@ async function useAndInvoice(api, second, assert, { account, places, word }) {
   const { accepted } = await api("POST", "/api/v1/usage", { events });
   assert.equal(accepted, places.length);
   const charged = () => second("GET", `/api/v1/scopes/${account}/balance`).then(({ unbilled }) => unbilled.some(({ nano }) => nano >= 10_000_000_000));
-  await becomes(assert, charged, "the second's usage was not charged");
-  const until = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
-  await api("POST", `/api/v1/scopes/${account}/closes`, { until });
+  await until(charged);
+  await close(api, account);
   const invoiced = () => second("GET", `/api/v1/scopes/${account}/invoices`).then(({ items }) => items.length > 0);
-  await becomes(assert, invoiced, "the second has no invoice");
+  await until(invoiced);
   const usage = await second("GET", `/api/v1/scopes/${account}/usage`);
   assert.ok(JSON.stringify(usage).includes(word));
-}
-
-async function becomes(assert, look, otherwise) {
-  for (let tries = 0; !(await look()); tries += 1) {
-    assert.ok(tries < 150, otherwise);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
 }
 
 /** What can go, goes: an account with books stays. */

@@ -11,6 +11,7 @@ export default async function ({ page, url, signIn, assert }) {
   await page.keyboard.press("Escape");
 
   await page.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name: "Resources" }).click();
+  await page.getByRole("heading", { name: "Resources", level: 1 }).waitFor(); // the page before has such a link, too
   await page.getByRole("main").getByRole("link", { name: /^Endpoints/ }).first().click();
   await page.getByRole("grid").getByRole("link", { name: "smollm2" }).click();
   await page.getByRole("heading", { name: "smollm2" }).waitFor();
