@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironworks.app.charging import Charging, quantities, usage_event
-from ironworks.platform import billing, pricing
+from ironworks.platform import billing, metering, pricing
 from ironworks.platform.pricing.model import Measured
 from ironworks.products.tokenfactory.analytics.model import METERS
 from ironworks.products.tokenfactory.gateway import UsageRecord
@@ -161,6 +161,13 @@ def test_how_a_request_went_is_kept_for_who_looks_at_it() -> None:
     unsent = usage_event(record(asked_us=4100, ended_us=9000, first_byte_ms=-1)).course
     assert unsent == {"duration_ms": 1000, "tries": 1, "streamed": 1, "asked_us": 4100, "ended_us": 9000}
     assert usage_event(record(tries=3)).digest() == usage_event(record()).digest()
+
+
+def test_which_target_served_is_a_word_to_group_by_where_the_endpoint_does_not_say_it() -> None:
+    assert usage_event(record()).dimensions == {"operation": "/v1/chat/completions", "status": "200"}
+    assert usage_event(record(which="gpt-4o@eu")).dimensions["target"] == "gpt-4o@eu"
+    longest = "m" * 200 + "@" + "u" * 63 + " as " + "s" * 256
+    assert len(usage_event(record(which=longest)).dimensions["target"]) == metering.MAX_TEXT
 
 
 def test_a_spool_of_the_release_before_is_read_to_its_last_record(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 BAR: Final = 16
 """Characters of the longest bar."""
-GROUPS: Final = ("tenant", "key", "route", "model", "endpoint", "hour", "day", "user")
+GROUPS: Final = ("tenant", "key", "route", "model", "endpoint", "target", "hour", "day", "user")
 TIMES: Final = ("minute", "hour", "day")
 INPUT: Final = ("input_tokens", "cached_input_tokens", "input_audio_tokens")
 OUTPUT: Final = ("output_tokens", "reasoning_tokens", "output_audio_tokens")

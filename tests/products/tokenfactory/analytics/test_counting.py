@@ -87,6 +87,23 @@ async def test_sums_and_quantiles_by_each_group(world: LowerWorld) -> None:
     assert total.first_token_ms == pytest.approx((50, 50, 50), rel=0.05)
 
 
+async def test_two_targets_of_one_provider_are_two_lines(world: LowerWorld) -> None:
+    """Both are priced alike, so that nothing but the target tells them apart; an endpoint of ours is itself."""
+    actor = await reader(world, "acme")
+    route_uid = UUID(int=7)
+    for name, target in (("a", "gpt-4o@eu"), ("b", "gpt-4o@us"), ("c", "gpt-4o@us"), ("d", "")):
+        words = {"operation": "/v1/chat/completions", "status": "200"} | ({"target": target} if target else {})
+        await count(world, usage(name, dimensions=words, route_uid=route_uid if name != "b" else None))
+    report = await ask(world, actor, by="target")
+    assert {g.name: g.figures.numbers["requests"] for g in report.groups} == {
+        f"{TENANT}/smollm2:gpt-4o@us": 2, f"{TENANT}/smollm2:gpt-4o@eu": 1, f"{TENANT}/smollm2": 1,
+    }  # fmt: skip
+    own = await ask(world, actor, by="target", filters={"route_uid": str(route_uid)})
+    assert {g.name.rpartition(":")[2]: g.figures.numbers["requests"] for g in own.groups} == {
+        "gpt-4o@us": 1, "gpt-4o@eu": 1, f"{TENANT}/smollm2": 1,
+    }  # fmt: skip
+
+
 async def test_a_group_over_time_filtered_sorted_and_cut(world: LowerWorld) -> None:
     actor = await reader(world, "acme")
     for hour in range(3):

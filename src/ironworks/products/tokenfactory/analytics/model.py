@@ -81,11 +81,16 @@ class Series(NamedTuple):
     route: str
     model: str
     endpoint: str
+    target: str = ""
 
     @property
     def id(self) -> UUID:
         """The same in every process and release."""
-        parts = (self.scope, self.key_uid or "", self.route_uid or "", self.route, self.model, self.endpoint)
+        parts: tuple[object, ...] = (
+            self.scope, self.key_uid or "", self.route_uid or "", self.route, self.model, self.endpoint,
+        )  # fmt: skip
+        if self.target:
+            parts = (*parts, self.target)
         return UUID(bytes=hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest())
 
 
@@ -94,7 +99,8 @@ class Answered(NamedTuple):
 
     Args:
         at: when it ended. series: who called what: the path of the tenant that pays, its key, the route's identity, the
-            name that was called, the model that is priced, and `path/name` of what served it, or empty.
+            name that was called, the model that is priced, `path/name` of what served it, or empty, and what tells that
+            from other targets of the same name, `gpt-4o@eu`, or empty.
         status: the HTTP status that was told, 499 where the caller left.
         cost_nano: what it was charged. latency_ms: from its arrival to its end. first_token_ms: to a stream's first
             byte, None without a stream.
@@ -179,10 +185,10 @@ class Question:
     """What is asked of a scope and all below it, for since <= time < until.
 
     Args:
-        by: tenant, key, route, model, endpoint, minute, hour or day; or user or `metadata:<name>`, which are answered
-            from metering: slower, without errors and durations.
+        by: tenant, key, route, model, endpoint, target, minute, hour or day; or user or `metadata:<name>`, which are
+            answered from metering: slower, without errors and durations.
         interval: also how each group went over time.
-        filters: key (uid), route, model or endpoint (`path/name`) → the one that counts.
+        filters: key (uid), route, route_uid, model or endpoint (`path/name`) → the one that counts.
         limit: the groups that are told, the first ones in the order of `sort`, largest first; times in their own.
     """
 

@@ -21,7 +21,7 @@ router = Router("tokenfactory.analytics")
 DEFAULT_PERIOD: Final = timedelta(days=1)
 MAX_GROUPS: Final = 1000
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))]
-BY: Final = f"^(tenant|key|route|model|endpoint|user|minute|hour|day|{metering.METADATA}.{{1,64}})$"
+BY: Final = f"^(tenant|key|route|model|endpoint|target|user|minute|hour|day|{metering.METADATA}.{{1,64}})$"
 
 
 class AnalyticsQuery(BaseModel):
@@ -33,7 +33,8 @@ class AnalyticsQuery(BaseModel):
     by: str = Field(
         "model",
         pattern=BY,
-        description="tenant, key, route, model, endpoint, minute, hour, day; or, answered from single requests and so"
+        description="tenant, key, route, model, endpoint, target (`path/name`, of a provider's with the model and its"
+        " upstream: `acme.shop/providers:gpt-4o@eu`), minute, hour, day; or, answered from single requests and so"
         " slower and without errors and durations: user, `metadata:` and an entry's name.",
     )
     interval: Interval | None = Field(None, description="Also each group over time. Minutes are kept for 3 hours.")
@@ -41,6 +42,7 @@ class AnalyticsQuery(BaseModel):
     limit: int = Field(100, ge=1, le=MAX_GROUPS, description="So many groups at most.")
     key: str | None = Field(None, max_length=36, description="A key's uid.")
     route: str | None = Field(None, max_length=512, description="The name that was called.")
+    route_uid: str | None = Field(None, max_length=36, description="What the name led to: a Route's uid, for instance.")
     model: str | None = Field(None, max_length=512)
     endpoint: str | None = Field(None, max_length=1024, description="`path/name`.")
 
@@ -50,7 +52,7 @@ class AnalyticsQuery(BaseModel):
         since = self.since or until - DEFAULT_PERIOD
         if since > until:
             raise invalid("since", "is after 'until'", "swap them")
-        given = {"key": self.key, "route": self.route, "model": self.model, "endpoint": self.endpoint}
+        given = {name: getattr(self, name) for name in ("key", "route", "route_uid", "model", "endpoint")}
         filters = {name: value for name, value in given.items() if value is not None}
         return Question(
             path=path, since=since, until=until, by=self.by, interval=self.interval, filters=filters,

@@ -260,7 +260,9 @@ def answered_of(
     """A usage event as analytics counts it. Its status is among its dimensions."""
     status = event.dimensions.get("status", "")
     endpoint = f"{event.endpoint_scope or '-'}/{event.endpoint_name}" if event.endpoint_name else ""
-    series = Series(event.scope, _plain(event.key_uid), _plain(event.route_uid), event.route, event.model, endpoint)
+    which = event.dimensions.get("target", "")
+    whose = _plain(event.key_uid), _plain(event.route_uid)
+    series = Series(event.scope, *whose, event.route, event.model, endpoint, which)
     told = int(status) if status.isdecimal() else 200
     return Answered(event.occurred_at, series, told, event.quantities, cost_nano, latency_ms, first_token_ms)
 

@@ -24,13 +24,16 @@ GROUPS: Final[Mapping[str, str]] = {
     "route": "route",
     "model": "model",
     "endpoint": "endpoint",
+    "target": "endpoint || case target when '' then '' else ':' || target end",
+    "route_uid": "coalesce(route_uid::text, '')",
     "day": _UTC.format("YYYY-MM-DD"),
     "hour": _UTC.format('YYYY-MM-DD"T"HH24:00"Z"'),
     "minute": _UTC.format('YYYY-MM-DD"T"HH24:MI"Z"'),
 }
-FILTERS: Final = ("key", "route", "model", "endpoint")
-_COLUMNS: Final = ("series", "bucket", "scope", "key_uid", "route_uid", "route", "model", "endpoint")
-_TYPES: Final = ("uuid", "timestamptz", "text", "uuid", "uuid", "text", "text", "text")
+FILTERS: Final = ("key", "route", "route_uid", "model", "endpoint")
+_COLUMNS: Final = ("series", "bucket", "scope", "key_uid", "route_uid", "route", "model", "endpoint", "target")
+_TYPES: Final = ("uuid", "timestamptz", "text", "uuid", "uuid", "text", "text", "text", "text")
+_GROUPS_AT: Final = 4 + len(FILTERS)
 
 
 async def add_rows(ctx: Context, table: Table, rows: Rows) -> None:
@@ -100,7 +103,7 @@ class Part:
     interval: Interval | None = None
 
     def sql(self) -> str:
-        """A table of the part's rows with `grp` and `at`; its arguments are $1 to $7, $8 limits the groups."""
+        """A table of the part's rows with `grp` and `at`; its arguments are those of `arguments`."""
         at = f"date_trunc('{self.interval}', bucket, 'UTC')" if self.interval else "null::timestamptz"
         wanted = " and ".join(f"(${n}::text is null or {GROUPS[name]} = ${n})" for n, name in enumerate(FILTERS, 4))
         source = f"select * from tokenfactory_analytics.{self.table} where"
@@ -112,7 +115,7 @@ class Part:
                 {source} path >= case $1 when '' then '!' else $1 || '.' end
                   and path < case $1 when '' then '~' else $1 || '/' end and bucket >= $2 and bucket < $3) r
               where {wanted}) g
-            where ($8::text[] is null or grp = any($8))
+            where (${_GROUPS_AT}::text[] is null or grp = any(${_GROUPS_AT}))
         """
 
     def arguments(self, groups: Sequence[str] | None) -> list[Any]:

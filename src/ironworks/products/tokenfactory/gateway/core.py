@@ -51,13 +51,14 @@ class Named:
     """What all of a key's calls of a model tell alike, while `leg` serves them.
 
     `fields`: of the UsageRecord, from `key_uid` to `operation`, as JSON without brackets. `line`: the header line that
-    names the model's server.
+    names the model's server. `which`: the record's, see there.
     """
 
-    __slots__ = ("fields", "leg", "line")
+    __slots__ = ("fields", "leg", "line", "which")
 
     def __init__(self, key: KeyView, route: Route, leg: Leg, model: str, path: str) -> None:
         self.leg = leg
+        self.which = leg.which
         target = leg.target
         who = (key.uid, key.scope, route.uid, target.uid, target.scope, target.name, leg.model, model, path)
         self.fields = orjson.dumps(who)[1:-1]

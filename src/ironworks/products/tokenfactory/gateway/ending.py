@@ -277,11 +277,11 @@ class Ending(ABC):
         if place is not None:
             place.leave()
 
-    def _state_failed(self, *, unreachable: bool) -> None:
+    def _state_failed(self, fault: str, *, unreachable: bool = False) -> None:
         if self._waits_on and self.pick is not None:
             self._tried = (*self._tried, self.pick.state)
             aside = self.pick.state.ejected_until
-            self.pick.state.failed(self._core.now(), unreachable=unreachable)
+            self.pick.state.failed(self._core.now(), unreachable=unreachable, fault=fault)
             if self.pick.state.ejected_until != aside:
                 self._core.count_ejection()
             self._leave_replica()
@@ -325,6 +325,7 @@ class Ending(ABC):
         self._told_status = status
         others = (
             finished_at, status, *usage, self.cost_nano, first, self.cached, self.tries, *self._course(),
+            self._named.which,
         )  # fmt: skip
         self._core.spool.close(self._ticket, others, self._closed)
 

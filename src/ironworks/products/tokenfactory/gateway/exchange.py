@@ -269,18 +269,18 @@ class Exchange(Receiving):
             self.sent_at = 0.0
             self._ask(self.pick, fresh=True)
         elif answered:
-            self._state_failed(unreachable=False)
+            self._state_failed(problem)
             self._fail(upstream_failed(problem))
         elif self.pick is not None and self.pick.leg.target.external:
             # whoever runs it may have done the work, and charge for it: it is not asked for twice
-            self._state_failed(unreachable=False)
+            self._state_failed(problem)
             self._fail(upstream_failed(problem))
         else:
             self._replica_failed(problem, unreachable=False)
 
     def _replica_failed(self, problem: str, *, unreachable: bool) -> None:
         """Nothing came back: ask another upstream, if there is one."""
-        self._state_failed(unreachable=unreachable)
+        self._state_failed(problem, unreachable=unreachable)
         if not self._try_elsewhere(problem):
             self._fail(upstream_failed(problem, 503))
 
@@ -354,8 +354,9 @@ class Exchange(Receiving):
         if self in self._core.waits:
             self._fail(waited_in_vain(self.pick is None))
             return
-        self._state_failed(unreachable=False)
-        self._fail(upstream_failed("the model server took too long", 504))
+        problem = "the model server took too long"
+        self._state_failed(problem)
+        self._fail(upstream_failed(problem, 504))
 
 
 def not_ready() -> Refusal:

@@ -142,6 +142,7 @@ class UsageRecord(NamedTuple):
             `budget`: it waited for money; `queue`: for a turn; `wake`: for a model to start; `try`: whoever it was sent
             to did not do it, and somebody else was asked.
         error: the code that the caller was told, empty where it was none.
+        which: what tells its target from others of the same endpoint, `gpt-4o@eu`; empty where nothing needs to.
     """
 
     request_id: str
@@ -180,6 +181,7 @@ class UsageRecord(NamedTuple):
     ended_us: int = -1
     steps: Sequence[tuple[str, int, int, str]] = ()
     error: str = ""
+    which: str = ""
 
     @classmethod
     def read(cls, fields: Sequence[Any]) -> UsageRecord:

@@ -104,6 +104,7 @@ class Receiving(Ending):
     def _rest(self, seconds: float) -> None:
         if self.pick is not None:
             self.pick.state.cool(self._core.now(), seconds)
+            self.pick.state.note(self._core.now(), f"it answered {self._status} and asks to be left alone")
 
     def on_end(self) -> None:
         self._connection = None
@@ -182,7 +183,7 @@ class Receiving(Ending):
             return
         if self._status != 200:
             if self._status >= 500:
-                self._state_failed(unreachable=False)
+                self._state_failed(f"it answered {self._status}")
             elif self._status == 429 and self.pick is not None:
                 self._tried = (*self._tried, self.pick.state)
                 self._leave_replica()

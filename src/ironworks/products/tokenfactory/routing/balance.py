@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import blake2b
 from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
@@ -67,6 +67,7 @@ class Balancer:
         self._states: dict[Identity, ReplicaState] = {}
         self._plans: dict[Route, _Plan] = {}
         self._credits: dict[tuple[UUID, str], list[int]] = {}
+        self._uses: dict[ReplicaState, list[tuple[Route, Leg]]] = {}
         self.looked_at: dict[Replica, list[ReplicaState]] = {}
         """What is looked at between requests, with all that it is to routes: a provider's address has many models."""
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, guards nothing
@@ -76,7 +77,7 @@ class Balancer:
     def replace(self, routes: Iterable[Route]) -> None:
         """Know exactly the upstreams of `routes` from now on; those known before keep their state."""
         before, turns = self._states, self._credits
-        self._states, self._plans, self._credits = {}, {}, {}
+        self._states, self._plans, self._credits, self._uses = {}, {}, {}, {}
         looked_at: dict[Replica, list[ReplicaState]] = {}
         for route in routes:
             key = (route.uid, route.name)
@@ -92,6 +93,8 @@ class Balancer:
                     elif identity not in self._states:
                         looked_at.setdefault(replica, []).append(state)
                     self._states[identity] = state
+                    if leg.gate:
+                        self._uses.setdefault(state, []).append((route, leg))
         self.looked_at = looked_at
 
     def pick(
@@ -125,6 +128,13 @@ class Balancer:
     def set_aside(self, now: float) -> list[ReplicaState]:
         """Those that are, to be looked at."""
         return [state for state in self._states.values() if state.ejected_until > now]
+
+    def noteworthy(self, now: float) -> Iterator[tuple[Route, Leg, ReplicaState]]:
+        """Of the targets that Routes declare, the upstreams that are not plainly well or serve somebody now."""
+        for state, uses in self._uses.items():
+            if state.in_flight or state.ramp_until > now or state.cooled_until > now:
+                for route, leg in uses:
+                    yield route, leg, state
 
     def _plan(self, route: Route) -> _Plan:
         picks = []

@@ -8,9 +8,12 @@ requests little by little, for a replica that has just started is slow, and one 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from ironworks.products.tokenfactory.routing.table import Replica
+
+Standing: TypeAlias = Literal["healthy", "slow_start", "resting", "ejected"]
+"""From well to ill."""
 
 FAILURES_BEFORE_EJECTION: Final = 3
 FIRST_EJECTION: Final = 1.0
@@ -19,6 +22,8 @@ LONGEST_REST: Final = 60.0
 """However long an upstream asks to be left alone."""
 SLOW_START: Final = 10.0
 LEAST_SHARE: Final = 0.1
+REFUSES: Final = "a look found that it cannot be reached"
+LOOKS_ILL: Final = "a look found that it is not well"
 SMOOTHING: Final = 0.2
 """Weight of the newest observation in the moving average of times to the first byte."""
 
@@ -30,6 +35,7 @@ class ReplicaState:
         in_flight: requests that it has from here. latency: moving average of the time to the first byte, 0 if unknown.
         ejected_until: set aside after failures. cooled_until: left alone because it asked for it. ramp_until: gets less
             than its share. unreachable: it was set aside for refusing a connection. ill: a look set it aside.
+        fault, failed_at: what went wrong at last and when; empty and 0 where nothing did.
     """
 
     __slots__ = (
@@ -37,7 +43,9 @@ class ReplicaState:
         "cooled_until",
         "ejected_until",
         "ejections",
+        "failed_at",
         "failures",
+        "fault",
         "ill",
         "in_flight",
         "latency",
@@ -57,6 +65,8 @@ class ReplicaState:
         self.latency = 0.0
         self.unreachable = False
         self.ill = False
+        self.fault = ""
+        self.failed_at = 0.0
         self._ill_looks = 0
 
     def succeeded(self) -> None:
@@ -66,11 +76,12 @@ class ReplicaState:
             if not self.ill:
                 self.ejected_until = 0.0
 
-    def failed(self, now: float, *, unreachable: bool) -> None:
+    def failed(self, now: float, *, unreachable: bool, fault: str = "") -> None:
         """It refused the connection (set aside at once) or broke an exchange (set aside at the third in a row).
 
-        The time aside doubles from 1 s to 30 s while it goes on failing.
+        The time aside doubles from 1 s to 30 s while it goes on failing. `fault` says what it did, in our own words.
         """
+        self.note(now, fault)
         self.failures += 1
         if unreachable or self.failures >= FAILURES_BEFORE_EJECTION:
             self.unreachable = unreachable
@@ -79,6 +90,11 @@ class ReplicaState:
             self.ramp_until = self.ejected_until + SLOW_START
             self.ejections = min(self.ejections + 1, 10)
             self.failures = 0
+
+    def note(self, now: float, fault: str) -> None:
+        """Remember what went wrong, for people: it decides nothing."""
+        self.fault = fault
+        self.failed_at = now
 
     def recovered(self, now: float) -> None:
         """A look found it well before its time aside was over; requests follow little by little.
@@ -99,6 +115,7 @@ class ReplicaState:
         self._ill_looks += 1
         if not unreachable and self._ill_looks < failures:
             return False
+        self.note(now, REFUSES if unreachable else LOOKS_ILL)
         fresh = self.ejected_until <= now
         self.ill = True
         self.unreachable = unreachable
@@ -118,3 +135,11 @@ class ReplicaState:
         """The part of its requests that it should get now: from a tenth, when it comes back, to all of them."""
         left = self.ramp_until - now
         return 1.0 if left <= 0 else max(LEAST_SHARE, 1.0 - left / SLOW_START)
+
+    def standing(self, now: float) -> tuple[Standing, float | None]:
+        """How it stands and until when; None where that is not known: a look must find it well first."""
+        if self.ejected_until > now:
+            return "ejected", None if self.ill else self.ejected_until
+        if self.cooled_until > now:
+            return "resting", self.cooled_until
+        return ("slow_start", self.ramp_until) if self.ramp_until > now else ("healthy", None)

@@ -170,6 +170,10 @@ class Gates:
             raise
         return place
 
+    def queued(self, leg: Leg) -> int:
+        """How many wait for a turn at `leg`, or at the upstream that it shares with others."""
+        return sum(gate.waiting for gate in self._of(leg))
+
     @property
     def waiting(self) -> int:
         """Requests in all queues."""

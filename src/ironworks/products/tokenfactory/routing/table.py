@@ -119,6 +119,22 @@ class Leg:
     max_concurrency: int = 0
     max_queue: int = 0
 
+    @property
+    def place(self) -> int | None:
+        """Where its target stands among those that the Route declares, from 0; None where no Route does."""
+        return int(self.gate.rpartition("/")[2]) if self.gate else None
+
+    @property
+    def upstream(self) -> str:
+        """The external endpoint's upstream that serves it; empty for what we run ourselves."""
+        return self.target.gate.rpartition("/")[2]
+
+    @property
+    def which(self) -> str:
+        """What tells it from others that lead to the same endpoint: `gpt-4o@eu`; empty where nothing is to be told."""
+        whole = f"{self.target.model}@{self.upstream}" if self.target.external else ""
+        return f"{whole} as {self.served_as}".lstrip() if self.served_as != self.target.served_as else whole
+
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
