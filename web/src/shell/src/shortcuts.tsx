@@ -34,7 +34,7 @@ export function useShortcuts(shortcuts: Shortcuts): void {
     latest.current = shortcuts;
   });
   useEffect(() => {
-    let waitingSince = 0;
+    let waitingSince = -Infinity; // by when keys were pressed, not by when a busy page came to handle them
     const press = (event: KeyboardEvent) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
         event.preventDefault();
@@ -42,10 +42,10 @@ export function useShortcuts(shortcuts: Shortcuts): void {
         return;
       }
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;
-      const second = Date.now() - waitingSince < SEQUENCE_MS;
-      waitingSince = 0;
+      const second = event.timeStamp - waitingSince < SEQUENCE_MS;
+      waitingSince = -Infinity;
       if (second) latest.current.page(event.key.toLowerCase());
-      else if (event.key === "g") waitingSince = Date.now();
+      else if (event.key === "g") waitingSince = event.timeStamp;
       else if (event.key === "?") latest.current.help();
       else if (event.key === "s") latest.current.scope();
       else if (event.key === "[") latest.current.menu();

@@ -11,7 +11,7 @@ import { Composer } from "./composer.tsx";
 import { messagesFor, settled, totalsOf } from "./conversation.ts";
 import type { Turn } from "./conversation.ts";
 import { CURRENCY } from "./gateway.ts";
-import { firstOf, useModels } from "./models.ts";
+import { besideOf, firstOf, useModels } from "./models.ts";
 import { SettingsPanel } from "./settings-panel.tsx";
 import { chatBody, readSettings } from "./settings.ts";
 import { useTalk } from "./talk.ts";
@@ -70,7 +70,7 @@ function Playground({ scope, base }: { scope: string; base: string }) {
             <div className="flex flex-wrap items-center gap-2 border-b border-line px-3 py-2">
               <ModelChoice label={t("model")} word="model" value={model} models={models} />
               {second === null ? (
-                <Button icon="plus" onClick={() => set({ with: firstOf(models.filter(({ name }) => name !== model)) || model })}>
+                <Button icon="plus" onClick={() => set({ with: besideOf(models, model) })}>
                   {t("compare")}
                 </Button>
               ) : (

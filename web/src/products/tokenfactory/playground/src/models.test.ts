@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { firstOf, modelsAt } from "./models.ts";
+import { besideOf, firstOf, modelsAt } from "./models.ts";
 import type { Endpoint, External, Model, Route } from "./models.ts";
 
 const SCOPE = "acme.shop.eu";
@@ -54,4 +54,10 @@ it("begins with what answers now", () => {
   expect(firstOf([model("a", "Failed"), model("b", "Idle"), model("c", "Running")])).toBe("c");
   expect(firstOf([model("a", "Failed"), model("b", "Idle")])).toBe("b");
   expect(firstOf([])).toBe("");
+});
+
+it("compares with what answers: of what is not there yet nobody knows what it is for", () => {
+  const model = (name: string, phase: string) => ({ name, phase }) as Model;
+  expect(besideOf([model("a", "Pending"), model("b", "Running")], "b")).toBe("b");
+  expect(besideOf([model("a", "Pending"), model("b", "Running"), model("c", "Idle")], "b")).toBe("c");
 });

@@ -62,9 +62,15 @@ export function useModels(scope: string, task: Task): { models: Model[]; loading
   return { models, loading: endpoints.loading || routes.loading || externals.loading, error: endpoints.error };
 }
 
+/** Phases in which requests are answered, what is quickest first. */
+const ANSWERING = ["Running", "Ready", "Idle"];
+
 /** The one to begin with: what answers now before what has to wake or is not well. */
 export function firstOf(models: readonly Model[]): string {
-  const order = ["Running", "Ready", "Idle"];
-  const rank = ({ phase }: Model) => (order.includes(phase) ? order.indexOf(phase) : order.length);
+  const rank = ({ phase }: Model) => (ANSWERING.includes(phase) ? ANSWERING.indexOf(phase) : ANSWERING.length);
   return [...models].sort((a, b) => rank(a) - rank(b))[0]?.name ?? "";
 }
+
+/** The one to compare `model` with: another that answers, of which alone it is known that it is for the task; else itself. */
+export const besideOf = (models: readonly Model[], model: string): string =>
+  firstOf(models.filter(({ name, phase }) => name !== model && ANSWERING.includes(phase))) || model;
