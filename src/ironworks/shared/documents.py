@@ -122,9 +122,7 @@ def _place_problems(kind: Kind, scope: str, name: str | None, metadata: dict[str
 def problems_of(error: ValidationError, prefix: str = "") -> list[dict[str, str]]:
     """Pydantic's errors in our shape: dotted field, problem, remedy."""
     return [
-        field_problem(
-            prefix + _dotted(e["loc"]), e["msg"].removeprefix("Value error, "), _remedy(e["type"], e.get("ctx", {}))
-        )
+        field_problem(prefix + _dotted(e["loc"]), _problem(e["type"], e["msg"]), _remedy(e["type"], e.get("ctx", {})))
         for e in error.errors(include_url=False, include_input=False)
     ]
 
@@ -136,7 +134,17 @@ def _dotted(loc: tuple[int | str, ...]) -> str:
     return text
 
 
+_NO_OBJECT = frozenset({"model_type", "model_attributes_type", "dataclass_type", "dict_type"})
+
+
+def _problem(kind: str, message: str) -> str:
+    """Pydantic's words, but where they name our classes."""
+    return "is no object" if kind in _NO_OBJECT else message.removeprefix("Value error, ")
+
+
 def _remedy(kind: str, ctx: dict[str, Any]) -> str:
+    if kind in _NO_OBJECT:
+        return "give its fields by their names"
     if kind == "extra_forbidden":
         return "remove it: there is no such field"
     if kind == "missing":

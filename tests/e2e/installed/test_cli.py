@@ -317,6 +317,10 @@ def test_all_problems_of_a_document_at_once(run: Run) -> None:
     said = run("apply", "-f", "-", code=2, given=document).stderr
     for field in ("metadata.name", "spec.model.name", "spec.replicas.num", "spec.colour"):
         assert field in said
+    flat = document.replace("{name: 7}", "smollm2").replace("{num: -1}", "3")
+    said = run("apply", "-f", "-", code=2, given=flat).stderr
+    for field in ("spec.model", "spec.replicas"):
+        assert f"{field}: is no object (give its fields by their names)" in said
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,7 @@ async def test_a_version_of_a_plan_is_for_who_comes_later(world: Subscribers) ->
             await subscriptions.create_plan(ctx, "starter", dearer)
     async with world.lower.acting(world.operator) as ctx:
         made = await subscriptions.create_plan(ctx, "starter", dearer)
+        assert await subscriptions.create_plan(ctx, "starter", dearer) == made  # the same again adds nothing
     assert made.version == 2
     world.on(date(2026, 5, 1))
     assert [amounts(charges) for _, charges in await world.close_all()] == [[STARTER], [STARTER]]

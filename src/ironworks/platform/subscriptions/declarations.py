@@ -1,7 +1,7 @@
 """What subscriptions registers: its permissions, the meters of plans, and what it tells."""
 
 from ironworks.platform.subscriptions import events, model
-from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Meter, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Meter, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -45,5 +45,9 @@ DECLARATIONS = Declarations(
         EventClass("platform.subscriptions.subscription_past_due.v1", events.SubscriptionPastDue),
         EventClass("platform.subscriptions.subscription_recovered.v1", events.SubscriptionRecovered),
         EventClass("platform.subscriptions.upgrade_suggested.v1", events.UpgradeSuggested),
+    ),
+    topics=(
+        Topic("plans", "subscription:read", "Plans that accounts may be on", inherited=True),
+        Topic("subscriptions", "subscription:read", "Subscriptions, what they charge, and what is suggested"),
     ),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Final
 
@@ -26,6 +26,7 @@ from ironworks.platform.subscriptions.model import (
     R2_OPERATIONS,
     TENANTS,
     WORKER_INVOCATIONS,
+    Plan,
 )
 from ironworks.shared.errors import invalid
 
@@ -49,6 +50,10 @@ class NewPlan:
     included: Mapping[str, int] = field(default_factory=dict)
     overage: Mapping[str, Decimal] = field(default_factory=dict)
     trial_days: int = 0
+
+    def is_like(self, plan: Plan) -> bool:
+        """Whether a version says the same."""
+        return all(getattr(self, its.name) == getattr(plan, its.name) for its in fields(self))
 
 
 def _included(times: int) -> dict[str, int]:

@@ -63,13 +63,17 @@ async def list_plans(ctx: Context, *, latest: bool = True) -> list[Plan]:
 async def create_plan(ctx: Context, name: str, plan: NewPlan) -> Plan:
     """Add a version of a plan, for who subscribes or changes from now on; who is on an older one stays on it.
 
-    Needs `plan:create` at the operator's scope. Raises Forbidden, Invalid, UnknownEntry and DisabledEntry (a meter).
+    The same as the latest version adds nothing. Needs `plan:create` at the operator's scope. Raises Forbidden, Invalid,
+    UnknownEntry and DisabledEntry (a meter).
     """
     if not await ctx.allows("plan:create", OPERATOR):
         raise Forbidden("this needs the permission 'plan:create' at '-': plans are the operator's")
     check_plan(name, plan)
     for meter in sorted(plan.included):
         await registry.require(ctx, METER, meter)
+    latest = await store.find_plan(ctx, name, plan.currency)
+    if latest is not None and plan.is_like(latest):
+        return latest
     made = await store.save_plan(ctx, name, plan)
     if made is None:
         raise Conflict(f"another version of plan {name!r} was added at the same time: look at it, then try again")
@@ -254,7 +258,7 @@ async def _require(ctx: Context, permission: str, account: str) -> None:
 async def _find_plan(ctx: Context, name: str, currency: str) -> Plan:
     plan = await store.find_plan(ctx, name, currency)
     if plan is None:
-        raise NotFound(f"no plan {name[:80]!r} in {currency}: `ironworks plans` lists them")
+        raise NotFound(f"no plan {name[:80]!r} in {currency}: `ironworks plans list` lists them")
     return plan
 
 

@@ -32,3 +32,10 @@ drop policy if exists api_update on platform_subscriptions.subscription;
 create policy api_update on platform_subscriptions.subscription for update to ironworks_api
   using (scope <@ any ((select shared.granted('subscription:update'))::ltree[]))
   with check (scope <@ any ((select shared.granted('subscription:update'))::ltree[]));
+
+-- What the domain's topics are made of.
+select shared.tell_changes('plans', 'platform_subscriptions.plan', $$''::ltree$$);
+select shared.tell_changes('subscriptions', 'platform_subscriptions.subscription');
+select shared.tell_changes('subscriptions', 'platform_subscriptions.plan_span');
+select shared.tell_changes('subscriptions', 'platform_subscriptions.charge');
+select shared.tell_changes('subscriptions', 'platform_subscriptions.suggestion');
