@@ -1,6 +1,6 @@
 /** Giving credit, and setting how an account pays beforehand: for the operator's people. */
 import { api, unwrap } from "@ironworks/sdk";
-import { Field, Input, Select, Textarea, notify } from "@ironworks/ui";
+import { Field, Input, Lasting, Select, Textarea, endOf, notify } from "@ironworks/ui";
 import { useState } from "react";
 
 import { FormDialog } from "./form-dialog.tsx";
@@ -27,8 +27,7 @@ export function GrantDialog({ account, currency, onClose, onDone }: ForAccount) 
   const [note, setNote] = useState("");
   const nano = readAmount(amount);
   const submit = async () => {
-    const expires_at = days ? new Date(Date.now() + Number(days) * 86_400_000).toISOString() : null;
-    const body = { amount: toDecimal(nano ?? 0n), currency, source, reference, expires_at, priority: Number(priority), note };
+    const body = { amount: toDecimal(nano ?? 0n), currency, source, reference, expires_at: endOf(days), priority: Number(priority), note };
     const made = await unwrap(api.POST("/api/v1/scopes/{path}/credits", { params: { path: { path: account } }, body }));
     notify("ok", t("gave", { amount: showAmount(made.granted) }));
     onDone();
@@ -52,18 +51,7 @@ export function GrantDialog({ account, currency, onClose, onDone }: ForAccount) 
         {(ids) => <Input {...ids} required maxLength={200} value={reference} onChange={(event) => setReference(event.target.value)} />}
       </Field>
       <div className="grid gap-3 sm:grid-cols-2">
-        <Field label={t("giveExpiry")}>
-          {(ids) => (
-            <Select {...ids} className="w-full" value={days} onChange={(event) => setDays(event.target.value)}>
-              <option value="">{t("never")}</option>
-              {LIVES.map((life) => (
-                <option key={life} value={life}>
-                  {t("days", { count: life })}
-                </option>
-              ))}
-            </Select>
-          )}
-        </Field>
+        <Field label={t("giveExpiry")}>{(ids) => <Lasting {...ids} value={days} onChange={setDays} lives={LIVES} />}</Field>
         <Field label={t("priority")} hint={t("priorityHint")}>
           {(ids) => <Input {...ids} type="number" min={0} max={100} required value={priority} onChange={(event) => setPriority(event.target.value)} />}
         </Field>

@@ -1,5 +1,5 @@
 /** How invoices address an account and tax it; at `-`, who issues them. */
-import { api, tell, unwrap, useQuery, useQueryClient } from "@ironworks/sdk";
+import { api, tell, unwrap, useQuery, useQueryClient, useWriting } from "@ironworks/sdk";
 import { Button, Callout, Facts, Field, IconButton, Input, Section, Skeleton, Switch, Textarea, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
@@ -70,35 +70,29 @@ const draftOf = (details: Details): Draft => ({
 function Form({ scope, details }: { scope: string; details: Details }) {
   const client = useQueryClient();
   const [draft, setDraft] = useState(() => draftOf(details));
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState("");
+  const { busy, failure, run } = useWriting();
   const set = (change: Partial<Draft>) => setDraft((before) => ({ ...before, ...change }));
   const rates = draft.taxes.map((tax) => fractionOf(tax.percent));
-  const submit = async (event: FormEvent) => {
+  const save = async () => {
+    const body = {
+      ...draft,
+      address: draft.address.split("\n").map((line) => line.trim()).filter(Boolean),
+      due_days: Number(draft.due_days),
+      taxes: draft.taxes.map((tax, index) => ({ name: tax.name, rate: rates[index] ?? "0" })),
+    };
+    const saved = await unwrap(api.PUT("/api/v1/scopes/{path}/billing-details", { params: { path: { path: scope } }, body }));
+    client.setQueryData(["billing-details", scope], saved);
+    notify("ok", t("detailsSaved"));
+  };
+  const submit = (event: FormEvent) => {
     event.preventDefault();
-    setBusy(true);
-    setProblem("");
-    try {
-      const body = {
-        ...draft,
-        address: draft.address.split("\n").map((line) => line.trim()).filter(Boolean),
-        due_days: Number(draft.due_days),
-        taxes: draft.taxes.map((tax, index) => ({ name: tax.name, rate: rates[index] ?? "0" })),
-      };
-      const saved = await unwrap(api.PUT("/api/v1/scopes/{path}/billing-details", { params: { path: { path: scope } }, body }));
-      client.setQueryData(["billing-details", scope], saved);
-      notify("ok", t("detailsSaved"));
-    } catch (error) {
-      setProblem(tell(error));
-    } finally {
-      setBusy(false);
-    }
+    void run(save);
   };
   const text = (key: "name" | "email" | "tax_number", label: string, most: number) => (
     <Field label={label}>{(ids) => <Input {...ids} maxLength={most} value={draft[key]} onChange={(event) => set({ [key]: event.target.value })} />}</Field>
   );
   return (
-    <form className="flex flex-col gap-3" onSubmit={(event) => void submit(event)}>
+    <form className="flex flex-col gap-3" onSubmit={submit}>
       {text("name", t("name"), 200)}
       <Field label={t("address")} hint={t("addressHint")}>
         {(ids) => <Textarea {...ids} rows={3} value={draft.address} onChange={(event) => set({ address: event.target.value })} />}
@@ -119,7 +113,7 @@ function Form({ scope, details }: { scope: string; details: Details }) {
       <Field label={t("note")} hint={t("noteHint")}>
         {(ids) => <Textarea {...ids} rows={2} maxLength={2000} value={draft.note} onChange={(event) => set({ note: event.target.value })} />}
       </Field>
-      {problem && <Callout tone="bad">{problem}</Callout>}
+      {failure !== null && <Callout tone="bad">{tell(failure)}</Callout>}
       <div>
         <Button type="submit" look="primary" busy={busy} disabled={rates.some((rate) => rate === null)}>
           {t("save")}

@@ -1,46 +1,48 @@
 /** A dialog with one form; it closes when what was asked for is done, and says why where it is not. */
-import { tell } from "@ironworks/sdk";
+import { tell, useWriting } from "@ironworks/sdk";
 import { Button, Callout, Dialog } from "@ironworks/ui";
-import { useState } from "react";
-import type { FormEvent, ReactNode } from "react";
+import type { ReactNode } from "react";
 
 interface FormProps {
   title: string;
   action: string;
   blocked?: boolean;
+  /** Another thing to do in place of what the form is for. */
+  other?: { label: string; run: () => Promise<void> };
   onClose: () => void;
   /** Raises what a person is told. */
   onSubmit: () => Promise<void>;
   children: ReactNode;
 }
 
-export function FormDialog({ title, action, blocked, onClose, onSubmit, children }: FormProps) {
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState("");
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setProblem("");
-    try {
-      await onSubmit();
-      onClose();
-    } catch (error) {
-      setProblem(tell(error));
-      setBusy(false);
-    }
-  };
+export function FormDialog({ title, action, blocked, other, onClose, onSubmit, children }: FormProps) {
+  const { busy, failure, run } = useWriting();
+  const attempt = (work: () => Promise<void>) => void run(() => work().then(onClose));
   return (
     <Dialog open onClose={onClose} title={title}>
-      <form className="flex flex-col gap-4" onSubmit={(event) => void submit(event)}>
+      <form
+        className="flex flex-col gap-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          attempt(onSubmit);
+        }}
+      >
         {children}
-        {problem && (
+        {failure !== null && (
           <Callout tone="bad">
-            <span className="whitespace-pre-wrap">{problem}</span>
+            <span className="whitespace-pre-wrap">{tell(failure)}</span>
           </Callout>
         )}
-        <Button type="submit" look="primary" busy={busy} disabled={blocked ?? false}>
-          {action}
-        </Button>
+        <div className="flex flex-wrap gap-2">
+          {other && (
+            <Button busy={busy} onClick={() => attempt(other.run)}>
+              {other.label}
+            </Button>
+          )}
+          <Button type="submit" look="primary" className="flex-1" busy={busy} disabled={blocked ?? false}>
+            {action}
+          </Button>
+        </div>
       </form>
     </Dialog>
   );

@@ -1,5 +1,5 @@
 /** Paying an invoice: by what the account left at the payment provider's, or by money that came in by itself. */
-import { api, tell, unwrap, useCan } from "@ironworks/sdk";
+import { api, tell, unwrap, useCan, useWriting } from "@ironworks/sdk";
 import { Button, Callout, Dialog, Field, Input, Select, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
@@ -22,21 +22,9 @@ export function PayDialog({ detail, methods, provider, onClose, onDone }: PayPro
   const { invoice, issuer } = detail;
   const can = useCan();
   const charged = methods.find((method) => method.default);
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState("");
+  const { busy, failure, run } = useWriting();
   const name = nameOf(invoice);
   const amount = showAmount(invoice.due);
-  const run = async (work: () => Promise<unknown>) => {
-    setBusy(true);
-    setProblem("");
-    try {
-      await work();
-    } catch (error) {
-      setProblem(tell(error));
-    } finally {
-      setBusy(false);
-    }
-  };
   const charge = () =>
     run(async () => {
       await unwrap(api.POST("/api/v1/payments", { body: { invoice: invoice.id } }));
@@ -69,7 +57,7 @@ export function PayDialog({ detail, methods, provider, onClose, onDone }: PayPro
             {issuer.note && <p className="mt-2 rounded-md border border-line bg-canvas p-3 whitespace-pre-line">{issuer.note}</p>}
           </div>
         )}
-        {problem && <Callout tone="bad">{problem}</Callout>}
+        {failure !== null && <Callout tone="bad">{tell(failure)}</Callout>}
         {can("receipt:create", "-") && <Receipt detail={detail} look={provider ? "normal" : "primary"} onClose={onClose} onDone={onDone} />}
       </div>
     </Dialog>
@@ -84,25 +72,21 @@ function Receipt({ detail, look, onClose, onDone }: Pick<PayProps, "detail" | "o
   const [amount, setAmount] = useState(toDecimal(nanoOf(invoice.due)));
   const [method, setMethod] = useState<(typeof WAYS)[number]>("bank_transfer");
   const [reference, setReference] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<unknown>(null);
+  const { busy, failure, run } = useWriting();
   const nano = readAmount(amount);
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
+  const record = async () => {
     if (nano === null) return;
-    setBusy(true);
-    try {
-      await unwrap(api.POST("/api/v1/payments:record", { body: { invoice: invoice.id, amount_nano: Number(nano), method, reference } }));
-      notify("ok", t("recorded"));
-      onDone();
-      onClose();
-    } catch (error) {
-      setProblem(error);
-      setBusy(false);
-    }
+    await unwrap(api.POST("/api/v1/payments:record", { body: { invoice: invoice.id, amount_nano: Number(nano), method, reference } }));
+    notify("ok", t("recorded"));
+    onDone();
+    onClose();
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    void run(record);
   };
   return (
-    <form className="flex flex-col gap-3 border-t border-line pt-4" onSubmit={(event) => void submit(event)}>
+    <form className="flex flex-col gap-3 border-t border-line pt-4" onSubmit={submit}>
       <div>
         <h3 className="text-sm font-semibold">{t("record")}</h3>
         <p className="text-xs text-faint">{t("recordHint")}</p>
@@ -126,7 +110,7 @@ function Receipt({ detail, look, onClose, onDone }: Pick<PayProps, "detail" | "o
       <Field label={t("reference")} hint={t("referenceHint")}>
         {(ids) => <Input {...ids} required maxLength={200} value={reference} onChange={(event) => setReference(event.target.value)} />}
       </Field>
-      {problem !== null && <Callout tone="bad">{tell(problem)}</Callout>}
+      {failure !== null && <Callout tone="bad">{tell(failure)}</Callout>}
       <Button type="submit" look={look} busy={busy} disabled={nano === null}>
         {t("recordAction", { amount: `${amount} ${invoice.total.currency}` })}
       </Button>

@@ -1,9 +1,10 @@
 /** Subscribing, changing and ending a plan. What it costs is shown first, and is what is charged, or nothing is done. */
 import { api, tell, unwrap, useQuery } from "@ironworks/sdk";
-import { Button, Callout, Confirm, Dialog, Facts, Skeleton, Switch, notify } from "@ironworks/ui";
+import { Button, Callout, Confirm, Facts, Skeleton, Switch, notify } from "@ironworks/ui";
 import { useState } from "react";
 
 import { showDay } from "./days.ts";
+import { FormDialog } from "./form-dialog.tsx";
 import { showAmount } from "./money.ts";
 import { Money, Row } from "./parts.tsx";
 import type { Plan, Preview, Standing } from "./types.ts";
@@ -19,41 +20,31 @@ interface ChangeProps {
 const at = (account: string) => ({ params: { path: { path: account } } });
 
 export function ChangeDialog({ account, plan, onClose, onDone }: ChangeProps) {
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState("");
   const preview = useQuery({
     queryKey: ["billing-preview", account, plan.name],
     gcTime: 0,
     queryFn: () => unwrap(api.POST("/api/v1/scopes/{path}/subscription:preview", { ...at(account), body: { plan: plan.name, when: null } })),
   });
-  const change = async (shown: Preview) => {
-    setBusy(true);
-    setProblem("");
+  const change = async () => {
+    const shown = preview.data;
+    if (!shown) return;
+    const body = { plan: plan.name, when: shown.when, expected_nano: shown.due.nano };
     try {
-      const body = { plan: plan.name, when: shown.when, expected_nano: shown.due.nano };
       await unwrap(api.POST("/api/v1/scopes/{path}/subscription:change", { ...at(account), body }));
-      const now = shown.when === "now";
-      notify("ok", t(now ? "changed" : "changeScheduled", { plan: plan.title, day: showDay(shown.effective) }));
-      onDone();
-      onClose();
     } catch (error) {
-      setProblem(tell(error));
-      setBusy(false);
       void preview.refetch(); // what was shown may not hold any more
+      throw error;
     }
+    const now = shown.when === "now";
+    notify("ok", t(now ? "changed" : "changeScheduled", { plan: plan.title, day: showDay(shown.effective) }));
+    onDone();
   };
   return (
-    <Dialog open onClose={onClose} title={t("chooseTitle", { plan: plan.title })}>
-      <div className="flex flex-col gap-4">
-        {preview.error && <Callout tone="bad">{tell(preview.error)}</Callout>}
-        {preview.isPending && <Skeleton className="h-32 w-full" />}
-        {preview.data && <Costs preview={preview.data} />}
-        {problem && <Callout tone="bad">{problem}</Callout>}
-        <Button look="primary" busy={busy} disabled={!preview.data} onClick={() => preview.data && void change(preview.data)}>
-          {t("changeAction")}
-        </Button>
-      </div>
-    </Dialog>
+    <FormDialog title={t("chooseTitle", { plan: plan.title })} action={t("changeAction")} blocked={!preview.data} onClose={onClose} onSubmit={change}>
+      {preview.error && <Callout tone="bad">{tell(preview.error)}</Callout>}
+      {preview.isPending && <Skeleton className="h-32 w-full" />}
+      {preview.data && <Costs preview={preview.data} />}
+    </FormDialog>
   );
 }
 
@@ -83,36 +74,20 @@ function Costs({ preview }: { preview: Preview }) {
 /** An account's first subscription may begin with a trial. */
 export function StartDialog({ account, plan, first, onClose, onDone }: ChangeProps & { first: boolean }) {
   const [trial, setTrial] = useState(true);
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState("");
   const offered = first && plan.trial_days > 0;
   const start = async () => {
-    setBusy(true);
-    setProblem("");
-    try {
-      const body = { plan: plan.name, currency: plan.base_fee.currency, trial: offered && trial };
-      await unwrap(api.POST("/api/v1/scopes/{path}/subscription", { ...at(account), body }));
-      notify("ok", t("started", { plan: plan.title }));
-      onDone();
-      onClose();
-    } catch (error) {
-      setProblem(tell(error));
-      setBusy(false);
-    }
+    const body = { plan: plan.name, currency: plan.base_fee.currency, trial: offered && trial };
+    await unwrap(api.POST("/api/v1/scopes/{path}/subscription", { ...at(account), body }));
+    notify("ok", t("started", { plan: plan.title }));
+    onDone();
   };
   return (
-    <Dialog open onClose={onClose} title={t("startTitle", { plan: plan.title })}>
-      <div className="flex flex-col gap-4">
-        <p className="text-sm text-muted">
-          {offered ? t("startHint", { amount: showAmount(plan.base_fee), days: plan.trial_days }) : t("startHintNoTrial", { amount: showAmount(plan.base_fee) })}
-        </p>
-        {offered && <Switch checked={trial} onChange={setTrial} label={t("startTrial")} hint={t("startTrialHint")} />}
-        {problem && <Callout tone="bad">{problem}</Callout>}
-        <Button look="primary" busy={busy} onClick={() => void start()}>
-          {t("startAction")}
-        </Button>
-      </div>
-    </Dialog>
+    <FormDialog title={t("startTitle", { plan: plan.title })} action={t("startAction")} onClose={onClose} onSubmit={start}>
+      <p className="text-sm text-muted">
+        {offered ? t("startHint", { amount: showAmount(plan.base_fee), days: plan.trial_days }) : t("startHintNoTrial", { amount: showAmount(plan.base_fee) })}
+      </p>
+      {offered && <Switch checked={trial} onChange={setTrial} label={t("startTrial")} hint={t("startTrialHint")} />}
+    </FormDialog>
   );
 }
 

@@ -1,11 +1,11 @@
 /** How many of each there may be, what is used of it, and the operator's word on it. */
 import { api, tell, unwrap, useCan, usePages } from "@ironworks/sdk";
-import { Badge, Button, Callout, Dialog, Field, Input, Section, Select, Textarea, formatNumber, notify, words } from "@ironworks/ui";
+import { Badge, Button, Field, Input, Lasting, Section, Textarea, endOf, formatNumber, notify, words } from "@ironworks/ui";
 import { useState } from "react";
-import type { FormEvent } from "react";
 
 import { showDay } from "./days.ts";
 import { useFollow } from "./follow.ts";
+import { FormDialog } from "./form-dialog.tsx";
 import { Bar } from "./parts.tsx";
 import type { Quota } from "./types.ts";
 import { t } from "./words.ts";
@@ -60,59 +60,34 @@ function Override({ quota, onClose, onDone }: { quota: Quota; onClose: () => voi
   const [limit, setLimit] = useState(quota.limit === null ? "" : String(quota.limit));
   const [days, setDays] = useState("");
   const [reason, setReason] = useState(quota.overridden ? (quota.reason ?? "") : "");
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState("");
   const place = { params: { path: { path: quota.scope, name: quota.quota } } };
-  const run = async (work: () => Promise<unknown>, told: string) => {
-    setBusy(true);
-    setProblem("");
-    try {
-      await work();
-      notify("ok", told);
-      onDone();
-      onClose();
-    } catch (error) {
-      setProblem(tell(error));
-      setBusy(false);
-    }
+  const named = words(quota.quota).toLowerCase();
+  const done = (told: string) => {
+    notify("ok", told);
+    onDone();
   };
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    const expires_at = days ? new Date(Date.now() + Number(days) * 86_400_000).toISOString() : null;
-    const body = { limit: limit.trim() === "" ? null : Number(limit), expires_at, reason };
-    void run(() => unwrap(api.PUT("/api/v1/scopes/{path}/quotas/{name}", { ...place, body })), t("overrideSet", { quota: words(quota.quota).toLowerCase() }));
+  const set = async () => {
+    const body = { limit: limit.trim() === "" ? null : Number(limit), expires_at: endOf(days), reason };
+    await unwrap(api.PUT("/api/v1/scopes/{path}/quotas/{name}", { ...place, body }));
+    done(t("overrideSet", { quota: named }));
+  };
+  const remove = async () => {
+    await unwrap(api.DELETE("/api/v1/scopes/{path}/quotas/{name}", place));
+    done(t("overrideRemoved"));
   };
   return (
-    <Dialog open onClose={onClose} title={t("overrideTitle", { quota: words(quota.quota).toLowerCase(), scope: quota.scope })}>
-      <form className="flex flex-col gap-4" onSubmit={submit}>
-        <Field label={t("overrideLimit")} hint={t("overrideLimitHint")}>
-          {(ids) => <Input {...ids} type="number" min={0} step={1} value={limit} onChange={(event) => setLimit(event.target.value)} />}
-        </Field>
-        <Field label={t("overrideDays")}>
-          {(ids) => (
-            <Select {...ids} value={days} onChange={(event) => setDays(event.target.value)}>
-              <option value="">{t("overrideForever")}</option>
-              {LIVES.map((life) => (
-                <option key={life} value={life}>
-                  {t("days", { count: life })}
-                </option>
-              ))}
-            </Select>
-          )}
-        </Field>
-        <Field label={t("reason")}>{(ids) => <Textarea {...ids} rows={2} maxLength={500} value={reason} onChange={(event) => setReason(event.target.value)} />}</Field>
-        {problem && <Callout tone="bad">{problem}</Callout>}
-        <div className="flex flex-wrap justify-end gap-2">
-          {quota.overridden && (
-            <Button busy={busy} onClick={() => void run(() => unwrap(api.DELETE("/api/v1/scopes/{path}/quotas/{name}", place)), t("overrideRemoved"))}>
-              {t("overrideRemove")}
-            </Button>
-          )}
-          <Button type="submit" look="primary" busy={busy}>
-            {t("overrideSave")}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={t("overrideTitle", { quota: named, scope: quota.scope })}
+      action={t("overrideSave")}
+      onClose={onClose}
+      onSubmit={set}
+      {...(quota.overridden && { other: { label: t("overrideRemove"), run: remove } })}
+    >
+      <Field label={t("overrideLimit")} hint={t("overrideLimitHint")}>
+        {(ids) => <Input {...ids} type="number" min={0} step={1} value={limit} onChange={(event) => setLimit(event.target.value)} />}
+      </Field>
+      <Field label={t("overrideDays")}>{(ids) => <Lasting {...ids} value={days} onChange={setDays} lives={LIVES} endless={t("overrideForever")} />}</Field>
+      <Field label={t("reason")}>{(ids) => <Textarea {...ids} rows={2} maxLength={500} value={reason} onChange={(event) => setReason(event.target.value)} />}</Field>
+    </FormDialog>
   );
 }

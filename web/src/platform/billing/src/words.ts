@@ -240,7 +240,6 @@ export const t = catalogue("billing", {
   giveExpiry: "Expires after",
   priorityHint: "0 to 100; the lower is used first.",
   gave: "{amount} of credit was given",
-  days: "{count|day|days}",
   prepaid: "Paying beforehand",
   prepaidHint: "Whoever pays beforehand is told when credit runs low, and creates nothing new when there is none.",
   prepaidSet: "Set up",

@@ -5,7 +5,7 @@ import {
 } from "@ironworks/sdk";
 import type { Resource } from "@ironworks/sdk";
 import {
-  Button, Callout, CodeBlock, Confirm, DataTable, Dialog, Empty, Field, IconButton, Input, Menu, Page, Phase, Select, Time, notify,
+  Button, Callout, CodeBlock, Confirm, DataTable, Dialog, Empty, Field, IconButton, Input, Lasting, Menu, Page, Phase, Select, Time, endOf, notify,
 } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useState } from "react";
@@ -154,8 +154,8 @@ function CreateDialog({ scope, onClose, onIssued }: { scope: string; onClose: ()
     event.preventDefault();
     setBusy(true);
     setProblem("");
-    const expires_at = days ? new Date(Date.now() + Number(days) * 86_400_000).toISOString() : null;
     try {
+      const expires_at = endOf(days);
       const made = await createResource(PLURAL, scope, {
         api_version: "v1",
         kind: "ApiKey",
@@ -184,18 +184,7 @@ function CreateDialog({ scope, onClose, onIssued }: { scope: string; onClose: ()
             </Select>
           )}
         </Field>
-        <Field label={t("expires")}>
-          {(ids) => (
-            <Select {...ids} value={days} onChange={(event) => setDays(event.target.value)}>
-              <option value="">{t("never")}</option>
-              {LIVES.map((life) => (
-                <option key={life} value={life}>
-                  {t("days", { count: life })}
-                </option>
-              ))}
-            </Select>
-          )}
-        </Field>
+        <Field label={t("expires")}>{(ids) => <Lasting {...ids} value={days} onChange={setDays} lives={LIVES} />}</Field>
         {problem && <Callout tone="bad">{problem}</Callout>}
         <Button type="submit" look="primary" busy={busy}>
           {t("create")}

@@ -7,7 +7,6 @@ export const t = catalogue("keys", {
   nameHint: "What uses it: a program, a person, a machine. Small letters, digits and dashes.",
   expires: "Works until",
   never: "revoked",
-  days: "{count|day|days}",
   purpose: "May be used for",
   everything: "Everything that you may do here",
   models: "Calling models only",

@@ -22,6 +22,7 @@ export const t = catalogue("ui", {
   tryAgain: "Try again",
   justNow: "just now",
   never: "never",
+  days: "{count|day|days}",
   show: "Show",
   hide: "Hide",
   sortBy: "Sort by {column}",
