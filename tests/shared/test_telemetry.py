@@ -75,7 +75,7 @@ def test_an_exception_is_told_with_its_stack_and_without_its_secrets(lines: Line
     "text",
     [
         "refreshed by " + KEY.replace("iwk_", "iwr_"),
-        "verified by " + KEY.replace("iwk_", "iws_"),
+        *("a link by " + KEY.replace("iwk_", prefix) for prefix in ("iws_", "iwi_", "iwp_")),
         f"sent {KEY} away",
         "Authorization: Bearer hunter2hunter2",
         "postgresql://api:hunter2hunter2@127.0.0.1/db",

@@ -32,7 +32,7 @@ _SECRET_FIELD = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = (
-    (re.compile(r"\b(iw[krs]_)[A-Za-z0-9_\-]+"), r"\1***"),
+    (re.compile(r"\b(iw[krips]_)[A-Za-z0-9_\-]+"), r"\1***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/\-]{6,}=*"), r"\1 ***"),
     (re.compile(r"\beyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*"), MASK),
     (re.compile(r"(://[^/\s:@]*):[^/\s@]+@"), r"\1:***@"),
@@ -44,7 +44,7 @@ _SECRET_TEXT = (
     ),
 )
 _SECRET_SIGNS = (
-    *("iwk_", "iwr_", "iws_", "bearer", "basic", "eyj", "://"),
+    *("iwk_", "iwr_", "iws_", "iwi_", "iwp_", "bearer", "basic", "eyj", "://"),
     *("passw", "secret", "token", "apikey", "api_key", "authorization"),
 )
 """In lower case; a text that holds none of them matches none of the patterns, and most hold none."""

@@ -225,13 +225,21 @@ async def test_pages_remember_what_people_like(http: httpx.AsyncClient, world: W
     await signed_up(world, "bob@example.com")
     mine, others = await sign_in(http), await sign_in(http, "bob@example.com")
     path = "/api/v1/me/preferences"
-    assert (await http.get(path, headers=mine)).json() == {"preferences": {}}
-    liked = {"preferences": {"theme": "dark", "columns": {"endpoints": ["name", "phase"]}}}
+    nothing = {"preferences": dict.fromkeys(("theme", "density", "utc", "scope", "pages"))}
+    assert (await http.get(path, headers=mine)).json() == nothing
+    pages = {"endpoints": {"columns": ["name", "phase"]}}
+    liked = {"preferences": {"theme": "dark", "density": None, "utc": True, "scope": "acme.shop", "pages": pages}}
     assert (await http.put(path, json=liked, headers=mine)).json() == liked
     assert (await http.get(path, headers=mine)).json() == liked
-    assert (await http.get(path, headers=others)).json() == {"preferences": {}}
-    for bad in ({"preferences": {"x": "y" * 16 * 1024}}, {"preferences": []}, {}):
-        assert (await http.put(path, json=bad, headers=mine)).status_code == 422
+    assert (await http.get(path, headers=others)).json() == nothing
+    for bad in (
+        {"pages": {"x": "y" * 16 * 1024}}, {"theme": "pink"}, {"utc": "perhaps"}, {"scope": "x" * 601}, {"else": 1}, [],
+    ):  # fmt: skip
+        assert (await http.put(path, json={"preferences": bad}, headers=mine)).status_code == 422
+    assert (await http.put(path, json={}, headers=mine)).status_code == 422
+    assert (await http.get(path, headers=mine)).json() == liked
+    await world.admin.execute('update platform_iam.preference set document = \'{"theme": 5, "old": 1}\'')
+    assert (await http.get(path, headers=mine)).json() == nothing, "older than the schema"
     key = {"authorization": f"Bearer {world.operator_key}"}
     for answer in (
         await http.get(path, headers=key), await http.put(path, json=liked, headers=key),

@@ -119,6 +119,23 @@ async def test_who_has_no_user_or_no_verified_address_has_no_session(
     assert await world.admin.fetchval("select count(*) from platform_iam.session") == 0
 
 
+async def test_who_was_invited_accepts_by_what_the_provider_proves(http: httpx.AsyncClient, world: World) -> None:
+    await world.scope("acme.shop")
+    bearer = {"authorization": f"Bearer {world.operator_key}"}
+    for scope, role in (("acme.shop", "-/developer"), ("acme", "-/viewer")):
+        body = {"email": "Carl@example.com", "role": role}
+        assert (await http.post(f"/api/v1/scopes/{scope}/invitations", json=body, headers=bearer)).status_code == 202
+    back = await at_the_provider(await begin(http, return_to="/link"), "carl")
+    assert await come_back(http, back) == "/link"
+    token = (await http.post("/api/v1/session/token", headers={"sec-fetch-site": "same-origin"})).json()
+    mine = {"authorization": f"Bearer {token['access_token']}"}
+    grants = (await http.get("/api/v1/me", headers=mine)).json()["grants"]
+    assert [(grant["scope"], grant["role"]) for grant in grants] == [("acme", "-/viewer"), ("acme.shop", "-/developer")]
+    assert await world.admin.fetchval("select count(*) from platform_iam.password") == 0
+    waiting = await http.get("/api/v1/scopes/acme/invitations", headers=bearer)
+    assert waiting.json()["items"] == []
+
+
 async def test_only_the_browser_that_began_comes_in_and_once(http: httpx.AsyncClient, world: World) -> None:
     await world.user("ann@example.com")
     back = await at_the_provider(await begin(http), "ann")

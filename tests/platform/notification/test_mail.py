@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ironworks.platform import iam, notification, tenancy
-from ironworks.platform.iam import authentication
-from ironworks.platform.iam.authentication import log_in, sign_up, verify_signup
+from ironworks.platform.iam import signup
+from ironworks.platform.iam.authentication import log_in
+from ironworks.platform.iam.signup import sign_up, verify_signup
 from ironworks.platform.notification.model import LAST_ATTEMPT, MailRefused, Message, one_line, pause_after
 from ironworks.platform.registry import UnknownEntry
 from ironworks.shared.errors import Conflict, Forbidden, Invalid
@@ -56,7 +57,7 @@ def token_in(mail: Mail) -> str:
     return found[0]
 
 
-async def verify(world: World, token: str) -> authentication.Verified:
+async def verify(world: World, token: str) -> signup.Verified:
     async with world.system("api") as ctx:
         return await verify_signup(ctx, token)
 
@@ -74,7 +75,7 @@ async def test_a_customer_signs_up_by_mail_and_runs_his_account(world: World, tm
     assert (mail["To"], mail["From"]) == ("boss@newco.example", SENDER)
     assert "newco" in mail["Subject"]
     token = token_in(mail)
-    assert await verify(world, token) == authentication.Verified("newco", "boss@newco.example")
+    assert await verify(world, token) == signup.Verified("newco", "boss@newco.example")
     with pytest.raises(Invalid, match="unknown, used or expired"):
         await verify(world, token)
     session = await log_in(await world.call(), world.identity, "boss@newco.example", PASSWORD)
@@ -94,7 +95,8 @@ async def test_the_token_is_in_no_event_and_no_audit_record_and_forgotten_once_s
         assert await deliver(world, mailer) == 1
         found = re.search(r"iws_[0-9A-Za-z]{43}", server.mails[0].text.replace("=\r\n", ""))
         assert found
-    for table in ("shared.change_log", "platform_audit.pending", "platform_notification.mail", "platform_iam.signup"):
+    kept = ("shared.change_log", "platform_audit.pending", "platform_notification.mail", "platform_iam.signup")
+    for table in (*kept, "platform_iam.link"):
         rows = await world.admin.fetch(f"select t::text as row from {table} t")
         assert not any(found[0] in row["row"] or PASSWORD in row["row"] for row in rows), table
 
@@ -135,11 +137,11 @@ async def test_a_mail_sent_again_ends_the_token_before(world: World, tmp_path: P
     await deliver(world, mailer)
     for address in ("boss@newco.example", "nobody@example.com"):
         async with world.system("api") as ctx:
-            await authentication.resend_verification(ctx, address)
+            await signup.resend_verification(ctx, address)
     assert await deliver(world, mailer) == 0, "not twice within a minute"
     world.ahead = timedelta(minutes=2)
     async with world.system("api") as ctx:
-        await authentication.resend_verification(ctx, "BOSS@newco.example")
+        await signup.resend_verification(ctx, "BOSS@newco.example")
     assert await deliver(world, mailer) == 1
     first, second = (token_in(mail) for mail in letters(tmp_path))
     with pytest.raises(Invalid):
@@ -175,7 +177,7 @@ async def test_signing_up_again_and_again_is_slowed_down(world: World) -> None:
 
 
 async def queue(world: World, key: str = "k", to: str = "a@example.com", **variables: str) -> bool:
-    given = {"name": "A", "account": "acme", "token": "t", "hours": "24", **variables}
+    given = {"name": "A", "account": "acme", "token": "t", "life": "24 hours", **variables}
     async with world.system() as ctx:
         return await notification.queue_mail(ctx, key, "iam.verify_address", to, given)
 

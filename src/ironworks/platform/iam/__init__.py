@@ -1,17 +1,20 @@
 """Who is there, what each may do, and how each proves who it is.
 
 Owns: the kinds User, ServiceAccount, Role, RoleAssignment and ApiKey; `platform_iam.granted` and `visible`, which every
-policy asks; passwords, sessions, keys' secrets, sign-up. Named besides the usual files: `tokens.py` (signed tokens),
-`passwords.py` (hashing), `authentication.py` (the use cases of proving who one is), `setup.py` (the first start),
-`signon.py` and `federated.py` (OpenID providers), `headers.py` (browsers' cookies), `shapes.py` (what its operations
-take and answer).
+policy asks; passwords, sessions, keys' secrets, sign-up, invitations. Named besides the usual files: `tokens.py`
+(signed tokens), `passwords.py` (hashing), `authentication.py` (the use cases of proving who one is), `setup.py` (the
+first start), `signon.py` and `federated.py` (OpenID providers), `links.py` with `signup.py`, `invitations.py` and
+`recovery.py` (what waits for a mailed link), `headers.py` (browsers' cookies), `shapes.py` (what its operations take
+and answer).
 Never: stores a secret other than hashed, or a private signing key at all; mails anybody (notification does).
 Invariants:
   - nobody gives, takes or learns the credentials of what he does not hold himself, whichever way in he takes;
   - a key holds no more than its owner holds now, inside its scope; it dies with the owner and with its scope;
   - what the registry does not know, or an operator disabled, grants nothing;
   - a refresh token works until what replaced it is used; whoever shows it then ends the session;
-  - a wrong password, an unknown address and a disabled user are answered alike, after the same time.
+  - a wrong password, an unknown address and a disabled user are answered alike, after the same time; so are addresses
+    with and without a user where a password was forgotten;
+  - a mailed token is stored hashed, works once and for a time, and is in no event, log or address that a server sees.
 """
 
 from ironworks.platform.iam.adapters.oidc import HttpOpenIdProvider
@@ -19,12 +22,11 @@ from ironworks.platform.iam.authentication import (
     BearerAuthenticator,
     Identity,
     Session,
-    SignupMail,
-    arm_signup,
     issue_service_token,
     verify_service_token,
 )
-from ironworks.platform.iam.events import KeyRotated, SignupVerified, VerificationRequested
+from ironworks.platform.iam.events import KeyRotated, LinkRequested, SignupVerified, VerificationRequested
+from ironworks.platform.iam.links import LinkMail
 from ironworks.platform.iam.model import (
     API_KEY,
     KEY_HOLDERS,
@@ -46,10 +48,12 @@ from ironworks.platform.iam.model import (
 from ironworks.platform.iam.passwords import PasswordHashing
 from ironworks.platform.iam.service import (
     IssuedKey,
+    arm_link,
     describe_caller,
     ensure_operator,
     list_gateway_keys,
     list_people_with,
+    read_preferences,
     rotate_key,
     set_password,
     sync_presets,
@@ -74,16 +78,17 @@ __all__ = [
     "Identity",
     "IssuedKey",
     "KeyRotated",
+    "LinkMail",
+    "LinkRequested",
     "PasswordHashing",
     "Session",
     "SessionEnded",
-    "SignupMail",
     "SignupVerified",
     "SingleSignOn",
     "TooManyAttempts",
     "VerificationRequested",
     "WrongCredentials",
-    "arm_signup",
+    "arm_link",
     "describe_caller",
     "ensure_operator",
     "is_setup_needed",
@@ -92,6 +97,7 @@ __all__ = [
     "list_gateway_keys",
     "list_people_with",
     "preset_permissions",
+    "read_preferences",
     "rotate_key",
     "set_password",
     "sync_presets",

@@ -1,4 +1,4 @@
-"""Proving who one is: keys, sessions, signing up, and passes between our own processes.
+"""Proving who one is: keys, sessions, and passes between our own processes.
 
 What lives as long as a process (its signing key, the others' public keys, the hashing threads) is an `Identity`, made
 once by `app.wiring` and handed in; nothing here is ambient. Hashing happens between two short transactions, never
@@ -12,13 +12,11 @@ import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from ironworks.platform import tenancy
 from ironworks.platform.iam import store, tokens
-from ironworks.platform.iam.events import SignupVerified, VerificationRequested
 from ironworks.platform.iam.model import (
     ACCESS_LIFE,
     ACCOUNT_TRIES,
@@ -26,11 +24,7 @@ from ironworks.platform.iam.model import (
     API_KEY,
     KEY_PREFIX,
     REFRESH_PREFIX,
-    RESEND_AFTER,
     SESSION_LIFE,
-    SIGNUP_LIFE,
-    SIGNUP_PREFIX,
-    SIGNUP_TRIES,
     USER,
     SessionEnded,
     WrongCredentials,
@@ -39,13 +33,12 @@ from ironworks.platform.iam.model import (
     new_secret,
     token_hash,
     too_many_attempts,
-    user_name,
 )
 from ironworks.platform.iam.passwords import PasswordHashing
 from ironworks.platform.iam.tokens import BadToken, SigningKey, VerificationKey
 from ironworks.shared.context import ANONYMOUS, Actor, Context, system_actor
 from ironworks.shared.db import Database
-from ironworks.shared.errors import Conflict, Forbidden, Unauthenticated, invalid
+from ironworks.shared.errors import Forbidden, Unauthenticated
 from ironworks.shared.http import Call
 from ironworks.shared.path import parse_path
 
@@ -313,79 +306,3 @@ async def verify_service_token(identity: Identity, database: Database, token: st
         raise BadToken("this is no token")
     keys = await identity.verifier.keys_for(database, token)
     return system_actor(tokens.verify_service(token, keys, audience, database.clock()).subject)
-
-
-# --- sign-up -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SignupMail:
-    """What to write to somebody who signed up. `known`: the address has a user already, who gets the account too."""
-
-    email: str
-    display_name: str
-    account: str
-    token: str = field(repr=False)
-    valid_for: timedelta
-    known: bool
-
-
-async def sign_up(
-    call: Call, identity: Identity, email: str, password: str, account: str, display_name: str | None
-) -> None:
-    """Open an account that waits until the address is verified. Answers the same whether the address is known or not.
-
-    The password counts only once this sign-up's own token is used, so nobody can plant one for another's address.
-    Raises Conflict for an account name that is or was in use, TooManyAttempts, Invalid.
-    """
-    async with call.transaction() as ctx:
-        until = await store.begin_attempt(ctx, {f"signup:{call.actor.address}": SIGNUP_TRIES})
-    if until:
-        raise too_many_attempts(call.database.clock(), until)
-    hashed = await identity.hashing.hash(password)
-    async with call.transaction() as ctx:
-        opened = await tenancy.open_account(ctx, account, email, display_name)
-        signup = uuid4()
-        await store.insert_signup(ctx, signup, email, display_name, hashed, opened, account)
-        await ctx.audit("iam.signup.begin", "Account", f"-/{account}", account, after={"email": email.lower()})
-        await ctx.emit(VerificationRequested(signup=signup))
-
-
-async def resend_verification(ctx: Context, email: str) -> None:
-    """Have the mail sent again, if somebody waits for one; says nothing about whether somebody does."""
-    for signup in await store.fetch_waiting_signups(ctx, email, ctx.now() - RESEND_AFTER):
-        await ctx.emit(VerificationRequested(signup=signup))
-
-
-async def arm_signup(ctx: Context, signup: UUID) -> SignupMail | None:
-    """Make the next token of a waiting sign-up, and what to mail it with; None where nothing waits. For the worker."""
-    token = SIGNUP_PREFIX + new_secret()
-    armed = await store.arm_signup(ctx, signup, token_hash(token), ctx.now() + SIGNUP_LIFE)
-    if armed is None:
-        return None
-    return SignupMail(armed.email, armed.display_name or "", armed.account_name, token, SIGNUP_LIFE, armed.known)
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """An account that works now, and who may sign in to it."""
-
-    account: str
-    email: str
-
-
-async def verify_signup(ctx: Context, token: str) -> Verified:
-    """Use a mailed token: the account becomes active and its first administrator may sign in.
-
-    Raises Invalid for a token that is unknown, used or expired; Conflict where the account is gone.
-    """
-    found = await store.redeem_signup(ctx, token_hash(token))
-    if found is None:
-        raise invalid("token", "is unknown, used or expired", "ask for another with /api/v1/signup:resend")
-    path = await tenancy.activate_account(ctx, found.account)
-    if path is None:
-        raise Conflict("the account is gone: sign up again")
-    user = await store.admit_newcomer(ctx, found.signup_uid, user_name(found.email), "platform-admin", path)
-    await ctx.audit("iam.signup.verify", "Account", f"-/{path}", path, after={"email": found.email})
-    await ctx.emit(SignupVerified(account=found.account, user=user), path)
-    return Verified(path, found.email)

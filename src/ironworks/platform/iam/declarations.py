@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironworks.platform.iam.events import KeyRotated, SignupVerified, VerificationRequested
+from ironworks.platform.iam.events import KeyRotated, LinkRequested, SignupVerified, VerificationRequested
 from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission
 
 DECLARATIONS = Declarations(
@@ -21,6 +21,11 @@ DECLARATIONS = Declarations(
         AuditAction("iam.session.reuse", "A used refresh token came again: its session was ended"),
         AuditAction("iam.profile.change", "A user changed how he is called"),
         AuditAction("iam.password.change", "A password was changed"),
+        AuditAction("iam.password.link", "A link that sets a password was made"),
+        AuditAction("iam.password.reset", "A password was set anew by a link"),
+        AuditAction("iam.invitation.send", "Somebody was invited to a role, or again"),
+        AuditAction("iam.invitation.revoke", "An invitation was taken back"),
+        AuditAction("iam.invitation.accept", "Somebody came to a role by an invitation"),
         AuditAction("iam.signup.begin", "Somebody signed up"),
         AuditAction("iam.signup.verify", "A sign-up's address was verified"),
         AuditAction("iam.operator.create", "The first operator was made"),
@@ -28,6 +33,7 @@ DECLARATIONS = Declarations(
     events=(
         EventClass("platform.iam.key_rotated.v1", KeyRotated),
         EventClass("platform.iam.verification_requested.v1", VerificationRequested),
+        EventClass("platform.iam.link_requested.v1", LinkRequested),
         EventClass("platform.iam.signup_verified.v1", SignupVerified),
     ),
 )

@@ -17,10 +17,17 @@ class KeyRotated(Event):
 
 
 class VerificationRequested(Event):
-    """Somebody signed up, or asked for the mail again: `arm_signup` gives what to write."""
+    """Somebody signed up, or asked for the mail again: `arm_link` gives what to write."""
 
     type: ClassVar[str] = "platform.iam.verification_requested.v1"
     signup: UUID
+
+
+class LinkRequested(Event):
+    """Somebody is to get a link by mail, for an invitation or a forgotten password: `arm_link` gives what to write."""
+
+    type: ClassVar[str] = "platform.iam.link_requested.v1"
+    link: UUID
 
 
 class SignupVerified(Event):

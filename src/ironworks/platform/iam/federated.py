@@ -1,9 +1,12 @@
-"""Signing in by an OpenID provider: the user is the one whose address the provider verified; none is made."""
+"""Signing in by an OpenID provider: the user is the one whose address the provider verified; none is made, unless he
+was invited.
+"""
 
 from __future__ import annotations
 
 from ironworks.platform.iam import store
 from ironworks.platform.iam.authentication import Identity, Session, begin_session
+from ironworks.platform.iam.invitations import admit_invited
 from ironworks.platform.iam.model import USER
 from ironworks.platform.iam.signon import OpenIdProvider, Pending, SignOnFailed, SingleSignOn
 from ironworks.shared.errors import NotFound
@@ -27,14 +30,18 @@ async def begin_sign_on(provider: OpenIdProvider, identity: Identity, pending: P
 async def finish_sign_on(
     call: Call, provider: OpenIdProvider, identity: Identity, pending: Pending, code: str
 ) -> Session:
-    """Sign in whom the provider proved. Raises SignOnFailed, also for an address that has no user here."""
+    """Sign in whom the provider proved; whoever was invited accepts by it.
+
+    Raises SignOnFailed, also for an address that has no user here and was not invited.
+    """
     proven = await provider.prove(code, pending, identity.url + CALLBACK)
     key = await identity.signer.key(call.database)
     async with call.transaction() as ctx:
         found = await store.fetch_login(ctx, proven.email)
-        if found is not None and found.active:
+        user = await admit_invited(ctx, proven.email) if found is None else found.user_uid if found.active else None
+        if user is not None:
             return await begin_session(
-                ctx, key, found.user_uid, proven.email.lower(), call.headers.get("user-agent"), proven.issuer
+                ctx, key, user, proven.email.lower(), call.headers.get("user-agent"), proven.issuer
             )
         told = proven.email.lower() if found else proven.subject[:120]
         await ctx.audit("iam.login.failure", USER.name, told, result="denied", after={"issuer": proven.issuer})

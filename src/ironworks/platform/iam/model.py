@@ -139,7 +139,6 @@ KEY_HOLDERS: Final = ("ApiKey", "User", "ServiceAccount")
 
 KEY_PREFIX: Final = "iwk_"
 REFRESH_PREFIX: Final = "iwr_"
-SIGNUP_PREFIX: Final = "iws_"
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY: Final = re.compile(r"iwk_([0-9A-Za-z]{22})_[0-9A-Za-z]{43}")
 MAX_GRACE: Final = timedelta(days=7)
@@ -207,11 +206,12 @@ class GatewayKey:
 
 ACCESS_LIFE: Final = timedelta(minutes=10)
 SESSION_LIFE: Final = timedelta(days=30)
-SIGNUP_LIFE: Final = timedelta(hours=24)
-RESEND_AFTER: Final = timedelta(minutes=1)
 ACCOUNT_TRIES: Final = 5
 ADDRESS_TRIES: Final = 30
 SIGNUP_TRIES: Final = 20
+INVITATION_TRIES: Final = 50
+FORGOTTEN_TRIES: Final = 5
+LINK_TRIES: Final = 20
 
 MAX_PREFERENCES: Final = 16 * 1024
 """Bytes of JSON that a person's pages may remember."""

@@ -5,20 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from ironworks.platform.iam import authentication, federated, service, setup
+from ironworks.platform.iam import authentication, federated, invitations, recovery, service, setup, signup
 from ironworks.platform.iam.authentication import Identity, Session
 from ironworks.platform.iam.headers import SESSION, SIGN_ON, Cookie, refuse_cross_site
 from ironworks.platform.iam.model import ACCESS_LIFE, SessionEnded
 from ironworks.platform.iam.shapes import (
+    AcceptedRoleView,
     AcceptedView,
     AccessQuery,
     AccessView,
+    AddressRequest,
+    AddressView,
     BrowserSessionView,
     CallbackQuery,
     CallerView,
     ChangePasswordRequest,
     EndedView,
     HeldView,
+    InvitationList,
+    InvitationRequest,
+    InvitationsQuery,
+    InvitationView,
+    InvitedView,
+    JoinRequest,
     JwksView,
     KeyView,
     LoginRequest,
@@ -26,10 +35,12 @@ from ironworks.platform.iam.shapes import (
     MembersQuery,
     OwnSessionList,
     OwnSessionView,
+    PasswordLinkView,
+    PreferenceDocument,
     Preferences,
     ProfileRequest,
     RefreshRequest,
-    ResendRequest,
+    ResetRequest,
     RotateRequest,
     SessionView,
     SetPasswordRequest,
@@ -37,8 +48,8 @@ from ironworks.platform.iam.shapes import (
     SignOnQuery,
     SignupRequest,
     SubjectQuery,
+    TokenRequest,
     VerifiedView,
-    VerifyRequest,
 )
 from ironworks.platform.iam.signon import Pending, SignOnFailed, SingleSignOn
 from ironworks.shared import telemetry
@@ -69,13 +80,13 @@ async def change_profile(ctx: Context, body: ProfileRequest) -> CallerView:
 @router.get("/api/v1/me/preferences", permission=AUTHENTICATED)
 async def read_preferences(ctx: Context) -> Preferences:
     """Read what one's pages remember."""
-    return Preferences(preferences=await service.read_preferences(ctx))
+    return Preferences(preferences=PreferenceDocument.of(await service.read_preferences(ctx)))
 
 
 @router.put("/api/v1/me/preferences", permission=AUTHENTICATED)
 async def save_preferences(ctx: Context, body: Preferences) -> Preferences:
     """Replace what one's pages remember."""
-    await service.save_preferences(ctx, body.preferences)
+    await service.save_preferences(ctx, body.preferences.model_dump(exclude_none=True))
     return body
 
 
@@ -129,16 +140,16 @@ async def log_out(ctx: Context, body: RefreshRequest) -> None:
 
 
 @router.post("/api/v1/signup:resend", permission=PUBLIC, status=202)
-async def resend_verification(ctx: Context, body: ResendRequest) -> AcceptedView:
+async def resend_verification(ctx: Context, body: AddressRequest) -> AcceptedView:
     """Have the verification mail sent again."""
-    await authentication.resend_verification(ctx, body.email)
+    await signup.resend_verification(ctx, body.email)
     return _SENT
 
 
 @router.post("/api/v1/signup:verify", permission=PUBLIC)
-async def verify_signup(ctx: Context, body: VerifyRequest) -> VerifiedView:
+async def verify_signup(ctx: Context, body: TokenRequest) -> VerifiedView:
     """Verify the e-mail address of a sign-up; the account becomes active."""
-    done = await authentication.verify_signup(ctx, body.token)
+    done = await signup.verify_signup(ctx, body.token)
     return VerifiedView(account=done.account, email=done.email)
 
 
@@ -171,8 +182,74 @@ async def set_password(call: Call, name: str, body: SetPasswordRequest, identity
 @router.post("/api/v1/signup", permission=PUBLIC, calls_out=True, status=202)
 async def sign_up(call: Call, body: SignupRequest, identity: Identity) -> AcceptedView:
     """Open an account; it waits until the mailed link is opened."""
-    await authentication.sign_up(call, identity, body.email, body.password, body.account, body.display_name)
+    await signup.sign_up(call, identity, body.email, body.password, body.account, body.display_name)
     return _SENT
+
+
+# --- invitations and forgotten passwords --------------------------------------------------------------------------
+
+
+@router.post("/api/v1/scopes/{path}/invitations", permission="role-assignment:create", calls_out=True, status=202)
+async def invite(call: Call, path: str, body: InvitationRequest) -> InvitationView:
+    """Invite an address to a role by mail; the invitation that waits already is sent again."""
+    return InvitationView.of(await invitations.invite(call, path, body.email, body.role))
+
+
+@router.get("/api/v1/scopes/{path}/invitations", permission="role-assignment:read")
+async def list_invitations(ctx: Context, path: str, query: InvitationsQuery) -> InvitationList:
+    """List the invitations to a scope that nobody has accepted."""
+    after = decode_cursor(query.cursor) if query.cursor else ("", "")
+    found = await invitations.list_invitations(ctx, path, after, query.limit + 1)
+    page = found[: query.limit]
+    more = encode_cursor(page[-1].email, str(page[-1].uid)) if len(found) > query.limit else None
+    return InvitationList(items=[InvitationView.of(one) for one in page], next_cursor=more)
+
+
+@router.delete("/api/v1/scopes/{path}/invitations/{invitation}", permission="role-assignment:delete")
+async def revoke_invitation(ctx: Context, path: str, invitation: str) -> None:
+    """Take an invitation back."""
+    await invitations.revoke_invitation(ctx, path, _uid(invitation, "there is no invitation of that id"))
+
+
+@router.post("/api/v1/invitations:read", permission=PUBLIC)
+async def read_invitation(ctx: Context, body: TokenRequest) -> InvitedView:
+    """Tell whoever got an invitation what it is to."""
+    return InvitedView.of(await invitations.read_invitation(ctx, body.token))
+
+
+@router.post("/api/v1/invitations:accept", permission=AUTHENTICATED)
+async def accept_invitation(ctx: Context, body: TokenRequest) -> AcceptedRoleView:
+    """Accept an invitation as the user whose address it was sent to."""
+    found = await invitations.accept_invitation(ctx, body.token)
+    return AcceptedRoleView(scope=found.scope, role=found.role, email=found.email)
+
+
+@router.post("/api/v1/invitations:join", permission=PUBLIC, calls_out=True)
+async def join_by_invitation(call: Call, body: JoinRequest, identity: Identity) -> AcceptedRoleView:
+    """Accept an invitation as a new user, who may sign in with this password from then on."""
+    found = await invitations.join_by_invitation(call, identity, body.token, body.password, body.display_name)
+    return AcceptedRoleView(scope=found.scope, role=found.role, email=found.email)
+
+
+@router.post("/api/v1/password:forgot", permission=PUBLIC, calls_out=True, status=202)
+async def ask_password(call: Call, body: AddressRequest) -> AcceptedView:
+    """Have a link mailed that sets one's password anew; answers alike for every address."""
+    await recovery.ask_password(call, body.email)
+    return _SENT
+
+
+@router.post("/api/v1/password:reset", permission=PUBLIC, calls_out=True)
+async def reset_password(call: Call, body: ResetRequest, identity: Identity) -> AddressView:
+    """Set one's password by a link; all sessions end."""
+    return AddressView(email=await recovery.reset_password(call, identity, body.token, body.password))
+
+
+@router.post("/api/v1/users/{name}:make-password-link", permission="user:set-password")
+async def make_password_link(ctx: Context, name: str, identity: Identity) -> PasswordLinkView:
+    """Make a link by which another user sets his password, to be handed to him; it is shown this once."""
+    made = await recovery.make_password_link(ctx, identity, name)
+    view = PasswordLinkView(uid=made.uid, link=made.address, expires_at=made.expires_at)
+    return ShownOnce(view, view.uid)  # type: ignore[return-value] # the router unwraps it
 
 
 # --- browsers ----------------------------------------------------------------------------------------------------
@@ -261,11 +338,7 @@ async def list_own_sessions(ctx: Context) -> OwnSessionList:
 @router.delete("/api/v1/me/sessions/{session}", permission=AUTHENTICATED)
 async def end_own_session(ctx: Context, session: str) -> None:
     """End one of one's own sign-ins; its access token runs out within ten minutes."""
-    try:
-        wanted = UUID(session)
-    except ValueError:
-        raise NotFound("you have no session of that id") from None
-    await service.end_own_session(ctx, wanted)
+    await service.end_own_session(ctx, _uid(session, "you have no session of that id"))
 
 
 @router.post("/api/v1/me/sessions:end-others", permission=AUTHENTICATED)
@@ -278,6 +351,13 @@ async def end_other_sessions(ctx: Context) -> EndedView:
 async def end_all_sessions(ctx: Context) -> EndedView:
     """Sign out everywhere."""
     return EndedView(ended=await service.end_own_sessions(ctx, but_this=False))
+
+
+def _uid(text: str, otherwise: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(otherwise) from None
 
 
 def _secure(call: Call, identity: Identity) -> bool:

@@ -1,15 +1,16 @@
-"""Use cases of keys, roles and the caller; signing in and signing up are in `authentication.py`."""
+"""Use cases of keys, roles, links and the caller; proving who one is has modules of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from ironworks.platform.iam import store
 from ironworks.platform.iam.events import KeyRotated
+from ironworks.platform.iam.links import LIVES, LinkMail, Purpose, new_token
 from ironworks.platform.iam.model import (
     API_KEY,
     MAX_GRACE,
@@ -35,6 +36,23 @@ class IssuedKey:
     uid: UUID
     name: str
     text: str = field(repr=False)
+
+
+async def arm_link(ctx: Context, link: UUID) -> LinkMail | None:
+    """Make the next token of a link, and what to mail it with; None where nothing waits. For the worker."""
+    purpose = cast(Purpose | None, await store.fetch_link_purpose(ctx, link))
+    if purpose is None:
+        return None
+    token, life = new_token(purpose), LIVES[purpose]
+    armed = await store.arm_link(ctx, link, token_hash(token), ctx.now() + life)
+    if armed is None:
+        return None
+    if purpose == "password":
+        await ctx.audit("iam.password.link", USER.name, armed.email)
+    return LinkMail(
+        purpose, armed.email, token, life, armed.known, name=armed.display_name or "", account=armed.account or "",
+        scope=armed.scope or "", role=armed.role or "", inviter=armed.inviter or "",
+    )  # fmt: skip
 
 
 async def rotate_key(ctx: Context, path: str, name: str, grace: timedelta = timedelta(0)) -> IssuedKey:

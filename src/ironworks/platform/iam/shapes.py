@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ironworks.platform.iam.authentication import Session
+from ironworks.platform.iam.links import Invitation, Invited
 from ironworks.platform.iam.model import ACCESS_LIFE, OwnSession, Password, PermissionName
 from ironworks.platform.tenancy import Email
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
@@ -49,12 +50,88 @@ class SignupRequest(_Body):
     display_name: str | None = Field(None, max_length=128)
 
 
-class ResendRequest(_Body):
+class AddressRequest(_Body):
     email: Email
 
 
-class VerifyRequest(_Body):
+class AddressView(BaseModel):
+    email: str
+
+
+class TokenRequest(_Body):
     token: str = Field(max_length=100, pattern=r"^[\x21-\x7e]+$", description="From the mail.")
+
+
+class ResetRequest(TokenRequest):
+    password: Password
+
+
+class PasswordLinkView(BaseModel):
+    """Whoever opens it sets the password: it works once."""
+
+    uid: str
+    link: str
+    expires_at: datetime
+
+
+class InvitationRequest(_Body):
+    email: Email
+    role: str = Field(max_length=700, description="`-/viewer`, or `path/name` of a role of one's own.")
+
+
+class InvitationView(BaseModel):
+    """A role that waits for somebody."""
+
+    uid: UUID
+    email: str
+    scope: str
+    role: str
+    inviter: str = Field(description="In whose name it is: he must be able to give the role when it is accepted.")
+    created_at: datetime
+    sent_at: datetime | None = Field(description="When its last mail was written.")
+    expires_at: datetime | None
+    state: Literal["waiting", "expired", "lapsed"] = Field(
+        description="`lapsed`: its inviter could not give the role himself any more; who can may send it again."
+    )
+
+    @classmethod
+    def of(cls, invitation: Invitation) -> InvitationView:
+        return cls.model_validate(invitation, from_attributes=True)
+
+
+class InvitationsQuery(_Body):
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: str | None = Field(None, max_length=1024)
+
+
+class InvitationList(BaseModel):
+    items: list[InvitationView]
+    next_cursor: str | None
+
+
+class InvitedView(BaseModel):
+    """What an invitation is to."""
+
+    scope: str
+    role: str
+    email: str
+    inviter: str
+    expires_at: datetime
+    known: bool = Field(description="The address has a user: sign in and accept; else join with a password.")
+
+    @classmethod
+    def of(cls, invited: Invited) -> InvitedView:
+        return cls.model_validate(invited, from_attributes=True)
+
+
+class JoinRequest(ResetRequest):
+    display_name: str | None = Field(None, max_length=128)
+
+
+class AcceptedRoleView(BaseModel):
+    scope: str
+    role: str
+    email: str
 
 
 class RotateRequest(_Body):
@@ -233,8 +310,26 @@ class ProfileRequest(_Body):
     display_name: str | None = Field(max_length=128, description="How people read it; null for none.")
 
 
+class PreferenceDocument(_Body):
+    """What a person set for himself; what is left out is as the console has it."""
+
+    theme: Literal["system", "dark", "light"] | None = None
+    density: Literal["compact", "comfortable"] | None = None
+    utc: bool | None = Field(None, description="Exact times in UTC, instead of the browser's zone.")
+    scope: str | None = Field(None, max_length=600, description="Where the person was last.")
+    pages: dict[str, Any] | None = Field(None, description="What features remember, each under its id.")
+
+    @classmethod
+    def of(cls, kept: dict[str, Any]) -> PreferenceDocument:
+        """What is kept, as far as it still means something: it may be older than these words."""
+        try:
+            return cls.model_validate({name: value for name, value in kept.items() if name in cls.model_fields})
+        except ValidationError:
+            return cls()
+
+
 class Preferences(_Body):
-    preferences: dict[str, Any] = Field(description="Whatever pages like to remember; at most 16 KiB of JSON.")
+    preferences: PreferenceDocument = Field(description="At most 16 KiB of JSON.")
 
 
 class SignOnQuery(_Body):

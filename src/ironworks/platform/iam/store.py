@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from ironworks.platform.iam.links import Accepted, Invitation, Invited
 from ironworks.platform.iam.model import GatewayKey, OwnSession
 from ironworks.platform.iam.tokens import VerificationKey
 from ironworks.shared.context import Context, to_json
@@ -63,12 +64,15 @@ class Redeemed:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """Where a verification mail goes; `known`: the address has a user already."""
+    """Where a link goes; `known`: the address has a user already. What is not of its purpose is None."""
 
     email: str
-    display_name: str | None
-    account_name: str
     known: bool
+    display_name: str | None
+    account: str | None
+    scope: str | None
+    role: str | None
+    inviter: str | None
 
 
 _ROWS_AT_ONCE: Final = 250
@@ -193,7 +197,23 @@ async def fetch_signing_keys(ctx: Context) -> dict[str, VerificationKey]:
     return {row["kid"]: VerificationKey(**row) for row in rows}
 
 
-# --- sign-up -----------------------------------------------------------------------------------------------------
+# --- links that are mailed ---------------------------------------------------------------------------------------
+
+
+async def fetch_link_purpose(ctx: Context, link: UUID) -> str | None:
+    """None where nothing waits any more."""
+    purpose: str | None = await ctx.db.fetchval("select platform_iam.link_purpose($1)", link)
+    return purpose
+
+
+async def arm_link(ctx: Context, link: UUID, hashed: bytes, until: datetime) -> Armed | None:
+    row = await ctx.db.fetchrow("select * from platform_iam.arm_link($1, $2, $3, $4)", link, hashed, ctx.now(), until)
+    return Armed(**row) if row else None
+
+
+async def link_works(ctx: Context, hashed: bytes, purpose: str) -> bool:
+    works: bool = await ctx.db.fetchval("select platform_iam.link_works($1, $2, $3)", hashed, purpose, ctx.now())
+    return works
 
 
 async def insert_signup(
@@ -205,14 +225,11 @@ async def insert_signup(
     )  # fmt: skip
 
 
-async def fetch_waiting_signups(ctx: Context, email: str, sent_before: datetime) -> list[UUID]:
-    rows = await ctx.db.fetch("select uid from platform_iam.waiting_signups($1, $2) as uid", email, sent_before)
+async def ask_signups_again(ctx: Context, email: str, asked_before: datetime) -> list[UUID]:
+    rows = await ctx.db.fetch(
+        "select uid from platform_iam.ask_signups_again($1, $2, $3) as uid", email, asked_before, ctx.now()
+    )
     return [row["uid"] for row in rows]
-
-
-async def arm_signup(ctx: Context, uid: UUID, hashed: bytes, until: datetime) -> Armed | None:
-    row = await ctx.db.fetchrow("select * from platform_iam.arm_signup($1, $2, $3, $4)", uid, hashed, ctx.now(), until)
-    return Armed(**row) if row else None
 
 
 async def redeem_signup(ctx: Context, hashed: bytes) -> Redeemed | None:
@@ -226,6 +243,86 @@ async def admit_newcomer(ctx: Context, signup: UUID, name: str, role: str, path:
         "select platform_iam.admit_newcomer($1, $2, $3, $4::text::ltree)", signup, name, role, path
     )
     return user
+
+
+async def invite(
+    ctx: Context, uid: UUID, email: str, scope: str, role: str, asked_before: datetime
+) -> tuple[UUID, str, bool]:
+    """(link, role as `path/name`, whether a mail is due)."""
+    row = await ctx.db.fetchrow(
+        "select * from platform_iam.invite($1, $2, $3::text::ltree, $4, $5, $6)",
+        uid, email, scope, role, ctx.now(), asked_before,
+    )  # fmt: skip
+    assert row is not None
+    return row["link_uid"], row["role"], row["mailed"]
+
+
+async def fetch_invitations(
+    ctx: Context, scope: str, after: tuple[str, str] = ("", ""), limit: int = 1, only: UUID | None = None
+) -> list[Invitation]:
+    """By address, past `after` (address, uid)."""
+    rows = await ctx.db.fetch(
+        "select * from platform_iam.invitations($1::text::ltree, $2, $3, $4, $5, $6)",
+        scope, *after, limit, only, ctx.now(),
+    )  # fmt: skip
+    return [Invitation(**row) for row in rows]
+
+
+async def delete_invitation(ctx: Context, scope: str, invitation: UUID) -> str | None:
+    """Whom it was for."""
+    email: str | None = await ctx.db.fetchval(
+        "select platform_iam.revoke_invitation($1::text::ltree, $2)", scope, invitation
+    )
+    return email
+
+
+async def fetch_invitation(ctx: Context, hashed: bytes) -> Invited | None:
+    row = await ctx.db.fetchrow("select * from platform_iam.read_invitation($1, $2)", hashed, ctx.now())
+    return Invited(**row) if row else None
+
+
+async def accept_invitation(ctx: Context, hashed: bytes, assignment: str) -> Accepted | None:
+    row = await ctx.db.fetchrow(
+        "select * from platform_iam.accept_invitation($1, $2, $3)", hashed, assignment, ctx.now()
+    )
+    return Accepted(**row) if row else None
+
+
+async def join_by_invitation(
+    ctx: Context, hashed: bytes, name: str, title: str | None, password: str
+) -> Accepted | None:
+    """`name` is the user's and the assignment's."""
+    row = await ctx.db.fetchrow(
+        "select * from platform_iam.join_by_invitation($1, $2, $3, $4, $5, $6)",
+        hashed, name, title, password, name, ctx.now(),
+    )  # fmt: skip
+    return Accepted(**row) if row else None
+
+
+async def admit_invited(ctx: Context, email: str, name: str) -> UUID | None:
+    user: UUID | None = await ctx.db.fetchval("select platform_iam.admit_invited($1, $2, $3)", email, name, ctx.now())
+    return user
+
+
+async def ask_password(ctx: Context, uid: UUID, email: str, asked_before: datetime) -> UUID | None:
+    link: UUID | None = await ctx.db.fetchval(
+        "select platform_iam.ask_password($1, $2, $3, $4)", uid, email, ctx.now(), asked_before
+    )
+    return link
+
+
+async def issue_password_link(ctx: Context, user: UUID, uid: UUID, hashed: bytes, until: datetime) -> None:
+    await ctx.db.execute(
+        "select platform_iam.issue_password_link($1, $2, $3, $4, $5)", user, uid, hashed, ctx.now(), until
+    )
+
+
+async def reset_password(ctx: Context, hashed: bytes, password: str) -> str | None:
+    """The address whose user has another password now."""
+    email: str | None = await ctx.db.fetchval(
+        "select email from platform_iam.reset_password($1, $2, $3)", hashed, password, ctx.now()
+    )
+    return email
 
 
 # --- start-up and the caller -------------------------------------------------------------------------------------

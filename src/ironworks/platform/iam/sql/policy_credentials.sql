@@ -1,4 +1,4 @@
--- How each proves who it is: keys, passwords, sessions, sign-up. Applied after policy.sql, whose checks it uses.
+-- How each proves who it is: keys, passwords, sessions. Applied after policy.sql, whose checks it uses.
 
 -- --- API keys -------------------------------------------------------------------------------------------------------
 
@@ -138,15 +138,24 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   where p.kind = 'user' and p.name = lower(address)
 $$;
 
--- Sets a password: the caller's own, or another's if the caller holds everything that user holds.
-create or replace function platform_iam.set_password(who uuid, new_hash text, at timestamptz) returns void
-language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+-- Another's password is set by who may, and holds everything that user holds.
+create or replace function platform_iam.refuse_others_password(who uuid) returns void language plpgsql
+set search_path = pg_catalog, public, pg_temp as $$
 begin
-  if session_user = 'ironworks_api' and who is distinct from shared.subject() then
+  if session_user = 'ironworks_api' then
     if not shared.allows('user:set-password', ''::ltree) then
       raise exception 'no such user' using errcode = 'IW499', detail = '{"status": 404}';
     end if;
     perform platform_iam.refuse_grant(platform_iam.beyond_caller(who, ''::ltree, null), ''::ltree);
+  end if;
+end $$;
+
+-- Sets a password: the caller's own, or another's.
+create or replace function platform_iam.set_password(who uuid, new_hash text, at timestamptz) returns void
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if who is distinct from shared.subject() then
+    perform platform_iam.refuse_others_password(who);
   end if;
   insert into platform_iam.password as p (user_uid, hash, changed_at) values (who, new_hash, at)
     on conflict (user_uid) do update set hash = excluded.hash, changed_at = excluded.changed_at;
@@ -282,13 +291,17 @@ begin
   return before;
 end $$;
 
--- Removes what is only of historical interest: sessions a week after their end, guards idle for a day.
+-- Removes what is only of historical interest: sessions a week after their end, guards idle for a day, links for
+-- passwords a day and invitations a month after theirs.
 create or replace function platform_iam.purge(at timestamptz) returns void
 language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
   delete from platform_iam.session s where least(s.ended_at, s.expires_at) < at - interval '7 days';
   delete from platform_iam.login_guard l where l.last_attempt < at - interval '1 day';
   delete from platform_iam.signing_key k where k.verifies_until < at - interval '1 day';
   update platform_iam.key_material m set previous_hash = null, previous_until = null where m.previous_until < at;
+  delete from platform_iam.link l where l.purpose = 'password' and greatest(l.asked_at, l.expires_at) < at - interval '1 day';
+  delete from platform_iam.link l
+    where l.purpose = 'invitation' and coalesce(l.used_at, l.expires_at, l.asked_at) < at - interval '30 days';
 $$;
 
 -- --- signing keys ---------------------------------------------------------------------------------------------------
@@ -307,78 +320,10 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   where k.verifies_until > at order by k.published_at desc, k.kid
 $$;
 
--- --- sign-up --------------------------------------------------------------------------------------------------------
-
-create or replace function platform_iam.begin_signup(
-  signup_uid uuid, address text, title text, password_hash text, account uuid, account_name text, at timestamptz)
-returns void language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
-  insert into platform_iam.signup (uid, email, display_name, password_hash, account, account_name, created_at)
-    values (signup_uid, lower(address), title, password_hash, account, account_name, at)
-$$;
-
--- The sign-ups of an address that still wait, newest first; `sent_before` leaves out those mailed a moment ago.
-create or replace function platform_iam.waiting_signups(address text, sent_before timestamptz) returns setof uuid
-language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-  select s.uid from platform_iam.signup s
-  where s.email = lower(address) and s.verified_at is null and (s.sent_at is null or s.sent_at < sent_before)
-  order by s.created_at desc limit 3
-$$;
-
--- Gives a waiting sign-up its next token, which ends the one before; returns where to send it.
-create or replace function platform_iam.arm_signup(signup_uid uuid, new_token_hash bytea, at timestamptz, until timestamptz)
-returns table (email text, display_name text, account_name text, known boolean)
-language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
-  update platform_iam.signup s set token_hash = new_token_hash, token_expires_at = until, sent_at = at
-  where s.uid = signup_uid and s.verified_at is null
-  returning s.email, s.display_name, s.account_name,
-    exists (select from platform_iam.principal p where p.kind = 'user' and p.name = s.email)
-$$;
-
--- Uses a token up; returns the sign-up it belongs to, or no row.
-create or replace function platform_iam.redeem_signup(token bytea, at timestamptz)
-returns table (signup_uid uuid, email text, account uuid)
-language sql volatile security definer set search_path = pg_catalog, public, pg_temp as $$
-  update platform_iam.signup s set verified_at = at, token_hash = null
-  where s.token_hash = token and s.token_expires_at > at and s.verified_at is null
-  returning s.uid, s.email, s.account
-$$;
-
--- Makes the user of a verified sign-up, unless the address has one already, and gives it `role_name` at `place`. Returns
--- the user. The binding comes first and the newcomer acts for himself, so that the assignment passes every check that
--- any other must pass.
-create or replace function platform_iam.admit_newcomer(signup_uid uuid, user_name text, role_name text, place ltree)
-returns uuid language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
-declare
-  s platform_iam.signup;
-  who uuid;
-  chosen uuid;
-  assignment uuid := gen_random_uuid();
-  before text := current_setting('ironworks.subject', true);
-begin
-  select * into strict s from platform_iam.signup x where x.uid = signup_uid and x.verified_at is not null;
-  select p.uid into who from platform_iam.principal p where p.kind = 'user' and p.name = s.email;
-  if who is null then
-    insert into platform_iam.user as u (scope, name, display_name, spec)
-      values (''::ltree, user_name, s.display_name, jsonb_build_object('email', s.email, 'disabled', false))
-      returning u.uid into who;
-    insert into platform_iam.password values (who, s.password_hash, now());
-  end if;
-  update platform_iam.signup x set password_hash = '' where x.uid = signup_uid;
-  select p.role into strict chosen from platform_iam.preset p where p.name = role_name;
-  insert into platform_iam.binding (assignment, subject, scope, role) values (assignment, who, place, chosen);
-  perform set_config('ironworks.subject', who::text, true);
-  insert into platform_iam.role_assignment (uid, scope, name, spec) values (assignment, place, 'first-administrator',
-    jsonb_build_object('subject', 'user:' || s.email, 'role', '-/' || role_name));
-  perform set_config('ironworks.subject', coalesce(before, ''), true);
-  return who;
-end $$;
-
 select platform_iam.hand_out(
   api => array['issue_key', 'find_key', 'touch_keys', 'begin_attempt', 'attempt_succeeded', 'find_login', 'set_password',
     'open_session', 'renew_session', 'end_session', 'end_sessions', 'own_sessions', 'end_own_sessions', 'setup_needed',
     'own_preferences', 'save_preferences', 'rename_self',
-    'signing_keys', 'publish_signing_key',
-    'begin_signup', 'waiting_signups', 'redeem_signup', 'admit_newcomer'],
-  worker => array['issue_key', 'touch_keys', 'key_facts', 'set_password', 'purge', 'signing_keys', 'publish_signing_key',
-    'arm_signup'],
+    'signing_keys', 'publish_signing_key'],
+  worker => array['issue_key', 'touch_keys', 'key_facts', 'set_password', 'purge', 'signing_keys', 'publish_signing_key'],
   gateway => array['gateway_keys', 'touch_keys', 'signing_keys', 'publish_signing_key']);
