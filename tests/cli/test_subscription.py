@@ -73,9 +73,14 @@ def test_only_the_operator_adds_plans(run: Run) -> None:
     )
     run("plans", "create", "-", typed=plan, code=4)
     assert "plan team, version 1: 99.50 USD a month" in run("plans", "create", "-", by="operator", typed=plan)
-    assert "version 2" in run("plans", "create", "-", by="operator", typed=plan)
+    assert "version 1" in run("plans", "create", "-", by="operator", typed=plan)  # the same again adds nothing
+    run("plans", "withdraw", "team", code=4)
+    assert "offered no more (version 2)" in run("plans", "withdraw", "team", by="operator")
+    assert "team" not in run("plans", "list")
+    assert "is offered no more" in run("subscription", "start", "team", "-s", "acme", by="operator", code=5)
+    assert "version 3" in run("plans", "create", "-", by="operator", typed=plan)
     assert run("plans", "list").count("team") == 1
-    assert run("plans", "list", "--every-version").count("team") == 2
+    assert run("plans", "list", "--every-version").count("team") == 3
     for bad in (
         "{name: x",
         "[]",

@@ -231,6 +231,7 @@ async def test_no_role_of_a_customers_moves_money_at_home(books: Books, preset: 
 
 OPERATORS = (
     "POST /prices", "POST /price-terms", "PUT /scopes/{path}/currency", "POST /plans", "POST /cost-rates",
+    "POST /plans/{name}:withdraw",
     "POST /scopes/{path}/credits", "PUT /scopes/{path}/prepaid/{currency}", "DELETE /scopes/{path}/prepaid/{currency}",
     "PUT /scopes/{path}/quotas/{name}", "DELETE /scopes/{path}/quotas/{name}", "PUT /scopes/{path}/billing-details",
     "POST /invoices/{invoice}:finalize", "POST /invoices/{invoice}:void", "POST /invoices/{invoice}:write-off",

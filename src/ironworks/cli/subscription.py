@@ -51,7 +51,7 @@ def list_plans(ctx: click.Context, every_version: bool, output: str) -> None:
         return
     rows = [
         [p["name"], str(p["version"]), _cost(p["base_fee"]), *(_limit(p, limit) for limit in LIMITS),
-         str(p["trial_days"]), f"{len(p['included'])} meters"]
+         str(p["trial_days"]), "withdrawn" if p["withdrawn"] else f"{len(p['included'])} meters"]
         for p in items
     ]  # fmt: skip
     show_table(["PLAN", "VERSION", "FEE", *(limit.upper() for limit in LIMITS), "TRIAL DAYS", "INCLUDED"], rows)
@@ -106,6 +106,21 @@ def create(ctx: click.Context, file: Any, output: str) -> None:
         show_data(made, output)
         return
     click.echo(f"plan {made['name']}, version {made['version']}: {_cost(made['base_fee'])} a month")
+
+
+@plans.command("withdraw")
+@click.argument("name", metavar="PLAN")
+@click.option("--currency", default="USD", show_default=True, help="Of the plan.")
+@data_option
+@click.pass_context
+@fails_clearly
+def withdraw_plan(ctx: click.Context, name: str, currency: str, output: str) -> None:
+    """Offer a plan no more, until `plans create` adds a version that does. Who is on it stays on it."""
+    made = open_client(ctx).request("POST", f"/api/v1/plans/{name}:withdraw", body={"currency": currency})
+    if output != "table":
+        show_data(made, output)
+        return
+    click.echo(f"plan {made['name']} is offered no more (version {made['version']})")
 
 
 # --- a subscription ----------------------------------------------------------------------------------------------

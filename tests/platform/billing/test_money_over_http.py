@@ -312,7 +312,7 @@ async def test_the_price_book_in_pages_and_by_scope(call: Caller) -> None:
         cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
     assert everything == (await call("operator", "prices"))["items"]
     assert len(everything) == len(pricing.DEFAULT_PRICES) + 4
-    images = [p["scope"] for p in (await call("tenant", f"prices?scope={TENANT}"))["items"] if p["meter"] == "images"]
+    images = [p["scope"] for p in (await call("tenant", f"prices?scope={TENANT}&meter=images"))["items"]]
     assert images == ["acme", "acme.shop"]
     bad = ([["a", "b"], "2026-03-01"], [["a", "b", "c", 4], "2026-03-01"], [["a", "b", "c", "\0"], "2026-03-01"],
            [["a", "b", "c", "\ud800"], "2026-03-01"], [["a", "b", "c", "d"], "soon"], ["a", "b"])  # fmt: skip
@@ -330,6 +330,7 @@ async def test_terms_adjust_a_period_and_a_simulation_compares_two(world: LowerW
     await call("operator", "price-terms", terms, 409)
     await call("tenant", "price-terms", terms, 403)
     assert (await call("nobody", "price-terms"))["items"] == [made]
+    assert (await call("nobody", "price-terms?meter=images"))["items"] == []
     await charge(world, usage("a"), usage("b", scope="acme.shop.us"))
     period = "from=2026-03-01&to=2026-04-01"
     shown = await call("operator", f"scopes/acme/adjustments?{period}")

@@ -17,6 +17,7 @@ from ironworks.platform.subscriptions.model import (
     AlreadyOnPlan,
     AlreadySubscribed,
     NoSubscription,
+    PlanWithdrawn,
     PreviewStale,
 )
 from ironworks.platform.subscriptions.plans import NewPlan
@@ -299,6 +300,42 @@ async def test_a_version_of_a_plan_is_for_who_comes_later(world: Subscribers) ->
     assert (await world.change("starter", when=subscriptions.When.PERIOD_END)).plan_id == old.plan_id
     world.on(date(2026, 6, 1))
     assert [amounts(charges) for _, charges in await world.close_all()] == [[59 * 10**9]]
+
+
+async def test_a_withdrawn_plan_is_for_who_is_on_it(world: Subscribers) -> None:
+    """Nobody comes to it, who is on it stays and may come back to it, and a later version offers it again."""
+    async with world.lower.acting(world.payer) as ctx:
+        with pytest.raises(Forbidden):
+            await subscriptions.withdraw_plan(ctx, "growth")
+    here = await world.start("growth", trial=False)
+    async with world.lower.acting(world.operator) as ctx:
+        with pytest.raises(NotFound):
+            await subscriptions.withdraw_plan(ctx, "gold")
+        gone = await subscriptions.withdraw_plan(ctx, "growth")
+        assert (gone.version, gone.withdrawn, gone.base_fee_nano) == (2, True, GROWTH)
+        assert await subscriptions.withdraw_plan(ctx, "growth") == gone  # the same again adds nothing
+        assert [plan.name for plan in await subscriptions.list_plans(ctx)] == ["starter", "scale"]
+        assert gone in await subscriptions.list_plans(ctx, latest=False)
+        on_growth = await service.list_subscriptions(ctx, plan_name="growth")
+        assert [found.account for found in on_growth] == ["acme"]
+        assert await service.list_subscriptions(ctx, plan_name="starter") == []
+    async with world.lower.system("worker") as ctx:
+        await subscriptions.seed_plans(ctx)  # as each start of the API does
+        assert "growth" not in {plan.name for plan in await subscriptions.list_plans(ctx)}
+    with pytest.raises(PlanWithdrawn):
+        async with world.lower.acting(world.rival) as ctx:
+            await subscriptions.start_subscription(ctx, "rival", "growth")
+    assert (await world.change("starter")).next_plan_id is not None
+    assert (await world.change("growth")).next_plan_id is None
+    world.on(date(2026, 5, 1))
+    assert [amounts(charges) for _, charges in await world.close_all()] == [[GROWTH], [GROWTH]]
+    await world.change("scale")
+    with pytest.raises(PlanWithdrawn):
+        await world.change("growth")
+    async with world.lower.acting(world.operator) as ctx:
+        again = await subscriptions.create_plan(ctx, "growth", NewPlan("Growth", GROWTH))
+    assert (again.version, again.withdrawn) == (3, False)
+    assert (await world.change("growth")).next_plan_id == again.id != here.plan_id
 
 
 async def test_an_unpaid_subscription_ends_after_its_grace_and_what_was_not_used_is_taken_back(

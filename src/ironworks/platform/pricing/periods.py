@@ -59,19 +59,21 @@ async def save_terms(
 
 
 async def list_terms(
-    ctx: Context, scopes: Sequence[str] | None, after: BookCursor | None, limit: int | None
+    ctx: Context, scopes: Sequence[str] | None, after: BookCursor | None, limit: int | None, meter: str | None
 ) -> list[TermsVersion]:
-    """Every version of terms, or those of `scopes`, by meter, model, currency, scope and day, past `after`."""
+    """Every version of terms, or those of `scopes` or `meter`; by meter, model, currency, scope, day, past `after`."""
     rows = await ctx.db.fetch(
         """
         select * from platform_pricing.price_terms
         where ($1::text[] is null or path = any($1::text[]))
           and ($2::text is null or (meter, model, currency, path, valid_from) > ($2, $3, $4, $5, $6::text::date))
+          and ($8::text is null or meter = $8)
         order by meter, model, currency, path, valid_from limit $7
         """,
         scopes,
         *(after or (None,) * 5),
         limit,
+        meter,
     )
     return [_terms(row) for row in rows]
 

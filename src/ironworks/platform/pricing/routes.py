@@ -37,7 +37,7 @@ router = Router("platform.pricing")
 async def list_prices(ctx: Context, query: PricesQuery) -> PriceList:
     """List the price book: every version, or those in force at a moment or that count at a scope."""
     after = _read_cursor(query.cursor)
-    found = await service.list_prices(ctx, query.at, query.path, after, query.limit + 1)
+    found = await service.list_prices(ctx, query.at, query.path, after, query.limit + 1, query.meter)
     page = found[: query.limit]
     more = _cursor(page[-1].key, page[-1].valid_from) if len(found) > len(page) else None
     return PriceList(items=[PriceView.of(price) for price in page], next_cursor=more)
@@ -54,7 +54,7 @@ async def create_price(ctx: Context, body: NewPrice) -> PriceView:
 @router.get("/api/v1/price-terms", permission=AUTHENTICATED)
 async def list_terms(ctx: Context, query: BookQuery) -> TermsList:
     """List what periods' closes adjust: every version of terms, or those that count at a scope."""
-    found = await service.list_terms(ctx, query.path, _read_cursor(query.cursor), query.limit + 1)
+    found = await service.list_terms(ctx, query.path, _read_cursor(query.cursor), query.limit + 1, query.meter)
     page = found[: query.limit]
     more = _cursor(page[-1].key, page[-1].valid_from) if len(found) > len(page) else None
     return TermsList(items=[TermsView.of(version) for version in page], next_cursor=more)

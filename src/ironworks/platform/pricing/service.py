@@ -21,7 +21,6 @@ from ironworks.platform.pricing.model import (
     BookCursor,
     CurrencyOfPlan,
     LineGroup,
-    Measured,
     Price,
     PriceInUse,
     PriceKey,
@@ -68,10 +67,11 @@ async def list_prices(
     scope: str | None = None,
     after: BookCursor | None = None,
     limit: int | None = None,
+    meter: str | None = None,
 ) -> list[Price]:
-    """Every price version that the caller may see, or only those in force at `at`, or that hold at `scope`; a page of
-    them past `after`, by meter, model, currency, scope and time."""
-    return await store.list_prices(ctx, at, None if scope is None else chain_of(scope), after, limit)
+    """Every price version that the caller may see, or only those in force at `at`, that hold at `scope` or are of
+    `meter`; a page of them past `after`, by meter, model, currency, scope and time."""
+    return await store.list_prices(ctx, at, None if scope is None else chain_of(scope), after, limit, meter)
 
 
 async def create_price(ctx: Context, key: PriceKey, unit_price: Decimal, valid_from: datetime | None = None) -> Price:
@@ -241,11 +241,15 @@ async def _tell_terms(ctx: Context, version: TermsVersion) -> None:
 
 
 async def list_terms(
-    ctx: Context, scope: str | None = None, after: BookCursor | None = None, limit: int | None = None
+    ctx: Context,
+    scope: str | None = None,
+    after: BookCursor | None = None,
+    limit: int | None = None,
+    meter: str | None = None,
 ) -> list[TermsVersion]:
-    """Every version of terms that the caller may see, or those that hold at `scope`; a page of them past `after`, by
-    meter, model, currency, scope and day."""
-    return await periods.list_terms(ctx, None if scope is None else chain_of(scope), after, limit)
+    """Every version of terms that the caller may see, or those that hold at `scope` or are of `meter`; a page of them
+    past `after`, by meter, model, currency, scope and day."""
+    return await periods.list_terms(ctx, None if scope is None else chain_of(scope), after, limit, meter)
 
 
 async def simulate_prices(
@@ -278,41 +282,29 @@ async def seed_default_prices(ctx: Context, prices: Mapping[str, Decimal] = DEFA
 
 async def rate_usage(ctx: Context, events: Sequence[metering.UsageEvent]) -> Rating:
     """Rate every quantity of `events` that is not zero; saves nothing (see keep_rating)."""
-    return await _rate(
-        ctx,
-        [
-            Measured(event.id, meter, quantity, event.model, event.scope, event.occurred_at, event.priced_at)
-            for event in events
-            for meter, quantity in event.quantities.items()
-            if quantity
-        ],
-    )
+    if not events:
+        return Rating((), ())
+    scopes = {event.scope for event in events}
+    currencies = Currencies(await store.list_currencies(ctx, {scope.partition(".")[0] for scope in scopes}))
+    meters = {meter for event in events for meter in event.quantities}
+    meters |= {FALLBACKS[meter] for meter in meters if meter in FALLBACKS}
+    chain = {above for scope in scopes for above in chain_of(scope)}
+    models = {event.model for event in events} | {ANY_MODEL}
+    prices = await store.list_prices_for(ctx, meters, currencies.known, chain, models)
+    return rate(events, PriceBook(prices), currencies)
 
 
 async def rate_waiting(ctx: Context, limit: int = 1000) -> Rating:
     """Take out up to `limit` lines that waited for a price and rate them; keep_rating must follow."""
-    return await _rate(ctx, await store.take_ratable(ctx, CURRENCY, FALLBACKS, limit))
-
-
-async def _rate(ctx: Context, measured: Sequence[Measured]) -> Rating:
-    if not measured:
-        return Rating((), ())
-    scopes = {m.scope for m in measured}
-    currencies = Currencies(await store.list_currencies(ctx, {scope.partition(".")[0] for scope in scopes}))
-    meters = {m.meter for m in measured}
-    meters |= {FALLBACKS[meter] for meter in meters if meter in FALLBACKS}
-    chain = {above for scope in scopes for above in chain_of(scope)}
-    models = {m.model for m in measured} | {ANY_MODEL}
-    prices = await store.list_prices_for(ctx, meters, currencies.known, chain, models)
-    return rate(measured, PriceBook(prices), currencies)
+    return await rate_usage(ctx, await store.take_ratable(ctx, CURRENCY, FALLBACKS, limit))
 
 
 async def keep_rating(
     ctx: Context, rating: Rating, transfer_of: Mapping[TransferOf, UUID], *, waited: bool = False
 ) -> None:
     """Save the lines, each with the transfer that moved it; `waited`: they are what `rate_waiting` gave."""
-    if rating.lines:
-        await (store.save_alone if waited else store.save_lines)(ctx, rating.lines, transfer_of)
+    if rating.events:
+        await (store.save_alone if waited else store.save_lines)(ctx, rating.events, transfer_of)
     if rating.unrated:
         await store.save_unrated(ctx, rating.unrated)
 

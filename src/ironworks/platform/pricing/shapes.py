@@ -48,6 +48,7 @@ class Strict(BaseModel):
 
 class BookQuery(Strict):
     scope: str | None = Field(None, max_length=512, description="Only what counts there: its own, and those above.")
+    meter: str | None = Field(None, min_length=1, max_length=128, description="Only what is for this meter.")
     limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, max_length=4096)
 

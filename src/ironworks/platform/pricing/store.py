@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
 
+from ironworks.platform import metering
 from ironworks.platform.pricing.model import (
     AccountCurrency,
     BookCursor,
@@ -17,13 +19,16 @@ from ironworks.platform.pricing.model import (
     Measured,
     Price,
     PriceKey,
+    RatedEvent,
     RatedLine,
+    Tariff,
     TransferOf,
     UnratedLine,
     UnratedReason,
 )
 from ironworks.shared.context import Context, to_json
 
+_SCOPE = attrgetter("scope")
 _VERSIONS = """
     select id, meter, model, currency, path, unit_price, valid_from, withdrawn,
            lead(valid_from) over (partition by meter, model, currency, path order by valid_from) as valid_to
@@ -53,14 +58,14 @@ async def list_prices(
     scopes: Sequence[str] | None = None,
     after: BookCursor | None = None,
     limit: int | None = None,
+    meter: str | None = None,
 ) -> list[Price]:
-    """Every version, or those of `scopes`, or in force at `at`; by meter, model, currency, scope and time."""
+    """Every version, or those of `scopes`, of `meter`, in force at `at`; by meter, model, currency, scope and time."""
     rows = await ctx.db.fetch(
         f"""
         select * from ({_VERSIONS}) v
         where ($1::timestamptz is null or (valid_from <= $1 and (valid_to is null or valid_to > $1) and not withdrawn))
-          and ($2::text[] is null or path = any($2::text[]))
-          and ($3::text is null
+          and ($2::text[] is null or path = any($2::text[])) and ($9::text is null or meter = $9) and ($3::text is null
                or (meter, model, currency, path, valid_from) > ($3, $4, $5, $6, $7::text::timestamptz))
         order by meter, model, currency, path, valid_from limit $8
         """,
@@ -68,6 +73,7 @@ async def list_prices(
         scopes,
         *(after or (None,) * 5),
         limit,
+        meter,
     )
     return [_price(row) for row in rows]
 
@@ -142,44 +148,24 @@ async def save_currency(ctx: Context, new: AccountCurrency) -> bool:
     return bool(done)
 
 
-async def save_lines(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[TransferOf, UUID]) -> None:
-    """Insert rated lines, those of one event following each other; `transfer_of` names the transfers of those that cost
-    something."""
-    events, alone = _by_event(lines)
-    await _save_events(ctx, events, transfer_of)
-    if alone:
-        await save_alone(ctx, alone, transfer_of)
+async def save_lines(ctx: Context, events: Sequence[RatedEvent], transfer_of: Mapping[TransferOf, UUID]) -> None:
+    """Insert the lines of events; `transfer_of` names the transfers of those that cost something.
 
-
-def _by_event(lines: Iterable[RatedLine]) -> tuple[list[list[RatedLine]], list[RatedLine]]:
-    """The lines of each event that share a row, and those that stand alone: what costs nothing has no transfer."""
-    events: list[list[RatedLine]] = []
-    alone: list[RatedLine] = []
-    last = None
-    for line in lines:
-        if line.usage_event_id != last:
-            last = line.usage_event_id
-            events.append([line])
-        elif (line.amount_nano == 0) == (events[-1][0].amount_nano == 0):
-            events[-1].append(line)
-        else:
-            alone.append(line)
-    return events, alone
-
-
-async def _save_events(
-    ctx: Context, events: Iterable[Sequence[RatedLine]], transfer_of: Mapping[TransferOf, UUID]
-) -> None:
+    They are inserted scope by scope, as their index lies on its pages. An event has one row: what costs nothing beside
+    what costs something stands alone.
+    """
     ids = {of: str(transfer_id) for of, transfer_id in transfer_of.items()}
-    rows = []
-    for lines in events:
-        first = lines[0]
-        of = first.scope, first.currency, first.day
-        meters, prices = _words(tuple([line.meter for line in lines])), _ids(tuple([line.price_id for line in lines]))
+    rows, alone = [], []
+    last = None
+    for event in sorted(events, key=_SCOPE):
+        event_id, tariff, quantities, amounts, currency, scope, day, model = event
+        if event_id == last:
+            alone.append(event)
+            continue
+        last = event_id
         rows.append(
-            (first.usage_event_id, meters, _numbers([line.quantity for line in lines]), prices,
-             _numbers([line.amount_nano for line in lines]), first.currency, first.scope,
-             ids[of] if first.amount_nano else None, first.day, first.model)
+            (event_id, _words(tariff.meters), _numbers(quantities), _ids(tariff), _numbers(amounts), currency, scope,
+             ids[scope, currency, day] if amounts[0] else None, day, model)
         )  # fmt: skip
     await ctx.db.execute(
         """
@@ -191,6 +177,8 @@ async def _save_events(
         """,
         rows,
     )
+    if alone:
+        await save_alone(ctx, alone, transfer_of)
 
 
 @lru_cache(maxsize=4096)
@@ -200,16 +188,16 @@ def _words(values: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _ids(values: tuple[UUID, ...]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"
+def _ids(tariff: Tariff) -> str:
+    return "{" + ",".join(str(price.id) for price in tariff.prices) + "}"
 
 
 def _numbers(values: Iterable[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-async def save_alone(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapping[TransferOf, UUID]) -> None:
-    """Insert rated lines each by itself: those that waited, whose event may have others already."""
+async def save_alone(ctx: Context, events: Sequence[RatedEvent], transfer_of: Mapping[TransferOf, UUID]) -> None:
+    """Insert lines each by itself: those that waited, whose event may have others already."""
     ids = {of: str(transfer_id) for of, transfer_id in transfer_of.items()}
     await ctx.db.execute(
         """
@@ -221,7 +209,8 @@ async def save_alone(ctx: Context, lines: Sequence[RatedLine], transfer_of: Mapp
         [
             (event_id, meter, quantity, price_id, nano, currency, scope,
              ids[scope, currency, day] if nano else None, day, model)
-            for event_id, meter, quantity, price_id, _, nano, currency, scope, day, model, _ in lines
+            for event in events
+            for event_id, meter, quantity, price_id, _, nano, currency, scope, day, model, _ in event.lines()
         ],
     )  # fmt: skip
 
@@ -248,8 +237,11 @@ async def save_unrated(ctx: Context, lines: Sequence[UnratedLine]) -> None:
     )
 
 
-async def take_ratable(ctx: Context, currency: str, fallbacks: Mapping[str, str], limit: int) -> list[Measured]:
-    """Take out up to `limit` waiting lines that a price exists for by now; a rollback puts them back.
+async def take_ratable(
+    ctx: Context, currency: str, fallbacks: Mapping[str, str], limit: int
+) -> list[metering.UsageEvent]:
+    """Take out up to `limit` waiting lines that a price exists for by now, each as an event of one quantity; a rollback
+    puts them back.
 
     `currency` is that of accounts without one of their own.
     """
@@ -276,7 +268,17 @@ async def take_ratable(ctx: Context, currency: str, fallbacks: Mapping[str, str]
         to_json(dict(fallbacks)),
         limit,
     )
-    return [_measured(row) for row in rows]
+    return [
+        metering.UsageEvent(
+            id=row["usage_event_id"],
+            occurred_at=row["occurred_at"],
+            scope=row["path"],
+            quantities={row["meter"]: row["quantity"]},
+            model=row["model"],
+            priced_at=row["priced_at"],
+        )
+        for row in rows
+    ]
 
 
 async def list_lines(ctx: Context, usage_event_id: str) -> list[RatedLine]:

@@ -48,6 +48,8 @@ class Plan:
         limits: of `LIMITS` → the most of them an account may have; None, or absent, is unlimited.
         included: meter → units that a period's fee pays for, over the whole account.
         overage: meter → exact price of a unit beyond them; where a meter is absent the price book's counts.
+        withdrawn: with this version the plan is offered no more, until a later one offers it again.
+        created_at: None while it is not kept.
     """
 
     id: UUID
@@ -60,6 +62,8 @@ class Plan:
     included: Mapping[str, int]
     overage: Mapping[str, Decimal]
     trial_days: int
+    withdrawn: bool = False
+    created_at: datetime | None = None
 
 
 class Status(StrEnum):
@@ -300,6 +304,12 @@ class SubscriptionEnding(Conflict):
     """It is to end: resume it first."""
 
     code = "SUBSCRIPTION_ENDING"
+
+
+class PlanWithdrawn(Conflict):
+    """It is offered no more; who is on it stays on it."""
+
+    code = "PLAN_WITHDRAWN"
 
 
 class PaymentOverdue(Conflict):

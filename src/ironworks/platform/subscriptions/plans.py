@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Final
 
@@ -50,6 +50,12 @@ class NewPlan:
     included: Mapping[str, int] = field(default_factory=dict)
     overage: Mapping[str, Decimal] = field(default_factory=dict)
     trial_days: int = 0
+    withdrawn: bool = False
+
+    @classmethod
+    def withdrawing(cls, plan: Plan) -> NewPlan:
+        """The version after `plan`, by which it is offered no more."""
+        return replace(cls(**{its.name: getattr(plan, its.name) for its in fields(cls)}), withdrawn=True)
 
     def is_like(self, plan: Plan) -> bool:
         """Whether a version says the same."""

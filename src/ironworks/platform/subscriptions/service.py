@@ -1,4 +1,4 @@
-"""Plans, subscribing, changing and ending, and what happens when a payment fails."""
+"""Subscribing, changing and ending, and what happens when a payment fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from ironworks.platform import policy, pricing, registry, tenancy
+from ironworks.platform import policy, pricing, tenancy
 from ironworks.platform.subscriptions import charges, store
 from ironworks.platform.subscriptions.closing import bring_to_today, keep, measure_use, plans_of, today
 from ironworks.platform.subscriptions.events import UpgradeSuggested
@@ -42,53 +42,14 @@ from ironworks.platform.subscriptions.model import (
     Suggestion,
     When,
 )
-from ironworks.platform.subscriptions.plans import DEFAULT_PLANS, DEFAULT_PRICES, NewPlan, check_plan
+from ironworks.platform.subscriptions.offering import find_offer
 from ironworks.shared.context import Context
-from ironworks.shared.declarations import METER
-from ironworks.shared.errors import Conflict, Forbidden, NotFound, invalid
-from ironworks.shared.path import OPERATOR, level, show_path
+from ironworks.shared.errors import Conflict, invalid
+from ironworks.shared.path import level, show_path
 
 READ: Final = "subscription:read"
 UPDATE: Final = "subscription:update"
 Decision = Callable[[Subscription, Plans], Step]
-
-# --- plans -------------------------------------------------------------------------------------------------------
-
-
-async def list_plans(ctx: Context, *, latest: bool = True) -> list[Plan]:
-    """The plans that one can subscribe to, or every version of them; by currency, fee, name and version."""
-    return await store.list_plans(ctx, latest=latest)
-
-
-async def create_plan(ctx: Context, name: str, plan: NewPlan) -> Plan:
-    """Add a version of a plan, for who subscribes or changes from now on; who is on an older one stays on it.
-
-    The same as the latest version adds nothing. Needs `plan:create` at the operator's scope. Raises Forbidden, Invalid,
-    UnknownEntry and DisabledEntry (a meter).
-    """
-    if not await ctx.allows("plan:create", OPERATOR):
-        raise Forbidden("this needs the permission 'plan:create' at '-': plans are the operator's")
-    check_plan(name, plan)
-    for meter in sorted(plan.included):
-        await registry.require(ctx, METER, meter)
-    latest = await store.find_plan(ctx, name, plan.currency)
-    if latest is not None and plan.is_like(latest):
-        return latest
-    made = await store.save_plan(ctx, name, plan)
-    if made is None:
-        raise Conflict(f"another version of plan {name!r} was added at the same time: look at it, then try again")
-    await ctx.audit("subscription.plan_version", "plan", str(made.id), after={"name": name, "version": made.version})
-    return made
-
-
-async def seed_plans(ctx: Context) -> None:
-    """Add each default plan of which there is no version, and prices of the meters of plans that have none at all."""
-    known = {plan.name for plan in await store.list_plans(ctx, latest=True)}
-    for name, plan in DEFAULT_PLANS.items():
-        if name not in known:
-            await store.save_plan(ctx, name, plan)
-    await pricing.seed_default_prices(ctx, DEFAULT_PRICES)
-
 
 # --- subscriptions -----------------------------------------------------------------------------------------------
 
@@ -109,10 +70,15 @@ async def get_standing(ctx: Context, account: str) -> Standing:
 
 
 async def list_subscriptions(
-    ctx: Context, status: Status | None = None, after: tuple[str, str] = ("", ""), limit: int = 100
+    ctx: Context,
+    status: Status | None = None,
+    after: tuple[str, str] = ("", ""),
+    limit: int = 100,
+    plan_name: str | None = None,
 ) -> list[Subscription]:
-    """Subscriptions that the caller may see, by account and id, past `after` (account, id)."""
-    return await store.list_subscriptions(ctx, status, after, limit)
+    """Subscriptions that the caller may see, by account and id, past `after` (account, id); those on a plan, in any of
+    its versions."""
+    return await store.list_subscriptions(ctx, status, after, limit, plan_name)
 
 
 async def start_subscription(
@@ -120,11 +86,11 @@ async def start_subscription(
 ) -> Subscription:
     """Subscribe an account to the latest version of a plan, with its trial if the account never had a subscription.
 
-    Needs `subscription:update`. Raises NotFound, Forbidden, Invalid, AlreadySubscribed, PaymentOverdue where invoices
-    of the last one were never paid, and Conflict where the account's usage is rated in another currency.
+    Needs `subscription:update`. Raises NotFound, Forbidden, Invalid, PlanWithdrawn, AlreadySubscribed, PaymentOverdue
+    where invoices of the last one were never paid, and Conflict where the account's usage is rated in another currency.
     """
     await _require(ctx, UPDATE, account)
-    plan = await _find_plan(ctx, plan_name, currency)
+    plan = await find_offer(ctx, plan_name, currency)
     await _require_currency(ctx, account, currency)
     last = await _end_what_is_over(ctx, account)
     if last is not None and last.is_live:
@@ -160,8 +126,9 @@ async def preview_plan_change(ctx: Context, account: str, plan_name: str, when: 
     found = await store.find_live(ctx, account)
     if found is None:
         raise _none(account)
-    plan = await _find_plan(ctx, plan_name, found.currency)
-    plans = {**await plans_of(ctx, found), plan.id: plan}
+    known = await plans_of(ctx, found)
+    plan = await find_offer(ctx, plan_name, found.currency, known[found.plan_id])
+    plans = {**known, plan.id: plan}
     now = roll(found, plans, today(ctx)).subscription
     await _require_room(ctx, plans[now.plan_id], plan, when, account)
     return preview_change(now, plans, plan, when, today(ctx))
@@ -177,15 +144,15 @@ async def change_subscription(
         expected_nano: what the preview said is due; refused where it is something else by now.
 
     Needs `subscription:update`. Raises NotFound, Forbidden, Invalid, NoSubscription, AlreadyOnPlan, SubscriptionEnding,
-    PlanTooSmall, TooManyChanges and PreviewStale.
+    PlanWithdrawn, PlanTooSmall, TooManyChanges and PreviewStale.
     """
     await _require(ctx, UPDATE, account)
     found = await store.find_live(ctx, account, lock=True)
     if found is None:
         raise _none(account)
-    plan = await _find_plan(ctx, plan_name, found.currency)
-    present = await plans_of(ctx, found)
-    await _require_room(ctx, present[found.plan_id], plan, when, account)
+    present = (await plans_of(ctx, found))[found.plan_id]
+    plan = await find_offer(ctx, plan_name, found.currency, present)
+    await _require_room(ctx, present, plan, when, account)
 
     def decide(now: Subscription, plans: Plans) -> Step:
         step = change_plan(now, plans, plan, when, today(ctx))
@@ -253,13 +220,6 @@ async def _require(ctx: Context, permission: str, account: str) -> None:
     if level(account) != 1:
         raise invalid("path", f"{show_path(account)!r} is no account", "an account holds the subscription: name it")
     await tenancy.require_scope(ctx, account)
-
-
-async def _find_plan(ctx: Context, name: str, currency: str) -> Plan:
-    plan = await store.find_plan(ctx, name, currency)
-    if plan is None:
-        raise NotFound(f"no plan {name[:80]!r} in {currency}: `ironworks plans list` lists them")
-    return plan
 
 
 async def _require_room(ctx: Context, present: Plan, wanted: Plan, when: When | None, account: str) -> None:

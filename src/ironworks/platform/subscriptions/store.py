@@ -28,8 +28,8 @@ async def save_plan(ctx: Context, name: str, plan: NewPlan) -> Plan | None:
     row = await ctx.db.fetchrow(
         """
         insert into platform_subscriptions.plan
-          (name, version, title, currency, base_fee_nano, limits, included, overage, trial_days, created_by)
-        select $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8, $9
+          (name, version, title, currency, base_fee_nano, limits, included, overage, trial_days, withdrawn, created_by)
+        select $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8, $9, $10
         from platform_subscriptions.plan where name = $1 and currency = $3
         on conflict (name, currency, version) do nothing returning *
         """,
@@ -41,18 +41,19 @@ async def save_plan(ctx: Context, name: str, plan: NewPlan) -> Plan | None:
         to_json(dict(plan.included)),
         to_json({meter: format(price, "f") for meter, price in plan.overage.items()}),
         plan.trial_days,
+        plan.withdrawn,
         ctx.actor.name,
     )
     return _plan(row) if row else None
 
 
 async def list_plans(ctx: Context, *, latest: bool) -> list[Plan]:
-    """Every version, or the latest of each plan; by currency, fee, name and version."""
+    """Every version, or the latest of each plan that is not withdrawn; by currency, fee, name and version."""
     rows = await ctx.db.fetch(
         """
         select * from platform_subscriptions.plan p
-        where not $1 or version = (select max(version) from platform_subscriptions.plan l
-                                   where l.name = p.name and l.currency = p.currency)
+        where not $1 or not withdrawn and version = (select max(version) from platform_subscriptions.plan l
+                                                     where l.name = p.name and l.currency = p.currency)
         order by currency, base_fee_nano, name, version
         """,
         latest,
@@ -222,15 +223,17 @@ async def save_closed_to(ctx: Context, closed: Sequence[Subscription]) -> None:
 
 
 async def list_subscriptions(
-    ctx: Context, status: Status | None, after: tuple[str, str], limit: int
+    ctx: Context, status: Status | None, after: tuple[str, str], limit: int, plan_name: str | None
 ) -> list[Subscription]:
     """Those that the caller may see, by account and first day, past `after` (account, id)."""
     rows = await ctx.db.fetch(
         f"{_SUBSCRIPTION} where ($1::text is null or s.status = $1) and (s.path, s.id::text) > ($2, $3)"
+        " and ($5::text is null or s.plan_id in (select p.id from platform_subscriptions.plan p where p.name = $5))"
         " order by s.path, s.id::text limit $4",
         status,
         *after,
         limit,
+        plan_name,
     )
     return [_subscription(row) for row in rows]
 
@@ -309,6 +312,8 @@ def _plan(row: asyncpg.Record) -> Plan:
         json.loads(row["included"]),
         {meter: Decimal(price) for meter, price in json.loads(row["overage"]).items()},
         row["trial_days"],
+        row["withdrawn"],
+        row["created_at"],
     )
 
 
