@@ -22,6 +22,13 @@ from tests.support.api import ServedApi, bootstrapped_database, served_api
 from tests.support.postgres import Server, _execute
 
 Run: TypeAlias = Callable[..., str]
+EJECTED = """
+with p as (insert into tokenfactory_gateway.process (uid, host, pid, started_at, status, troubles)
+           values (gen_random_uuid(), 'host', 1, now(), 'ok', '[]') returning uid)
+insert into tokenfactory_gateway.target_state
+select p.uid, r.uid, r.scope, 0, 'eu', 1, 'ejected', '2099-01-01T11:59:58Z', 'it answered 503', now(), 1, 2, 3
+from p, tokenfactory_routing.route r where r.name = 'tiny'
+"""
 SCOPE = "acme.shop"
 
 
@@ -181,6 +188,13 @@ def test_a_route_is_set_and_shown(run: Run, api: ServedApi) -> None:
         assert repr(wrong.rpartition(",")[2]) in run("routes", "set", "x", "--target", wrong, code=2)
     assert "spec.targets" in run("routes", "set", f"{SCOPE}/x", "--target", "weight=1", code=2)
     run("routes", "set", f"{SCOPE}/x", code=2)
+    assert " unknown " in run("routes", "health", f"{SCOPE}/tiny"), "no gateway reports"
+    asyncio.run(_execute(api.place.admin, EJECTED))
+    heads, row = run("routes", "health", "tiny", "-s", SCOPE, code=1).splitlines()
+    assert heads.split()[:3] == ["TARGET", "STATE", "AT"]
+    assert " ejected until 11:59:58 " in row
+    assert row.endswith(" it answered 503")
+    assert json.loads(run("routes", "health", f"{SCOPE}/tiny", "-o", "json", code=1))["processes"] == 1
 
 
 def test_an_external_endpoint_is_checked_by_a_worker(run: Run, api: ServedApi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from ironworks.app.gateway_routes import EndpointPhases
+from ironworks.app.gateway_routes import EndpointPhases, GatewaySights
 from ironworks.app.settings import Settings
 from ironworks.platform import iam, invoices, notification, payments, secrets
 from ironworks.products.inference import clusters, endpoints, models
@@ -35,6 +35,7 @@ def adapters_of(settings: Settings, keyring: secrets.Keyring) -> Mapping[type, o
         invoices.Charger: provider,
         routing.AddressPolicy: policy,
         routing.EndpointHealth: EndpointPhases(),
+        routing.TargetSights: GatewaySights(),
         routing.Prober: routing.HttpProber(policy),
         secrets.Keyring: keyring,
         SupervisorClient: supervisor,

@@ -81,7 +81,7 @@ async def _serve(settings: Settings) -> None:
         program.keep_responses(Responses(process.database, process.keyring, timedelta(days=settings.response_days)))
         program.wake_by(Waking(process.database, process.changed))
         charging.mismatched = program.count_mismatch
-        program.report_health(Reporting(process.database, ACTOR))
+        program.report_health(Reporting(process.database, ACTOR, process.changed))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, program.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, program.reopen)
         listener = settings.listener("gateway")

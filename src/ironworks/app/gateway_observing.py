@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ironworks.app.settings import Settings
@@ -55,11 +55,14 @@ class Tracing:
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """`ReportHealth` to the control plane."""
+    """`ReportHealth` to the control plane. `poke` wakes the workers of the queue."""
 
     database: Database
     actor: Actor
+    poke: Callable[[], None] = lambda: None
 
     async def __call__(self, report: gateway.HealthReport) -> None:
         async with self.database.transaction(self.actor) as ctx:
-            await gateway.report_health(ctx, report)
+            changed = await gateway.report_health(ctx, report)
+        if changed:
+            self.poke()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from ironworks.platform import tenancy
 from ironworks.products.inference import endpoints
-from ironworks.products.tokenfactory import routing
+from ironworks.products.tokenfactory import gateway, routing
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
 from ironworks.shared.errors import NotFound
@@ -89,6 +89,14 @@ def target_of(endpoint: endpoints.Target) -> routing.Target:
         task=endpoint.task,
         wakes=endpoint.wakes,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySights:
+    """`routing.TargetSights` by what gateways report."""
+
+    async def set_aside(self, ctx: Context, route: UUID) -> Mapping[int, str]:
+        return await gateway.list_set_aside(ctx, route)
 
 
 @dataclass(frozen=True, slots=True)

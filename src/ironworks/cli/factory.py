@@ -230,6 +230,43 @@ def set_route(
     set_one(ctx, "routes", name, scope, spec, output)
 
 
+@routes.command("health")
+@name_argument
+@scope_option
+@written_option
+@click.pass_context
+@fails_clearly
+def route_health(ctx: click.Context, name: str, scope: str | None, output: str) -> None:
+    """Show how a route's targets stand at the gateways, and what went through each in the last hour.
+
+    Exit code 1 if a gateway has set all of them aside.
+    """
+    client = open_client(ctx)
+    place, bare = split_name(name, scope)
+    found = client.request("GET", f"/api/v1/scopes/{place}/routes/{bare}/health")
+    if output != "table":
+        show_data(found, output)
+    else:
+        heads = ["TARGET", "STATE", "AT", "IN FLIGHT", "QUEUED", "REQUESTS", "ERRORS", "P50", "P99", "LAST FAILURE"]
+        show_table(heads, [_health_row(target, found["processes"]) for target in found["targets"]])
+    if all(target["state"] == "ejected" for target in found["targets"]):
+        ctx.exit(1)
+
+
+def _health_row(target: dict[str, Any], processes: int) -> list[str]:
+    figures = target["figures"] or {}
+    latency = figures.get("latency_ms") or {}
+    state = target["state"].replace("_", " ")
+    until = f" until {target['until'][11:19]}" if target["until"] else ""
+    errors = figures.get("client_errors", 0) + figures.get("server_errors", 0) if figures else "-"
+    told = [
+        target["target"], state + until, f"{target['processes']}/{processes}", target["in_flight"], target["queued"],
+        figures.get("requests", "-"), errors, *(f"{latency[q]:g} ms" if latency else "-" for q in ("p50", "p99")),
+        target["reason"] or "-",
+    ]  # fmt: skip
+    return [str(word) for word in told]
+
+
 @routes.command("check")
 @click.argument("name", metavar="EXTERNAL-ENDPOINT")
 @scope_option

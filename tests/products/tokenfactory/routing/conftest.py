@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from ironworks.app.gateway_routes import EndpointPhases
+from ironworks.app.gateway_routes import EndpointPhases, GatewaySights
 from ironworks.app.wiring import open_process
 from ironworks.products.tokenfactory import routing
 from ironworks.products.tokenfactory.routing import controller
@@ -97,6 +97,10 @@ async def here(bootstrapped: BootstrappedPlace) -> AsyncIterator[Routing]:
         runtime = ReconcileRuntime(
             worker.database,
             [r for f in vars(controller).values() if (r := reconciler_of(f)) is not None],
-            {routing.Prober: prober, routing.EndpointHealth: EndpointPhases()},
+            {
+                routing.Prober: prober,
+                routing.EndpointHealth: EndpointPhases(),
+                routing.TargetSights: GatewaySights(),
+            },
         )
         yield Routing(world, worker.database, runtime, prober)

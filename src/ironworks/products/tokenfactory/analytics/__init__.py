@@ -11,6 +11,7 @@ and metadata are not kept here: a question by them is answered from metering, wh
 
 from ironworks.products.tokenfactory.analytics.model import (
     Answered,
+    Figures,
     Interval,
     Question,
     Report,
@@ -22,11 +23,13 @@ from ironworks.products.tokenfactory.analytics.service import (
     add_usage,
     answered_of,
     rebuild_hours,
+    report_targets,
     report_usage,
 )
 
 __all__ = [
     "Answered",
+    "Figures",
     "Interval",
     "Question",
     "Report",
@@ -36,5 +39,6 @@ __all__ = [
     "cell_of",
     "quantile",
     "rebuild_hours",
+    "report_targets",
     "report_usage",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from ironworks.platform import metering, pricing, tenancy
@@ -33,6 +33,7 @@ from ironworks.products.tokenfactory.analytics.model import (
 from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 
+T = TypeVar("T")
 QUANTILES: Final = (0.5, 0.9, 0.99)
 MAX_POINTS: Final = 2000
 """Of one series: so many intervals may lie between the first moment and the last."""
@@ -75,6 +76,27 @@ async def report_usage(ctx: Context, question: Question) -> Report:
         Group(name, _figures(sums[name], merged(spread[name]), money), points.series.get(name, ())) for name in names
     ]
     return Report(part.since, part.until, "analytics", total, groups)
+
+
+async def report_targets(
+    ctx: Context, path: str, route: UUID, since: datetime, name: Callable[[str], T | None]
+) -> dict[T, Figures]:
+    """What went through the targets of a route since a moment at most three hours ago, called from `path` and below.
+
+    `name` makes of a group (`path/name:model@upstream`) what it is told under; groups of one name are added up, those
+    of None left out. Without money.
+    """
+    filters = {"route_uid": str(route)}
+    part = store.Part("minutely", path, begin_of(since, "minute"), ctx.now(), filters, "target")
+    numbers: dict[T, list[Mapping[str, int]]] = defaultdict(list)
+    durations: dict[T, list[store.Histogram]] = defaultdict(list)
+    for (group,), sums in (await store.sum_numbers(ctx, part, ("grp",))).items():
+        if (found := name(group)) is not None:
+            numbers[found].append(sums)
+    for (group,), histogram in (await store.sum_histograms(ctx, part, ("grp",))).items():
+        if (found := name(group)) is not None:
+            durations[found].append(histogram)
+    return {each: _figures(_added(sums), merged(durations[each]), False) for each, sums in numbers.items()}
 
 
 def _part_of(question: Question, now: datetime) -> store.Part:

@@ -23,7 +23,7 @@ Besides the usual files, from the socket inward:
   `keeping.py` on disk for the next start;
 - what is owed: `segments.py`, `sync.py`, `spool.py`, `shipping.py` from a record to its charge;
 - what is told: `observing.py` to whom, `metrics.py` over `cells.py`, `access.py`, `spans.py` and how they are written,
-  `otlp.py`, `health.py`;
+  `otlp.py`, `health.py`, `targets.py`; `summing.py` what the control plane makes of that;
 - `core.py` what all connections share, `program.py` the process.
 
 Composition, once per process under `uvloop.run`:
@@ -45,7 +45,12 @@ from ironworks.products.tokenfactory.gateway.model import (
 )
 from ironworks.products.tokenfactory.gateway.program import Gateway
 from ironworks.products.tokenfactory.gateway.routes import GatewayProcess, IncidentView
-from ironworks.products.tokenfactory.gateway.service import list_incidents, list_processes, report_health
+from ironworks.products.tokenfactory.gateway.service import (
+    list_incidents,
+    list_processes,
+    list_set_aside,
+    report_health,
+)
 from ironworks.products.tokenfactory.gateway.sources import KeySource, KeyView, Source, Sources, read_rows
 from ironworks.products.tokenfactory.gateway.waiting import Waker
 
@@ -67,6 +72,7 @@ __all__ = [
     "Waker",
     "list_incidents",
     "list_processes",
+    "list_set_aside",
     "read_rows",
     "report_health",
 ]

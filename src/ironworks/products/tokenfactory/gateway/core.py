@@ -30,6 +30,7 @@ from ironworks.products.tokenfactory.gateway.snapshot import Mirror, Snapshot
 from ironworks.products.tokenfactory.gateway.sources import KeyView, Sources
 from ironworks.products.tokenfactory.gateway.spool import Spool
 from ironworks.products.tokenfactory.gateway.stored import Shelf
+from ironworks.products.tokenfactory.gateway.targets import TargetState, look_at_targets
 from ironworks.products.tokenfactory.gateway.upstream import UpstreamPool
 from ironworks.products.tokenfactory.gateway.waiting import Waits, Waker
 from ironworks.products.tokenfactory.responses import KeepResponses
@@ -119,7 +120,7 @@ class Core:
         self.waits.waited = partial(self.metrics.observe, "ironworks_gateway_queue_wait_seconds")
         self.observers = Observers(settings.observing, self.metrics, trace)
         self.trace_feed = feed_of("traces", sources.traces, self._trace_by)
-        self.health = Health(settings.observing.counts, [partial(check_core, self)])
+        self.health = Health(settings.observing.counts, [partial(check_core, self)], self._look_at_targets)
         self.clients: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
         self.draining = False
@@ -181,6 +182,9 @@ class Core:
     def count_ejection(self) -> None:
         """An upstream was set aside."""
         self.metrics.count("ironworks_gateway_ejections")
+
+    def _look_at_targets(self) -> tuple[TargetState, ...]:
+        return look_at_targets(self.balancer, self.gates, self.now())
 
     def notice(self, kind: str, uid: UUID | None) -> None:
         """Something changed; see Mirror.notice."""

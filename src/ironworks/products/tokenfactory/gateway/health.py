@@ -22,6 +22,7 @@ from uuid import UUID, uuid4
 import orjson
 
 from ironworks.products.tokenfactory.gateway.model import Refusal
+from ironworks.products.tokenfactory.gateway.targets import TargetState
 from ironworks.shared import telemetry
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """What a process tells the control plane. `uid` names the process; times are seconds since the epoch."""
+    """What a process tells the control plane. `uid` names the process; times are seconds since the epoch.
+
+    Args:
+        targets: of Routes, those that are not plainly well or serve somebody now; see `targets.py`.
+    """
 
     uid: UUID
     host: str
@@ -83,7 +88,13 @@ class HealthReport:
     status: Status
     troubles: tuple[Trouble, ...]
     incidents: tuple[Incident, ...]
+    targets: tuple[TargetState, ...] = ()
     stopped: bool = False
+
+    @property
+    def news(self) -> tuple[object, ...]:
+        """What is told at once where it is new."""
+        return self.status, len(self.incidents), tuple(t.news for t in self.targets if t.standing != "healthy")
 
 
 ReportHealth: TypeAlias = Callable[[HealthReport], Awaitable[None]]
@@ -96,10 +107,12 @@ class Health:
     Args:
         checks: asked at each `look`; whoever depends on something adds one.
         place: a folder where it is told to this host's other programs, in `<pid>.health`; None for nowhere.
+        targets: looks how those of Routes stand.
     """
 
     place: Path | None = None
     checks: list[Check] = field(default_factory=list)
+    targets: Callable[[], tuple[TargetState, ...]] = tuple
     troubles: tuple[Trouble, ...] = ()
     uid: UUID = field(default_factory=uuid4)
     started_at: float = field(default_factory=time.time)
@@ -158,9 +171,11 @@ class Health:
     def report(self, *, stopped: bool = False) -> HealthReport:
         """For the control plane: how it is now, and what was wrong lately."""
         incidents = (*self._ended, *self._open.values())
+        targets = () if stopped else self.targets()
         return HealthReport(
-            self.uid, socket.gethostname(), os.getpid(), self.started_at, self.status, self.troubles, incidents, stopped
-        )
+            self.uid, socket.gethostname(), os.getpid(), self.started_at, self.status, self.troubles, incidents,
+            targets, stopped,
+        )  # fmt: skip
 
     def tell_host(self) -> None:
         """Write `<pid>.health` where it changed. A disk that does not take it is no new trouble."""
@@ -255,17 +270,17 @@ def _check_observers(observers: Observers) -> Iterator[Trouble]:
 
 async def report_forever(health: Health, report: ReportHealth) -> None:
     """Tell the control plane at once of what changed, and now and then that nothing did; cancel to stop."""
-    told: tuple[Status, int] | None = None
+    told: tuple[object, ...] | None = None
     told_at = 0.0
     while True:
-        state = (health.status, len(health.report().incidents))
-        if state != told or time.monotonic() - told_at > REPORT_EVERY:
+        found = health.report()
+        if found.news != told or time.monotonic() - told_at > REPORT_EVERY:
             try:
-                await report(health.report())
+                await report(found)
             except Exception as problem:
                 log.debug("health cannot be reported; it is once the database is back", problem=repr(problem))
             else:
-                told, told_at = state, time.monotonic()
+                told, told_at = found.news, time.monotonic()
         await asyncio.sleep(1.0)
 
 

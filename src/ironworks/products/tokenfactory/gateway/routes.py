@@ -1,15 +1,18 @@
-"""The operator's look at the gateway's processes."""
+"""Looks at the gateway's processes, for the operator, and at what they know of a Route's targets."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ironworks.products.tokenfactory import analytics
 from ironworks.products.tokenfactory.gateway import service
 from ironworks.products.tokenfactory.gateway.declarations import READ
+from ironworks.products.tokenfactory.gateway.summing import Summary
+from ironworks.products.tokenfactory.routing import public_name
 from ironworks.shared.context import Context
 from ironworks.shared.http import Router
 
@@ -61,6 +64,97 @@ class IncidentView(BaseModel):
 
 class Incidents(BaseModel):
     items: list[IncidentView]
+
+
+class Durations(BaseModel):
+    """Milliseconds, each off by at most 5 % of itself."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class TargetFigures(BaseModel):
+    """What went through a target, whoever of those that the caller may read of called it."""
+
+    requests: int
+    client_errors: int = Field(description="Statuses 400 to 499, 499 (the caller left) among them.")
+    server_errors: int = Field(description="Statuses from 500.")
+    latency_ms: Durations | None = Field(description="Of answers (status below 400), to their end.")
+    first_token_ms: Durations | None = Field(description="Of streamed answers, to their first byte.")
+
+
+class Condition(BaseModel):
+    """How gateways see it. They find out by the requests that they serve, each for itself."""
+
+    state: Literal["healthy", "slow_start", "resting", "ejected", "unknown"] = Field(
+        description="`ejected`: set aside after failures; `slow_start`: back, with a part of its share; `resting`: it"
+        " asked to be left alone; `unknown`: no gateway reports. The worst that any process sees.",
+    )
+    until: datetime | None = Field(description="When that ends at the latest; null: once a look finds it well.")
+    reason: str = Field(description="What went wrong at last, empty where nothing is known to have.")
+    failed_at: datetime | None
+    in_flight: int = Field(description="Requests that it has now.")
+    queued: int = Field(description="Requests that wait for a turn at it.")
+    processes: int = Field(description="Gateway processes that see it in this state.")
+
+
+class UpstreamCondition(Condition):
+    upstream: str = Field(description="Its name at the external endpoint, or a replica's address.")
+
+
+class TargetCondition(Condition):
+    target: str = Field(description="As the Route's status names it.")
+    upstreams: list[UpstreamCondition] = Field(description="Those that are not plainly well, or serve somebody now.")
+    figures: TargetFigures | None = Field(description="Null without `usage:read`.")
+
+
+class RouteCondition(BaseModel):
+    """In the order in which the Route declares its targets. Within a process a target stands as its best upstream."""
+
+    route: str
+    model: str = Field(description="What callers write.")
+    processes: int = Field(description="Gateway processes that report.")
+    since: datetime = Field(description="The beginning of the figures: an hour ago.")
+    targets: list[TargetCondition]
+
+
+@router.get("/api/v1/scopes/{path}/routes/{name}/health", permission="route:read", rows_decide=True)
+async def read_route_health(ctx: Context, path: str, name: str) -> RouteCondition:
+    """Tell how a Route's targets stand at the gateways, and what went through each in the last hour."""
+    found = await service.describe_route(ctx, path, name)
+    return RouteCondition(
+        route=found.route.full_name,
+        model=public_name(found.route),
+        processes=found.processes,
+        since=found.since,
+        targets=[
+            TargetCondition(
+                target=each.target.label,
+                upstreams=[UpstreamCondition(upstream=of, **_told(s)) for of, s in each.summary.upstreams.items()],
+                figures=None if each.figures is None else _figures(each.figures),
+                **_told(each.summary),
+            )
+            for each in found.targets
+        ],
+    )
+
+
+def _told(summary: Summary) -> dict[str, Any]:
+    return {
+        "state": summary.state, "until": summary.until, "reason": summary.fault, "failed_at": summary.failed_at,
+        "in_flight": summary.in_flight, "queued": summary.queued, "processes": summary.processes,
+    }  # fmt: skip
+
+
+def _figures(figures: analytics.Figures) -> TargetFigures:
+    numbers = {name: figures.numbers[name] for name in ("requests", "client_errors", "server_errors")}
+    durations = {"latency_ms": figures.latency_ms, "first_token_ms": figures.first_token_ms}
+    quantiles = {
+        name: None if of is None else dict(zip(("p50", "p90", "p99"), (round(ms, 1) for ms in of), strict=True))
+        for name, of in durations.items()
+    }
+    return TargetFigures.model_validate(numbers | quantiles)
 
 
 @router.get("/api/v1/gateway/processes", permission=READ)

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
+from ironworks.products.tokenfactory import analytics
 from ironworks.products.tokenfactory.gateway import store
 from ironworks.products.tokenfactory.gateway.health import HealthReport
+from ironworks.products.tokenfactory.gateway.summing import TargetSummary, place_of, set_aside, sum_up
+from ironworks.products.tokenfactory.routing import ROUTE, DeclaredRoute
 from ironworks.shared.context import Context
+from ironworks.shared.lookup import load
 
 SILENT_AFTER: Final = timedelta(seconds=45)
 """A process that has not reported for so long is dead, or cannot reach the database."""
 SHOWN_FOR: Final = timedelta(days=1)
 KEPT_FOR: Final = timedelta(days=14)
+FIGURES_OF: Final = timedelta(hours=1)
+NOTHING: Final = analytics.Figures({"requests": 0, "client_errors": 0, "server_errors": 0})
 
 
-async def report_health(ctx: Context, report: HealthReport) -> None:
-    """Keep a process's word on itself. Needs the gateway's role."""
+@dataclass(frozen=True, slots=True)
+class RouteHealth:
+    """A Route and how its targets stand, by so many gateway processes. `since`: the beginning of the figures."""
+
+    route: DeclaredRoute
+    processes: int
+    since: datetime
+    targets: Sequence[TargetSummary]
+
+
+async def report_health(ctx: Context, report: HealthReport) -> bool:
+    """Keep a process's word on itself and on the targets of Routes; whether controllers have work from it.
+
+    Needs the gateway's role.
+    """
     await store.save_report(ctx, report)
+    return await store.save_targets(ctx, report.uid, report.targets)
 
 
 async def list_processes(ctx: Context) -> list[dict[str, Any]]:
@@ -34,6 +57,39 @@ async def list_processes(ctx: Context) -> list[dict[str, Any]]:
 async def list_incidents(ctx: Context, limit: int) -> list[dict[str, Any]]:
     """What was wrong with any of them, newest first."""
     return await store.list_incidents(ctx, limit)
+
+
+async def describe_route(ctx: Context, path: str, name: str) -> RouteHealth:
+    """How the targets of a Route stand, and what went through each in the last hour from its scope and below.
+
+    Raises NotFound where the caller may not read the Route. Figures are of what he may read of usage.
+    """
+    route: DeclaredRoute = await load(ctx, ROUTE, path, name)
+    targets = route.spec.targets
+    processes, seen = await store.list_targets(ctx, route.metadata.uid, ctx.now() - SILENT_AFTER)
+    since = ctx.now() - FIGURES_OF
+    figures = await analytics.report_targets(
+        ctx, path, route.metadata.uid, since, lambda group: place_of(group, targets, path)
+    )
+    known = bool(figures) or await ctx.allows("usage:read", path)
+    return RouteHealth(
+        route,
+        processes,
+        since,
+        [
+            TargetSummary(
+                target,
+                sum_up([one for one in seen if one.place == place], processes),
+                figures.get(place, NOTHING) if known else None,
+            )
+            for place, target in enumerate(targets)
+        ],
+    )
+
+
+async def list_set_aside(ctx: Context, route: UUID) -> dict[int, str]:
+    """The targets of a Route of which a gateway uses no upstream: place → what went wrong. For the worker's role."""
+    return set_aside((await store.list_targets(ctx, route, ctx.now() - SILENT_AFTER))[1])
 
 
 async def forget_processes(ctx: Context) -> None:

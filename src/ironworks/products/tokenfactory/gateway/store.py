@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 from ironworks.products.tokenfactory.gateway.health import HealthReport
+from ironworks.products.tokenfactory.gateway.summing import Seen
+from ironworks.products.tokenfactory.gateway.targets import TargetState
 from ironworks.shared.context import Context, to_json
+
+_SEEN: Final = tuple(field.name for field in fields(Seen))
 
 
 async def save_report(ctx: Context, report: HealthReport) -> None:
@@ -23,6 +29,40 @@ async def save_report(ctx: Context, report: HealthReport) -> None:
         report.uid, report.host, report.pid, datetime.fromtimestamp(report.started_at, UTC), report.stopped,
         report.status, to_json([asdict(trouble) for trouble in report.troubles]), to_json(incidents),
     )  # fmt: skip
+
+
+async def save_targets(ctx: Context, process: UUID, targets: Sequence[TargetState]) -> bool:
+    """Keep how a process sees the targets of Routes, in place of what it saw before.
+
+    Whether one stands otherwise now: its Route is then looked at. Needs the gateway's role.
+    """
+    told = [
+        asdict(target) | {"until": _moment_or_none(target.until), "failed_at": _moment_or_none(target.failed_at)}
+        for target in targets
+    ]
+    changed: int = await ctx.db.fetchval(
+        "select tokenfactory_gateway.report_targets($1, $2::jsonb)", process, to_json(told)
+    )
+    return changed > 0
+
+
+async def list_targets(ctx: Context, route: UUID, since: datetime) -> tuple[int, list[Seen]]:
+    """(processes that reported after `since`, how they see the targets of a Route, by place and upstream)."""
+    rows = await ctx.db.fetch(
+        "select t.place, t.upstream, t.upstreams, t.standing, t.until, t.fault, t.failed_at, t.in_flight, t.queued,"
+        " t.latency_ms, r.process, r.processes"
+        " from (select process, count(*) over () as processes from tokenfactory_gateway.reporting($2)) r"
+        " left join tokenfactory_gateway.target_state t on t.process = r.process and t.route = $1"
+        " order by t.place, t.upstream, r.process",
+        route,
+        since,
+    )
+    seen = [Seen(**{name: row[name] for name in _SEEN}) for row in rows if row["place"] is not None]
+    return (rows[0]["processes"] if rows else 0), seen
+
+
+def _moment_or_none(seconds: float | None) -> str | None:
+    return None if seconds is None else _moment(seconds)
 
 
 def _moment(seconds: float) -> str:

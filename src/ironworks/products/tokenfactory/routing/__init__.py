@@ -16,14 +16,19 @@ from ironworks.products.tokenfactory.routing.adapters.http_probe import HttpProb
 from ironworks.products.tokenfactory.routing.addresses import AddressPolicy
 from ironworks.products.tokenfactory.routing.assembly import Declared, build_routes
 from ironworks.products.tokenfactory.routing.balance import Balancer, Pick
-from ironworks.products.tokenfactory.routing.health import ReplicaState
+from ironworks.products.tokenfactory.routing.health import ReplicaState, Standing
 from ironworks.products.tokenfactory.routing.model import (
     EXTERNAL_ENDPOINT,
     ROUTE,
+    DeclaredRoute,
     Dialect,
     EndpointHealth,
     Prober,
+    RouteTarget,
     Strategy,
+    TargetSights,
+    public_name,
+    split_reference,
 )
 from ironworks.products.tokenfactory.routing.queueing import Gates, Place, QueueFull
 from ironworks.products.tokenfactory.routing.service import list_declared
@@ -48,6 +53,7 @@ __all__ = [
     "Balancer",
     "CachePolicy",
     "Declared",
+    "DeclaredRoute",
     "Dialect",
     "EndpointHealth",
     "Gates",
@@ -63,9 +69,14 @@ __all__ = [
     "Route",
     "RouteSource",
     "RouteTable",
+    "RouteTarget",
+    "Standing",
     "Strategy",
     "Target",
+    "TargetSights",
     "build_routes",
     "list_declared",
+    "public_name",
     "route_to",
+    "split_reference",
 ]

@@ -17,6 +17,7 @@ from ironworks.products.tokenfactory.routing.model import (
     Prober,
     RouteTarget,
     TargetHealth,
+    TargetSights,
     UpstreamStatus,
     credential_pointer,
     judge,
@@ -33,6 +34,7 @@ WELL: Final = 300.0
 ILL: Final = 20.0
 ROUTES_AGAIN: Final = 15.0
 """Seconds between looks at a route's endpoints, whose changes this product does not hear of."""
+EJECTED: Final = "Ejected"
 
 
 @reconciles(EXTERNAL_ENDPOINT, concurrency=16, timeout=60.0)
@@ -68,13 +70,17 @@ async def _on_external(ctx: Context, uid: UUID) -> Iterable[UUID]:
 
 
 @reconciles(ROUTE, concurrency=8, timeout=30.0, watches={EXTERNAL_ENDPOINT: _on_external})
-async def reconcile_route(step: Step[DeclaredRoute], endpoints: EndpointHealth) -> Outcome:
-    """A route works at once; this tells which of its targets do."""
+async def reconcile_route(step: Step[DeclaredRoute], endpoints: EndpointHealth, sights: TargetSights) -> Outcome:
+    """A route works at once; this tells which of its targets do. Gateways have it called where they see a change."""
     route = step.resource
     if route.deleting:
         return step.gone()
     async with step.read() as ctx:
-        seen = [await _look_at(ctx, endpoints, route.path, target) for target in route.spec.targets]
+        aside = await sights.set_aside(ctx, route.metadata.uid)
+        seen = [
+            _seen_by_gateways(await _look_at(ctx, endpoints, route.path, target), aside.get(place))
+            for place, target in enumerate(route.spec.targets)
+        ]
     ill = [health for health in seen if not health.healthy]
     shown: dict[str, Any] = {"targets": [health.model_dump(mode="json") for health in seen]}
     if not ill:
@@ -82,7 +88,16 @@ async def reconcile_route(step: Step[DeclaredRoute], endpoints: EndpointHealth) 
     words = "; ".join(f"{health.target}: {health.message}" for health in ill[:3])
     if len(ill) < len(seen):
         return step.again(ROUTES_AGAIN, phase="Degraded", reason="TargetFailed", message=words, **shown)
-    return step.failed("TargetsFailed", words, retry_in=ROUTES_AGAIN, **shown)
+    reason = "TargetsEjected" if all(health.reason == EJECTED for health in ill) else "TargetsFailed"
+    return step.failed(reason, words, retry_in=ROUTES_AGAIN, **shown)
+
+
+def _seen_by_gateways(health: TargetHealth, fault: str | None) -> TargetHealth:
+    """What is well by our looks may still be of no use to those who send requests."""
+    if fault is None or not health.healthy:
+        return health
+    message = "set aside by a gateway" + (f": {fault}" if fault else "")
+    return TargetHealth(target=health.target, healthy=False, reason=EJECTED, message=message)
 
 
 async def _look_at(ctx: Context, endpoints: EndpointHealth, scope: str, target: RouteTarget) -> TargetHealth:

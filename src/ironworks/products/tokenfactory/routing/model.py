@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -273,6 +275,13 @@ class EndpointHealth(Protocol):
 
     async def of(self, ctx: Context, path: str, name: str) -> tuple[bool, str]:
         """(whether it can serve, what a user should know)."""
+
+
+class TargetSights(Protocol):
+    """How gateways see the targets of Routes; whoever runs gateways answers."""
+
+    async def set_aside(self, ctx: Context, route: UUID) -> Mapping[int, str]:
+        """Those that a gateway sends nothing to now: the target's place → what went wrong, for people."""
 
 
 def credential_pointer(upstream: Upstream) -> str:

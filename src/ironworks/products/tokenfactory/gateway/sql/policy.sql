@@ -36,3 +36,61 @@ alter function tokenfactory_gateway.report_health(uuid, text, integer, timestamp
 grant execute on function
   tokenfactory_gateway.report_health(uuid, text, integer, timestamptz, boolean, text, jsonb, jsonb)
   to ironworks_gateway;
+
+-- How they see the targets of Routes: for who may read the Route, which is handed down.
+grant select, insert, update, delete on tokenfactory_gateway.target_state to ironworks_system;
+grant select on tokenfactory_gateway.target_state to ironworks_api, ironworks_worker;
+drop policy if exists system on tokenfactory_gateway.target_state;
+create policy system on tokenfactory_gateway.target_state to ironworks_system using (true) with check (true);
+drop policy if exists worker on tokenfactory_gateway.target_state;
+create policy worker on tokenfactory_gateway.target_state for select to ironworks_worker using (true);
+drop policy if exists api_read on tokenfactory_gateway.target_state;
+create policy api_read on tokenfactory_gateway.target_state for select to ironworks_api
+  using (scope <@ any ((select shared.granted('route:read'))::ltree[])
+         or scope @> any ((select shared.granted('route:read'))::ltree[]));
+
+-- What a process sees of them, in place of what it saw before; returns of how many Routes a target stands otherwise now:
+-- their controller looks at them. What did not change is not written.
+create or replace function tokenfactory_gateway.report_targets(process uuid, targets jsonb) returns bigint
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+#variable_conflict use_column
+declare
+  told tokenfactory_gateway.target_state[];
+  changed uuid[];
+begin
+  select coalesce(array_agg(row(report_targets.process, one.route, text2ltree(one.scope), one.place, one.upstream,
+                                one.upstreams, one.standing, one.until, one.fault, one.failed_at, one.in_flight,
+                                one.queued, one.latency_ms)::tokenfactory_gateway.target_state), '{}') into told
+  from jsonb_to_recordset(report_targets.targets) as one (
+    route uuid, scope text, place smallint, upstream text, upstreams smallint, standing text, until timestamptz,
+    fault text, failed_at timestamptz, in_flight integer, queued integer, latency_ms double precision);
+  select coalesce(array_agg(distinct coalesce(a.route, b.route)), '{}') into changed
+  from (select * from unnest(told) where standing <> 'healthy') a
+  full join (select * from tokenfactory_gateway.target_state b
+             where b.process = report_targets.process and b.standing <> 'healthy') b using (route, place, upstream)
+  where a.standing is distinct from b.standing or a.fault is distinct from b.fault;
+  delete from tokenfactory_gateway.target_state b
+  where b.process = report_targets.process
+    and not exists (select from unnest(told) a
+                    where (a.route, a.place, a.upstream) = (b.route, b.place, b.upstream));
+  insert into tokenfactory_gateway.target_state as b select * from unnest(told)
+  on conflict on constraint target_state_pkey do update
+    set scope = excluded.scope, upstreams = excluded.upstreams, standing = excluded.standing, until = excluded.until,
+        fault = excluded.fault, failed_at = excluded.failed_at, in_flight = excluded.in_flight,
+        queued = excluded.queued, latency_ms = excluded.latency_ms
+    where b is distinct from excluded;
+  perform shared.enqueue('Route', one) from unnest(changed) one;
+  return cardinality(changed);
+end $$;
+alter function tokenfactory_gateway.report_targets(uuid, jsonb) owner to ironworks_system;
+revoke all on function tokenfactory_gateway.report_targets(uuid, jsonb) from public;
+grant execute on function tokenfactory_gateway.report_targets(uuid, jsonb) to ironworks_gateway;
+
+-- The processes whose word on targets still counts: for whoever reads that, though the processes are the operator's.
+create or replace function tokenfactory_gateway.reporting(since timestamptz) returns table (process uuid) language sql
+stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select p.uid from tokenfactory_gateway.process p where p.reported_at > since and p.stopped_at is null
+$$;
+alter function tokenfactory_gateway.reporting(timestamptz) owner to ironworks_system;
+revoke all on function tokenfactory_gateway.reporting(timestamptz) from public;
+grant execute on function tokenfactory_gateway.reporting(timestamptz) to ironworks_api, ironworks_worker;
