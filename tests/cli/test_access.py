@@ -68,3 +68,25 @@ def test_the_trail_is_listed_by_kind_and_outcome(run: Run) -> None:
     found = json.loads(run("audit", "list", "-s", "-", "--kind", "User", "--action", "user.*", "-o", "json"))["items"]
     assert [(record["action"], record["target_id"]) for record in found] == [("user.create", "-/ann")]
     assert json.loads(run("audit", "list", "-s", "acme", "--result", "failed", "-o", "json"))["items"] == []
+
+
+def test_people_are_invited_listed_and_no_longer_invited(run: Run) -> None:
+    said = run("members", "invite", "Eve@example.com", "developer", "-s", "acme.shop")
+    assert said.startswith("eve@example.com is invited to acme.shop as -/developer")
+    run("members", "invite", "eve@example.com", "-/viewer", "-s", "acme.shop")
+    lines = [line.split() for line in run("members", "invitations", "-s", "acme.shop").splitlines()]
+    assert [line[:4] for line in lines[1:]] == [
+        ["eve@example.com", role, "operator@localhost", "waiting"] for role in ("-/developer", "-/viewer")
+    ]
+    assert run("members", "revoke", "eve@example.com", "-s", "acme.shop").count("no longer invited") == 2
+    assert json.loads(run("members", "invitations", "-s", "acme.shop", "-o", "json")) == {"items": []}
+    assert "no invitation" in run("members", "revoke", "eve@example.com", "-s", "acme.shop", code=1)
+
+
+def test_a_link_is_made_for_who_forgot_his_password(run: Run, api: ServedApi) -> None:
+    link = run("password-link", "Ann@example.com").strip()
+    token = link.partition("/link#")[2]
+    with Client(Profile(api.url, api.place.operator_token)) as client:
+        told = client.request("POST", "/api/v1/password:reset", body={"token": token, "password": "a long new one"})
+    assert told == {"email": "ann@example.com"}
+    assert "nobody here" in run("password-link", "nobody@example.com", code=2)

@@ -1,4 +1,4 @@
-"""Who has access where, and why somebody may do something."""
+"""Who has access where, who was invited, and why somebody may do something."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ _OBSTACLES = {
 }
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @scope_option
 @click.option("--below", is_flag=True, help="Those with a role further down, instead of there or above.")
 @data_option
 @click.pass_context
 @fails_clearly
 def members(ctx: click.Context, scope: str | None, below: bool, output: str) -> None:
-    """List who has a role in a scope, and where it was given."""
+    """List who has a role in a scope, or invite people to one."""
+    if ctx.invoked_subcommand is not None:
+        return
     client = open_client(ctx)
     path = f"/api/v1/scopes/{own_scope(client, scope)}/members"
     found = list(client.items(path, below="true") if below else client.items(path))
@@ -51,6 +53,64 @@ def members(ctx: click.Context, scope: str | None, below: bool, output: str) -> 
 
 def _shown(member: dict[str, Any]) -> str:
     return str(member["subject"]) + ("" if member["active"] else " (disabled)")
+
+
+@members.command()
+@click.argument("email")
+@click.argument("role")
+@scope_option
+@click.pass_context
+@fails_clearly
+def invite(ctx: click.Context, email: str, role: str, scope: str | None) -> None:
+    """Mail somebody an invitation to a role.
+
+    Done again, the same one is sent again. For instance: ironworks members invite ann@example.com developer -s acme.shop. A role of your own is path/name.
+    """
+    client = open_client(ctx)
+    body = {"email": email, "role": role if "/" in role else f"-/{role}"}
+    made = client.request("POST", f"/api/v1/scopes/{own_scope(client, scope)}/invitations", body=body)
+    click.echo(f"{made['email']} is invited to {made['scope']} as {made['role']}; see `ironworks members invitations`")
+
+
+@members.command()
+@scope_option
+@data_option
+@click.pass_context
+@fails_clearly
+def invitations(ctx: click.Context, scope: str | None, output: str) -> None:
+    """List the invitations to a scope that nobody has accepted."""
+    client = open_client(ctx)
+    found = list(client.items(_invitations(own_scope(client, scope))))
+    if output != "table":
+        show_data({"items": found}, output)
+        return
+    rows = [
+        [one["email"], one["role"], one["inviter"], one["state"], one["sent_at"] or "-", one["expires_at"] or "-"]
+        for one in found
+    ]
+    show_table(["ADDRESS", "ROLE", "INVITED BY", "STATE", "SENT", "EXPIRES"], rows)
+
+
+@members.command()
+@click.argument("email")
+@scope_option
+@click.pass_context
+@fails_clearly
+def revoke(ctx: click.Context, email: str, scope: str | None) -> None:
+    """Take back what an address was invited to in a scope."""
+    client = open_client(ctx)
+    path = _invitations(own_scope(client, scope))
+    theirs = [one for one in client.items(path) if one["email"] == email.lower()]
+    for one in theirs:
+        client.request("DELETE", f"{path}/{one['uid']}")
+        click.echo(f"{one['email']} is no longer invited to {one['scope']} as {one['role']}")
+    if not theirs:
+        click.echo(f"no invitation of {email} waits there", err=True)
+        sys.exit(1)
+
+
+def _invitations(scope: str) -> str:
+    return f"/api/v1/scopes/{scope}/invitations"
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Who we are: login, logout, whoami, and keys."""
+"""Who we are: login, logout, whoami, keys, and links for who forgot a password."""
 
 from __future__ import annotations
 
@@ -78,4 +78,22 @@ def rotate_key(ctx: click.Context, name: str, scope: str | None, grace: int) -> 
     click.echo(issue_secret(client, kind, place, bare, grace))
 
 
-COMMANDS = (login, logout, whoami, rotate_key)
+@click.command("password-link")
+@click.argument("email")
+@click.pass_context
+@fails_clearly
+def password_link(ctx: click.Context, email: str) -> None:
+    """Make a link by which a user sets a new password, to be handed to him. For operators.
+
+    It works once, within a day, and ends all his sessions when it is used.
+    """
+    client = open_client(ctx)
+    users = client.items("/api/v1/scopes/-/users")
+    name = next((u["metadata"]["name"] for u in users if u["spec"]["email"].lower() == email.lower()), None)
+    if name is None:
+        raise click.UsageError(f"nobody here has the address {email}; see `ironworks get users -s -`")
+    made = client.request("POST", f"/api/v1/users/{name}:make-password-link")
+    click.echo(made["link"])
+
+
+COMMANDS = (login, logout, whoami, rotate_key, password_link)
