@@ -204,8 +204,9 @@ itself and the mock: compare CPU then.
 {half}
 
 "Added" is the latency less that of the mock alone at the same rate. The sync is part of ours: a request waits for the
-one that begins after its record was written, and so for the one before it too. Two begin at least 0.3 ms apart, and up
-to 2 ms where the process uses nearly all of its processor.
+one that begins after its record was written, and so for the one before it too. They begin up to 2 ms apart where the
+process uses nearly all of its processor. The disk is waited for by the kernel's workers (`gateway/forcing.py`): what
+they take of the processor is not in our CPU time, but on the same core it is in the rate and in the latency.
 
 ## Where each microsecond goes
 
@@ -223,7 +224,8 @@ What keeps it down, so that nobody takes it out unawares:
   the lock is kept for a turn of the loop while no other process is there (`limits/desk.py`).
 - Events of a stream that differ in their text alone are told by one split and a look at the texts (`stream.py`).
 - Counts are plain numbers, shown to other processes twice a second.
-- Syncs are shared: the more requests a second, the fewer each of them costs (`gateway/sync.py`).
+- Syncs are shared: the more requests a second, the fewer each of them costs (`gateway/sync.py`). The kernel is asked
+  for them without a thread (aio): one would have to be given the interpreter twice for each.
 - The modules that a request passes through are classes with slots and plain functions, typed throughout: mypyc makes
   attribute lookups loads from memory of them, and calls plain calls. A NamedTuple or a dataclass of another module is
   looked up by name even so.

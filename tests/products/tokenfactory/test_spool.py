@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironworks.products.tokenfactory.gateway import UsageRecord
-from ironworks.products.tokenfactory.gateway.segments import encode_record, read_records
+from ironworks.products.tokenfactory.gateway import UsageRecord, forcing, sync
+from ironworks.products.tokenfactory.gateway.forcing import Done, Forcer
+from ironworks.products.tokenfactory.gateway.segments import Segment, encode_record, read_records
 from ironworks.products.tokenfactory.gateway.shipping import Shipper, dead_records
 from ironworks.products.tokenfactory.gateway.spool import Cursor, Spool, SpoolFull
 from tests.products.tokenfactory.upstream import Upstream
@@ -50,6 +50,44 @@ FIRST_OPENING = (
     True,
     1.5,
 )
+
+
+class SlowDisk:
+    """A Forcer that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.done: Done
+        self.groups: list[Sequence[int]] = []
+
+    def begin(self, files: Sequence[int]) -> None:
+        self.groups.append(files)
+
+    async def asked(self, times: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.groups) < times:
+                await asyncio.sleep(0)
+
+    def answer(self, problem: OSError | None) -> None:
+        self.done(problem)
+
+    def close(self) -> None:
+        pass
+
+
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> SlowDisk:
+    """The disk of the spools made from now on."""
+    disk = SlowDisk()
+
+    def make(loop: asyncio.AbstractEventLoop, done: Done) -> SlowDisk:
+        disk.done = done
+        return disk
+
+    monkeypatch.setattr(sync, "forcer_of", make)
+    return disk
+
+
+def no_aio(loop: asyncio.AbstractEventLoop, done: Done) -> Forcer:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def opening(number: int) -> bytes:
@@ -149,13 +187,30 @@ async def test_a_long_request_holds_up_no_segment(tmp_path: Path) -> None:
 
 
 async def test_only_what_is_on_disk_is_charged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = slow_disk(monkeypatch)
     spool = Spool(tmp_path, asyncio.get_running_loop())
-    monkeypatch.setattr(os, "fdatasync", lambda fd: time.sleep(0.2))
     done = asyncio.create_task(close(spool, spool.open(opening(1), 25), 1))
-    await asyncio.sleep(0.05)
+    await disk.asked(1)
     assert spool.read_closed(Cursor(), 10)[0] == []
+    disk.answer(None)
     await done
     assert len(spool.read_closed(Cursor(), 10)[0]) == 1
+    spool.release()
+
+
+async def test_what_was_written_while_a_sync_failed_is_not_on_disk_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = slow_disk(monkeypatch)
+    spool = Spool(tmp_path, asyncio.get_running_loop())
+    first = asyncio.create_task(close(spool, spool.open(opening(1), 25), 1))
+    await disk.asked(1)
+    second = asyncio.create_task(close(spool, spool.open(opening(2), 25), 2))
+    await asyncio.sleep(0)
+    disk.answer(OSError(errno.EIO, "Input/output error"))
+    assert isinstance(await first, OSError)
+    assert isinstance(await second, OSError)
+    assert not spool.healthy
     spool.release()
 
 
@@ -250,23 +305,28 @@ async def test_a_full_disk_refuses_and_heals(
         assert not world.ledger.conflicts
 
 
-async def test_an_answer_whose_usage_is_not_on_disk_is_withheld(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(fd: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    sync = os.fdatasync
-    async with world.http() as http:
-        for stream in (False, True):
-            monkeypatch.setattr(os, "fdatasync", fail)
-            text = (await world.raw(post("/v1/chat/completions", chat(stream=stream), "connection: close"))).decode()
-            assert "spool_unavailable" in text
-            assert "[DONE]" not in text
-            assert not text.endswith("0\r\n\r\n")
-            assert (await http.get("/healthz")).json()["problems"] == ["spool_unavailable"]
-            monkeypatch.setattr(os, "fdatasync", sync)
-            assert (await http.post("/v1/chat/completions", json=chat())).status_code == 200
-            assert (await http.get("/healthz")).status_code == 200
-    await world.ledger.expect(4)
+@pytest.mark.parametrize("by_kernel", [True, False])
+async def test_an_answer_whose_usage_is_not_on_disk_is_withheld(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_kernel: bool
+) -> None:
+    if not by_kernel:
+        monkeypatch.setattr(forcing, "KernelForcer", no_aio)
+    files = Segment.files
+    with os.fdopen(os.eventfd(0)) as no_file:  # which nobody can force to disk
+        async with run_world(tmp_path / "spool", targets_for(upstream.address)) as world, world.http() as http:
+            for stream in (False, True):
+                monkeypatch.setattr(Segment, "files", lambda segment: [no_file.fileno()])
+                text = (
+                    await world.raw(post("/v1/chat/completions", chat(stream=stream), "connection: close"))
+                ).decode()
+                assert "spool_unavailable" in text
+                assert "[DONE]" not in text
+                assert not text.endswith("0\r\n\r\n")
+                assert (await http.get("/healthz")).json()["problems"] == ["spool_unavailable"]
+                monkeypatch.setattr(Segment, "files", files)
+                assert (await http.post("/v1/chat/completions", json=chat())).status_code == 200
+                assert (await http.get("/healthz")).status_code == 200
+            await world.ledger.expect(4)
 
 
 async def test_the_spool_of_the_release_before_is_still_charged(tmp_path: Path) -> None:

@@ -94,7 +94,10 @@ class Segment:
         opened: the requests whose opening is here and which are not closed, by slot.
     """
 
-    __slots__ = ("_entered", "_fd", "_seed", "_size", "closed_end", "end", "map", "number", "opened", "path", "synced")
+    __slots__ = (
+        "_entered", "_fd", "_folder", "_seed", "_size", "closed_end", "end", "map", "number", "opened", "path",
+        "synced",
+    )  # fmt: skip
 
     def __init__(self, directory: Path, number: int, size: int) -> None:
         """Creates and allocates the file; raises OSError when the disk cannot hold it."""
@@ -104,6 +107,7 @@ class Segment:
         try:
             os.posix_fallocate(self._fd, 0, size)
             self.map = mmap.mmap(self._fd, size)
+            self._folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
             os.close(self._fd)
             self.path.unlink(missing_ok=True)
@@ -158,21 +162,20 @@ class Segment:
             start = stop
         return found, start
 
-    def sync(self) -> None:
-        """Force it to disk, the first time its directory entry too; waits, so call it on a thread."""
-        os.fdatasync(self._fd)
-        if not self._entered:
-            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
-            self._entered = True
+    def files(self) -> list[int]:
+        """What to force to disk: itself, the first time its directory entry too."""
+        return [self._fd] if self._entered else [self._fd, self._folder]
+
+    def is_synced(self, end: int) -> None:
+        """All before `end` is on disk, and the directory entry."""
+        self._entered = True
+        self.synced = max(self.synced, end)
 
     def close(self) -> None:
         """Let go of the file."""
         self.map.close()
         os.close(self._fd)
+        os.close(self._folder)
 
     def remove(self) -> None:
         """Let go of the file and delete it."""
