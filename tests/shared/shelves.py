@@ -19,7 +19,8 @@ from ironworks.shared.db import Database
 from ironworks.shared.http import Call
 from ironworks.shared.kind import EVERYWHERE, Kind, Resource, Spec, Status
 from ironworks.shared.listing import ListQuery, list_resources
-from ironworks.shared.watch import Watches, look
+from ironworks.shared.view import look
+from ironworks.shared.watch import Watches
 from tests.support.postgres import Role, TestDatabase
 
 Admin: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -86,7 +86,8 @@ def shell_of(catalogue: Catalogue, built: console.BuiltFeatures, services: Mappi
         )
         for kind in sorted(catalogue.kinds, key=lambda kind: kind.name)
     ]  # fmt: skip
-    return console.Shell(version("ironworks"), kinds, built, services)
+    topics = [console.ShellTopic(topic.name, topic.permission) for topic in catalogue.topics]
+    return console.Shell(version("ironworks"), kinds, topics, built, services)
 
 
 def all_routers(catalogue: Catalogue, watch: OpenWatch) -> list[Router]:
@@ -94,7 +95,7 @@ def all_routers(catalogue: Catalogue, watch: OpenWatch) -> list[Router]:
     routers = [
         *(kind_router(kind, watch) for kind in catalogue.kinds),
         *catalogue.routers,
-        catalogue_router(list(catalogue.kinds), watch),
+        catalogue_router(list(catalogue.kinds), catalogue.topics, watch),
         operations.router,
     ]
     return [*routers, _document_router(routers)]

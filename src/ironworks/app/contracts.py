@@ -42,7 +42,7 @@ def documents(catalogue: Catalogue | None = None) -> dict[str, str]:
     }
 
 
-async def _no_watch(*_: Any) -> Any:
+async def _no_watch(*_: Any, **__: Any) -> Any:
     raise AssertionError("documents are made, not served")
 
 

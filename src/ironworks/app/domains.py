@@ -15,7 +15,7 @@ from typing import Any
 
 from ironworks.app import operations
 from ironworks.shared.consumers import Consumer, consumer_of
-from ironworks.shared.declarations import Declarations, declarations_of_kind
+from ironworks.shared.declarations import Declarations, Topic, declarations_of_kind
 from ironworks.shared.http import Router
 from ironworks.shared.kind import Kind
 from ironworks.shared.reconcile import Reconciler, reconciler_of
@@ -73,6 +73,11 @@ class Catalogue:
     def permissions(self) -> tuple[str, ...]:
         """Every declared permission, sorted."""
         return tuple(sorted(p.name for d in self.declarations.values() for p in d.permissions))
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """Every declared topic, by name."""
+        return tuple(sorted((t for d in self.declarations.values() for t in d.topics), key=lambda t: t.name))
 
 
 def collect(domains: tuple[str, ...] = DOMAINS) -> Catalogue:

@@ -19,6 +19,7 @@ from ironworks.shared.declarations import Declarations, Permission
 from ironworks.shared.http import PUBLIC, Call, Raw, Router
 from ironworks.shared.idempotency import forget_old_answers
 from ironworks.shared.schedules import Schedule, schedule_of, schedules
+from ironworks.shared.topics import forget_touched
 
 METRICS = Permission("metrics:read", "Read the processes' metrics")
 DECLARATIONS = Declarations(
@@ -144,4 +145,10 @@ async def prune_answers(db: Database) -> None:
         await forget_old_answers(ctx)
 
 
-HOUSEKEEPING: list[Schedule] = [s for s in map(schedule_of, (prune_change_log, prune_answers)) if s]
+@schedules(every=60)
+async def prune_touched(db: Database) -> None:
+    """Drop what topics were touched longer ago than any stream is taken up again."""
+    await forget_touched(db)
+
+
+HOUSEKEEPING: list[Schedule] = [s for s in map(schedule_of, (prune_change_log, prune_answers, prune_touched)) if s]

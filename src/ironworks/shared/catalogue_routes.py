@@ -1,14 +1,15 @@
-"""What clients ask of all kinds at once: what they are, a watch over several, and resources found by their name."""
+"""What clients ask of all kinds and topics at once: what they are, a watch over several, resources by their name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ironworks.shared import path as paths
 from ironworks.shared.context import Context
+from ironworks.shared.declarations import Topic
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import AUTHENTICATED, Call, Raw, Router, Stream
 from ironworks.shared.kind import Kind
@@ -16,16 +17,22 @@ from ironworks.shared.kind_routes import OpenWatch, ReadParameters
 from ironworks.shared.listing import ListQuery
 from ironworks.shared.search import Hit, search_resources
 
+T = TypeVar("T")
+
 
 class WatchParameters(BaseModel):
-    """What a watch over several kinds takes."""
+    """What a watch over several kinds and topics takes: some of either."""
 
     model_config = ConfigDict(extra="forbid")
-    kinds: str = Field(min_length=1, max_length=2000, description="Plurals, with commas: `endpoints,routes`.")
+    kinds: str | None = Field(None, max_length=2000, description="Plurals, with commas: `endpoints,routes`.")
+    topics: str | None = Field(
+        None, max_length=2000, description="What is of no kind, with commas: `invoices,usage`. `changed` tells that"
+        " something of it changed at a scope or below, never what: ask again for what you show of it.",
+    )  # fmt: skip
     scope: str | None = Field(None, max_length=600, description="Only that scope and all below it.")
     inherited: bool = Field(False, description="Also what is above the scope and inherited from there.")
     cursor: str | None = Field(
-        None, max_length=1024, description="The `id` seen last, of the same kinds; `Last-Event-ID` says it too."
+        None, max_length=1024, description="The `id` seen last, of the same words; `Last-Event-ID` says it too."
     )
 
 
@@ -86,9 +93,25 @@ class KindList(BaseModel):
     items: list[KindView]
 
 
-def catalogue_router(kinds: list[Kind], watch: OpenWatch) -> Router:
-    """How clients learn kinds, so that they need no list of their own, and watch several of them."""
+class TopicView(BaseModel):
+    """What is of no kind and can be watched all the same."""
+
+    name: str
+    description: str
+    permission: str = Field(description="Who holds it at a scope is told of changes there and below.")
+    inherited: bool = Field(description="Who holds it below is told too.")
+
+
+class TopicList(BaseModel):
+    """Every topic there is."""
+
+    items: list[TopicView]
+
+
+def catalogue_router(kinds: list[Kind], topics: Sequence[Topic], watch: OpenWatch) -> Router:
+    """How clients learn kinds and topics, so that they need no list of their own, and watch several of them."""
     router = Router("shared.kinds")
+    told = TopicList(items=[TopicView.model_validate(topic, from_attributes=True) for topic in topics])
     listing = KindList(items=[_view(kind) for kind in sorted(kinds, key=lambda k: k.name)])
     content = listing.model_dump_json().encode()
 
@@ -96,14 +119,23 @@ def catalogue_router(kinds: list[Kind], watch: OpenWatch) -> Router:
     async def list_kinds(query: ReadParameters) -> Any:
         return Raw(content)
 
-    plurals = {kind.plural: kind for kind in kinds}
+    @router.get("/api/v1/topics", permission=AUTHENTICATED, summary="Describe every topic.")
+    async def list_topics(query: ReadParameters) -> TopicList:
+        return told
 
-    @router.get("/api/v1/watch", permission=AUTHENTICATED, calls_out=True, summary="Stream changes of several kinds.",
-                streams="text/event-stream")  # fmt: skip
+    plurals = {kind.plural: kind for kind in kinds}
+    by_name = {topic.name: topic for topic in topics}
+
+    @router.get("/api/v1/watch", permission=AUTHENTICATED, calls_out=True, streams="text/event-stream",
+                summary="Stream changes of several kinds and topics.")  # fmt: skip
     async def watch_kinds(call: Call, query: WatchParameters) -> Stream:
         scope = None if query.scope is None else paths.parse_path(query.scope, "scope")
         resume = call.headers.get("last-event-id") or query.cursor
-        return Stream(await watch(call, _named(plurals, query.kinds), ListQuery(scope, query.inherited), resume))
+        if not (query.kinds or query.topics):
+            raise invalid("kinds", "names nothing, nor does topics", "name kinds, topics or both")
+        chosen = _named(plurals, query.kinds) if query.kinds else []
+        followed = _named(by_name, query.topics, "topics") if query.topics else []
+        return Stream(await watch(call, chosen, ListQuery(scope, query.inherited), resume, followed))
 
     @router.get("/api/v1/search", permission=AUTHENTICATED, summary="Find resources of any kind by their name.")
     async def search(ctx: Context, query: SearchParameters) -> HitList:
@@ -115,12 +147,13 @@ def catalogue_router(kinds: list[Kind], watch: OpenWatch) -> Router:
     return router
 
 
-def _named(plurals: Mapping[str, Kind], text: str) -> list[Kind]:
-    """The kinds that a text names by their plurals, each once, in one order. Raises Invalid."""
+def _named(known: Mapping[str, T], text: str, field: Literal["kinds", "topics"] = "kinds") -> list[T]:
+    """The kinds that a text names by their plurals, or the topics, each once, in one order. Raises Invalid."""
     wanted = sorted({word.strip() for word in text.split(",")})
-    if unknown := [word for word in wanted if word not in plurals]:
-        raise invalid("kinds", f"no kind has the plural {unknown[0][:63]!r}", "GET /api/v1/kinds lists them")
-    return [plurals[word] for word in wanted]
+    if unknown := [word for word in wanted if word not in known]:
+        problem = "no kind has the plural" if field == "kinds" else "there is no topic"
+        raise invalid(field, f"{problem} {unknown[0][:63]!r}", f"GET /api/v1/{field} lists them")
+    return [known[word] for word in wanted]
 
 
 def _view(kind: Kind) -> KindView:

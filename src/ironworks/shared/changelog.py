@@ -225,6 +225,10 @@ class Subscription:
         """Whether there is something to take, waiting at most so long for it."""
         return await self._wake.wait(seconds)
 
+    def wake(self) -> None:
+        """End a wait: the reader has something to take elsewhere."""
+        self._wake.set()
+
     def take(self) -> tuple[list[Notice], int]:
         """What came since the last call, and the position up to which that is everything. Raises Lagged."""
         self._wake.clear()

@@ -146,6 +146,10 @@ class Context:
         """Append events, each with its scope, in their order, at the cost of one round trip."""
         await self.db.executemany(_APPEND_EVENT, [self._appended(event, scope, None) for event, scope in events])
 
+    async def touch(self, topic: str, scope: str) -> None:
+        """Tell who watches a topic that something of it changed at `scope`, where no table of the topic did."""
+        await self.db.execute("select shared.touch_topic($1, $2)", topic, scope)
+
     def _appended(self, event: Event, scope: str, correlation_id: str | None) -> tuple[Any, ...]:
         return event.type, scope, event.model_dump_json(), correlation_id or self.request_id, event.governed
 

@@ -193,12 +193,32 @@ class Quota:
         return {"kind": self.kind, "levels": list(self.levels), "description": self.description}
 
 
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What changes together and is of no kind: a watch tells that something of it changed, and where (`shared.topics`).
+
+    Args:
+        permission: who holds it at a scope is told of changes there and below.
+        inherited: who holds it below is told too, since what lies above holds for him.
+    """
+
+    name: str
+    permission: str
+    description: str
+    inherited: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(_WORD, self.name):
+            raise ValueError(f"{self.name!r} is not a valid name of a topic; it must match {_WORD}")
+        _check_name(PERMISSION, self.permission)
+
+
 Declaration: TypeAlias = Permission | Meter | AuditAction | NotificationTemplate | EvidenceType | EventClass | Quota
 
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """All that one domain declares."""
+    """All that one domain declares. Topics are no entries of the registry: there is nothing in them to switch off."""
 
     permissions: tuple[Permission, ...] = ()
     meters: tuple[Meter, ...] = ()
@@ -207,6 +227,7 @@ class Declarations:
     evidence_types: tuple[EvidenceType, ...] = ()
     events: tuple[EventClass, ...] = ()
     quotas: tuple[Quota, ...] = ()
+    topics: tuple[Topic, ...] = ()
 
     def __iter__(self) -> Iterator[Declaration]:
         yield from self.permissions

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal, Protocol
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
@@ -12,16 +12,22 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from ironworks.shared import lookup, resources
 from ironworks.shared import path as paths
 from ironworks.shared.context import Context
+from ironworks.shared.declarations import Topic
 from ironworks.shared.documents import document_model
 from ironworks.shared.http import Call, DryRun, Raw, Router, Stream
 from ironworks.shared.kind import Kind, Resource
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, ListQuery, list_resources
-from ironworks.shared.watch import look
+from ironworks.shared.view import look
 
 _TEXT = Field(None, max_length=1024)
 
-OpenWatch = Callable[[Call, Sequence[Kind], ListQuery, str | None], Awaitable[AsyncIterator[bytes]]]
-"""`Watches.open` of the process."""
+
+class OpenWatch(Protocol):
+    """`Watches.open` of the process."""
+
+    async def __call__(
+        self, call: Call, kinds: Sequence[Kind], query: ListQuery, cursor: str | None, topics: Sequence[Topic] = ()
+    ) -> AsyncIterator[bytes]: ...
 
 
 class ListParameters(BaseModel):

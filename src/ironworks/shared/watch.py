@@ -6,9 +6,10 @@
     data: {"api_version": "v1", "kind": "Endpoint", ...}
 
 `added` and `modified` carry the object as it is now (a client stores either; versions in between may be left out),
-`deleted` its identity: it is gone, or left what the list's filter shows. `relist` ends a stream that cannot go on:
-the client lists again. A client reconnects with the `id` it saw last (`Last-Event-ID`), also that of a heartbeat, and
-drops what is not newer than what it holds, by `metadata.resource_version`.
+`deleted` its identity: it is gone, or left what the list's filter shows. Of topics (`shared.topics`), `changed` says
+that something of one changed at a scope or below; it may say so twice, and has no id of its own. `relist` ends a stream
+that cannot go on: the client lists again. A client reconnects with the `id` it saw last (`Last-Event-ID`), also that of
+a heartbeat, and drops what is not newer than what it holds, by `metadata.resource_version`.
 
 The log only says where to look. Each stream reads the objects under its own caller's policies, in a transaction of a
 few milliseconds; between them it holds none. A deletion is told to those alone who may read the kind at the path. The
@@ -18,15 +19,11 @@ and resuming would not mend that, so the stream ends, and a cursor from before i
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import random
-import re
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 from uuid import UUID
 
@@ -36,96 +33,23 @@ from ironworks.shared import telemetry
 from ironworks.shared.changelog import Lagged, Notice, Subscription, Tail
 from ironworks.shared.context import Actor, Context, system_actor, to_json
 from ironworks.shared.db import Database
-from ironworks.shared.errors import Gone, RateLimited, Unavailable, invalid
+from ironworks.shared.declarations import Topic
+from ironworks.shared.errors import Gone, RateLimited, Unavailable
 from ironworks.shared.http import Call
 from ironworks.shared.kind import Kind
-from ironworks.shared.listing import Ask, ListQuery
+from ironworks.shared.listing import ListQuery
 from ironworks.shared.notify import LOST
-from ironworks.shared.path import covers, join, show_path
+from ironworks.shared.path import covers, show_path
 from ironworks.shared.rendering import rendered
+from ironworks.shared.topics import Listener, Place, Topics, cut, read_touched
+from ironworks.shared.view import Cursor, View, look
 
 log = telemetry.logger(__name__)
 _open = telemetry.gauge("ironworks_watches", "Open watch streams", ["kind"])
 
 _PAGE = 500
 _REMEMBERED = 20_000
-_CURSOR = re.compile(r"(\d{1,19})\.([0-9a-f]{16})")
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the log, as one caller sees some kinds.
-
-    It holds nothing secret and gives no rights, so it is checked, not signed: who makes one up can at most skip or
-    repeat what he may see anyway.
-    """
-
-    position: int
-    grants: str
-
-    def encode(self) -> str:
-        text = f"{self.position}.{self.grants}"
-        return base64.urlsafe_b64encode(f"{text}.{_checksum(text)}".encode()).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str) -> Cursor:
-        """Raises Invalid for what `encode` did not make."""
-        try:
-            plain = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)).decode("ascii")
-        except (ValueError, binascii.Error):
-            plain = ""
-        body, _, checksum = plain.rpartition(".")
-        match = _CURSOR.fullmatch(body)
-        if match is None or checksum != _checksum(body):
-            raise invalid("resource_cursor", "is not one of ours", "take resource_cursor from a list, or leave it out")
-        return cls(int(match[1]), match[2])
-
-
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the caller may see of some kinds at one moment: the paths that its grants reach from, and the log's bounds.
-
-    Args:
-        grants: by the kind's name.
-    """
-
-    grants: Mapping[str, tuple[str, ...]]
-    digest: str
-    floor: int
-    head: int
-
-    @property
-    def cursor(self) -> str:
-        """Where a watch begins that goes on from what was read after this."""
-        return Cursor(self.head, self.digest).encode()
-
-    def shows(self, kind: Kind, notice: Notice) -> bool:
-        """Whether the caller may read resources of `kind` where `notice` comes from."""
-        own = join(notice.scope, notice.name or "") if kind.node else notice.scope
-        grants = self.grants[kind.name]
-        if any(covers(grant, own) for grant in grants):
-            return True
-        return kind.inherited and any(covers(notice.scope, grant) for grant in grants)
-
-
-async def look(ask: Ask, actor: Actor, kinds: Sequence[Kind]) -> View:
-    """The caller's view of `kinds` now.
-
-    A list's is taken before the list: what has a position by then was committed before, so the list shows it; what gets
-    one later the watch tells, also where the list shows it already.
-    """
-    columns = ", ".join(f"shared.granted(${n})::text[]" for n in range(1, len(kinds) + 1))
-    floor, head, *granted = await ask(
-        f"select row(b.floor, b.head, {columns}) from shared.change_bounds() b",
-        *(kind.permission("read") for kind in kinds),
-    )
-    grants = {kind.name: tuple(sorted(set(own or ()))) for kind, own in zip(kinds, granted, strict=True)}
-    told = f"{actor.uid}|" + ";".join(f"{name}|{','.join(own)}" for name, own in grants.items())
-    return View(grants, hashlib.sha256(told.encode()).hexdigest()[:16], floor, head)
+_MOST_PLACES = 50
 
 
 class Watches:
@@ -151,6 +75,7 @@ class Watches:
     ) -> None:
         self.db = db
         self.tail = tail
+        self.topics = Topics(db)
         self.grant_kinds = frozenset(grant_kinds)
         self.heartbeat = heartbeat
         self.lifetime = lifetime
@@ -158,9 +83,10 @@ class Watches:
         self.streams: Counter[UUID | None] = Counter()
 
     async def open(
-        self, call: Call, kinds: Sequence[Kind], query: ListQuery, cursor: str | None
+        self, call: Call, kinds: Sequence[Kind], query: ListQuery, cursor: str | None, topics: Sequence[Topic] = ()
     ) -> AsyncIterator[bytes]:
-        """The stream of changes after `cursor` (None: from now on) to what lists of `kinds` by `query` show, as SSE.
+        """The stream of changes after `cursor` (None: from now on) to what lists of `kinds` by `query` show, and where
+        `topics` changed, as SSE.
 
         Raises, before anything is sent: Invalid for a cursor that is none; Gone for one that has expired or is from
         before the caller's grants changed; RateLimited for too many streams; Unavailable without a database.
@@ -170,14 +96,19 @@ class Watches:
         if self.tail.position < 0:
             raise Unavailable("the change log is not being followed yet; try again shortly")
         start = None if cursor is None else Cursor.decode(cursor)
-        view = await look(call.ask, call.actor, kinds)
+        view = await look(call.ask, call.actor, kinds, topics)
         if start is None:
             start = Cursor(view.head, view.digest)
         elif not view.floor <= start.position <= view.head:
             raise Gone("the cursor has expired: list again and watch from the new resource_cursor", reason="expired")
         elif start.grants != view.digest:
             raise Gone("what you may see has changed: list again and watch from the new cursor", reason="grants")
-        return _Stream(self, call.actor, kinds, query, view, start.position).run()
+        oldest = None if cursor is None else start.oldest
+        return _Stream(self, call.actor, kinds, topics, query, view, start).run(oldest)
+
+
+def _not_listening(wake: Callable[[], None]) -> nullcontext[None]:
+    return nullcontext()
 
 
 class _Relist(Exception):
@@ -188,28 +119,42 @@ class _Stream:
     """One client's watch."""
 
     def __init__(
-        self, watches: Watches, actor: Actor, kinds: Sequence[Kind], query: ListQuery, view: View, position: int
+        self,
+        watches: Watches,
+        actor: Actor,
+        kinds: Sequence[Kind],
+        topics: Sequence[Topic],
+        query: ListQuery,
+        view: View,
+        start: Cursor,
     ) -> None:
         self.watches = watches
         self.actor = actor
         self.kinds = {kind.name: kind for kind in kinds}
+        self.topics = {topic.name: topic for topic in topics}
         self.only = kinds[0].name if len(kinds) == 1 else None
         self.query = query
         self.view = view
-        self.position = position
+        self.position = start.position
+        self.oldest = start.oldest
         self.told = _Told()
 
-    async def run(self) -> AsyncIterator[bytes]:
+    async def run(self, oldest: int | None) -> AsyncIterator[bytes]:
+        """Topics are told that transactions from `oldest` on touched; lately, where that is None."""
         watches, kinds = self.watches, {*self.kinds, *self.watches.grant_kinds}
         watches.streams[self.actor.uid] += 1
         open_streams = _open.labels(self.only or "several")
         open_streams.inc()
         try:
-            with watches.tail.subscribe(self._concerns, kinds=kinds) as news:
+            listening = watches.topics.listen if self.topics else _not_listening
+            with watches.tail.subscribe(self._concerns, kinds=kinds) as news, listening(news.wake) as touches:
                 yield self._heartbeat()
                 async for chunk in self._history(watches.tail.position):
                     yield chunk
-                async for chunk in self._live(news):
+                if touches is not None:
+                    async for chunk in self._missed(touches, oldest):
+                        yield chunk
+                async for chunk in self._live(news, touches):
                     yield chunk
         except (_Relist, Lagged) as problem:
             yield _event("relist", to_json({"reason": str(problem) or "slow"}))
@@ -225,10 +170,11 @@ class _Stream:
         return self._in_list(notice) or notice.kind in self.watches.grant_kinds
 
     def _in_list(self, notice: Notice) -> bool:
-        if notice.kind not in self.kinds:
-            return False
+        return notice.kind in self.kinds and self._lies_in(notice.scope)
+
+    def _lies_in(self, place: str) -> bool:
         scope = self.query.scope
-        return scope is None or covers(scope, notice.scope) or (self.query.inherited and covers(notice.scope, scope))
+        return scope is None or covers(scope, place) or (self.query.inherited and covers(place, scope))
 
     async def _history(self, upto: int) -> AsyncIterator[bytes]:
         """What was logged between the cursor and the moment of subscribing."""
@@ -244,7 +190,15 @@ class _Stream:
                 yield chunk
             self.position = notices[-1].position if len(notices) == _PAGE else max(self.position, upto)
 
-    async def _live(self, news: Subscription) -> AsyncIterator[bytes]:
+    async def _missed(self, touches: Listener, oldest: int | None) -> AsyncIterator[bytes]:
+        """The topics that were touched before what `touches` will tell."""
+        await touches.ready()
+        touched = await read_touched(self.watches.db, oldest)
+        async for chunk in self._tell_topics(touched.places, touched.complete):
+            yield chunk
+        self.oldest = touched.oldest
+
+    async def _live(self, news: Subscription, touches: Listener | None) -> AsyncIterator[bytes]:
         ends = time.monotonic() + self.watches.lifetime * random.uniform(0.9, 1.1)  # noqa: S311
         due = time.monotonic() + self.watches.heartbeat
         while time.monotonic() < ends:
@@ -254,6 +208,12 @@ class _Stream:
                 due = time.monotonic() + self.watches.heartbeat
                 yield chunk
             self.position = max(self.position, upto)
+            if touches is not None:
+                places, complete = touches.take()
+                oldest = touches.oldest
+                async for chunk in self._tell_topics(places, complete):
+                    yield chunk
+                self.oldest = max(self.oldest, oldest)
             if time.monotonic() >= due:
                 await self._read(())
                 yield self._heartbeat()
@@ -276,9 +236,27 @@ class _Stream:
             if chunk:
                 yield chunk
 
+    async def _tell_topics(self, places: frozenset[Place], complete: bool) -> AsyncIterator[bytes]:
+        """One event for each place of a topic that the caller may read there, once no grant of his has changed."""
+        told = self._told_places(places) if complete else {n: [self.query.scope or ""] for n in self.topics}
+        if not told:
+            return
+        await self._read(())
+        for name in sorted(told):
+            for scope in cut(told[name], _MOST_PLACES):
+                yield _event("changed", to_json({"topic": name, "scope": show_path(scope)}))
+
+    def _told_places(self, places: frozenset[Place]) -> dict[str, list[str]]:
+        told: defaultdict[str, list[str]] = defaultdict(list)
+        for name, scope in places:
+            topic = self.topics.get(name)
+            if topic and self._lies_in(scope) and self.view.tells(topic, scope):
+                told[name].append(scope)
+        return told
+
     def _event_of(self, notice: Notice, row: asyncpg.Record | None, created: bool) -> bytes | None:
         assert notice.uid is not None
-        cursor = Cursor(notice.position, self.view.digest).encode()
+        cursor = self._cursor(notice.position)
         if row is not None:
             word = self.told.seen(notice.uid, row["resource_version"], created)
             return _event(word, row["json"], cursor) if word else None
@@ -305,13 +283,17 @@ class _Stream:
                 for start in range(0, len(uids), _PAGE):
                     rows = await _read_objects(ctx, self.kinds[kind], self.query, uids[start : start + _PAGE])
                     found.update({row["uid"]: row for row in rows})
-            if (await look(ctx.db.fetchval, self.actor, list(self.kinds.values()))).digest != self.view.digest:
+            seen = await look(ctx.db.fetchval, self.actor, list(self.kinds.values()), list(self.topics.values()))
+            if seen.digest != self.view.digest:
                 raise _Relist("grants")
         return found
 
     def _heartbeat(self) -> bytes:
         """A block without data: it dispatches no event, and moves the client's Last-Event-ID."""
-        return f": alive\nid: {Cursor(self.position, self.view.digest).encode()}\n\n".encode()
+        return f": alive\nid: {self._cursor(self.position)}\n\n".encode()
+
+    def _cursor(self, position: int) -> str:
+        return Cursor(position, self.view.digest, self.oldest).encode()
 
 
 class _Told:

@@ -1,7 +1,7 @@
 """What the audit trail registers."""
 
 from ironworks.platform.audit.model import ACCESS_DENIED, READ, VERIFY
-from ironworks.shared.declarations import AuditAction, Declarations, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -9,4 +9,5 @@ DECLARATIONS = Declarations(
         Permission(VERIFY, "Verify the audit chain of a platform, for which all its records are read"),
     ),
     audit_actions=(AuditAction(ACCESS_DENIED, "A request was refused for lack of a right"),),
+    topics=(Topic("audit", READ, "Records of the audit trail"),),
 )

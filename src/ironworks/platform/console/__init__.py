@@ -10,6 +10,6 @@ Invariants:
   - what is always there cannot be switched off.
 """
 
-from ironworks.platform.console.model import BuiltFeatures, Shell, ShellKind
+from ironworks.platform.console.model import BuiltFeatures, Shell, ShellKind, ShellTopic
 
-__all__ = ["BuiltFeatures", "Shell", "ShellKind"]
+__all__ = ["BuiltFeatures", "Shell", "ShellKind", "ShellTopic"]

@@ -73,6 +73,14 @@ class ShellKind:
     phases: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ShellTopic:
+    """What the stream of changes tells besides kinds, and the permission that it takes."""
+
+    name: str
+    permission: str
+
+
 @dataclass
 class Shell:
     """What one API process tells every shell, and how often it listens to one.
@@ -83,6 +91,7 @@ class Shell:
 
     version: str
     kinds: Sequence[ShellKind]
+    topics: Sequence[ShellTopic]
     built: BuiltFeatures
     services: Mapping[str, str] = field(default_factory=dict)
     reports: RateLimiter = field(default_factory=lambda: RateLimiter(REPORT_RATE, REPORT_BURST))

@@ -16,6 +16,7 @@ from ironworks.platform.console.model import (
     RegisteredFeature,
     Shell,
     ShellKind,
+    ShellTopic,
     ShownFeature,
     permissions_by_scope,
 )
@@ -117,6 +118,7 @@ class BootstrapView(BaseModel):
     scopes: list[ShellScope] = Field(description="Scopes that the caller may read, in the order of the tree.")
     more_scopes: bool = Field(description="There are more: find them with `GET /api/v1/search`.")
     kinds: list[ShellKind]
+    topics: list[ShellTopic]
     features: list[ShellFeature]
     services: dict[str, str] = Field(
         description="Addresses of what else here pages may call: `gateway`, which answers below `/v1`."
@@ -135,6 +137,7 @@ async def bootstrap(ctx: Context, query: BootstrapQuery, shell: Shell) -> Bootst
         scopes=[ShellScope.model_validate(scope, from_attributes=True) for scope in found.scopes],
         more_scopes=found.more,
         kinds=list(shell.kinds),
+        topics=list(shell.topics),
         features=[ShellFeature.of(shown) for shown in found.features],
         services=dict(shell.services),
     )

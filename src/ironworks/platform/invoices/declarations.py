@@ -9,7 +9,7 @@ from ironworks.platform.invoices.events import (
     InvoiceUncollectible,
     InvoiceVoided,
 )
-from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -33,5 +33,8 @@ DECLARATIONS = Declarations(
         EventClass("platform.invoices.invoice_voided.v1", InvoiceVoided),
         EventClass("platform.invoices.invoice_uncollectible.v1", InvoiceUncollectible),
         EventClass("platform.invoices.credit_note_issued.v1", CreditNoteIssued),
+    ),
+    topics=(
+        Topic("invoices", "invoice:read", "Invoices, what is paid of them, credit notes, closes, billing details"),
     ),
 )

@@ -1,7 +1,7 @@
 """What the ledger registers."""
 
 from ironworks.platform.ledger.events import CreditExpired, CreditGranted, CreditStateChanged, SnapshotMismatch
-from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission, Topic
 
 POST = "ledger:post"
 
@@ -18,4 +18,5 @@ DECLARATIONS = Declarations(
         EventClass(CreditStateChanged.type, CreditStateChanged),
         EventClass(SnapshotMismatch.type, SnapshotMismatch),
     ),
+    topics=(Topic("ledger", "billing:read", "Transfers, and so balances; credit, and who pays beforehand"),),
 )

@@ -1,7 +1,7 @@
 """What metering registers: the meters of the data plane, and the right to read usage."""
 
 from ironworks.platform.metering import model
-from ironworks.shared.declarations import Declarations, Meter, Permission
+from ironworks.shared.declarations import Declarations, Meter, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -30,4 +30,5 @@ DECLARATIONS = Declarations(
         Meter(model.IMAGES, "image", "sum", "Images that were generated"),
         Meter(model.CACHED_RESPONSES, "response", "sum", "Answers given again from the response cache"),
     ),
+    topics=(Topic("usage", "usage:read", "Requests and other usage, as soon as they are charged; what was set aside"),),
 )

@@ -1,7 +1,7 @@
 """What payments registers."""
 
 from ironworks.platform.payments.events import DifferenceFound, PaymentFailed, PaymentSucceeded, RefundSucceeded
-from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -27,5 +27,10 @@ DECLARATIONS = Declarations(
         EventClass("platform.payments.payment_failed.v1", PaymentFailed),
         EventClass("platform.payments.refund_succeeded.v1", RefundSucceeded),
         EventClass("platform.payments.difference_found.v1", DifferenceFound),
+    ),
+    topics=(
+        Topic("payments", "payment:read", "Payments and refunds"),
+        Topic("payment-methods", "payment-method:read", "What accounts can be charged by"),
+        Topic("payment-differences", "reconciliation:read", "Where our books and the payment provider's differ"),
     ),
 )

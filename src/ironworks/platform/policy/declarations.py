@@ -1,7 +1,7 @@
 """What policy registers. Each kind declares the quota of how many of it there may be by being one."""
 
 from ironworks.platform.policy.model import OVERRIDE, READ
-from ironworks.shared.declarations import AuditAction, Declarations, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -13,4 +13,5 @@ DECLARATIONS = Declarations(
         AuditAction("policy.quota.override", "The operator allowed something else than the plan"),
         AuditAction("policy.quota.restore", "An override of a quota was removed"),
     ),
+    topics=(Topic("quotas", READ, "What accounts and platforms may create"),),
 )

@@ -1,7 +1,7 @@
 """What pricing registers."""
 
 from ironworks.platform.pricing.events import CurrencySet, PriceCreated, TermsCreated
-from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(Permission("price:create", "Add a version to the price book, or terms"),),
@@ -15,4 +15,5 @@ DECLARATIONS = Declarations(
         EventClass("platform.pricing.terms_created.v1", TermsCreated),
         EventClass("platform.pricing.currency_set.v1", CurrencySet),
     ),
+    topics=(Topic("prices", "billing:read", "The price book, terms, and the currencies of accounts", inherited=True),),
 )

@@ -118,3 +118,7 @@ language sql set search_path = pg_catalog, public, pg_temp as $$
     set chain_seq = excluded.chain_seq, hash = excluded.hash, sealed_at = excluded.sealed_at
 $$;
 grant execute on function platform_audit.save_head(platform_audit.chain_head) to ironworks_system;
+
+-- What the domain's topics are made of.
+select shared.tell_changes('audit', 'platform_audit.pending', operations => '{insert}');
+select shared.tell_changes('audit', 'platform_audit.record', operations => '{insert}');

@@ -23,3 +23,10 @@ end $$;
 drop policy if exists api_read_issuer on platform_invoices.billing_details;
 create policy api_read_issuer on platform_invoices.billing_details for select to ironworks_api
   using (scope = ''::ltree and shared.subject() is not null);
+
+-- What the domain's topics are made of.
+select shared.tell_changes('invoices', 'platform_invoices.billing_details');
+select shared.tell_changes('invoices', 'platform_invoices.close');
+select shared.tell_changes('invoices', 'platform_invoices.invoice');
+select shared.tell_changes('invoices', 'platform_invoices.payment');
+select shared.tell_changes('invoices', 'platform_invoices.credit_note');

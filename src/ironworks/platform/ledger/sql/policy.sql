@@ -170,3 +170,9 @@ $$;
 alter function platform_ledger.used_up(text) owner to ironworks_system;
 revoke all on function platform_ledger.used_up(text) from public;
 grant execute on function platform_ledger.used_up(text) to ironworks_api, ironworks_worker;
+
+-- What the domain's topics are made of.
+select shared.tell_changes('ledger', 'platform_ledger.transfer', operations => '{insert}');
+select shared.tell_changes('ledger', 'platform_ledger.credit_grant');
+select shared.tell_changes('ledger', 'platform_ledger.credit_hold');
+select shared.tell_changes('ledger', 'platform_ledger.prepaid_account');

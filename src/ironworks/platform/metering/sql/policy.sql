@@ -169,3 +169,7 @@ $$;
 alter function platform_metering.forget_rest(int) owner to ironworks_system;
 revoke all on function platform_metering.forget_rest(int) from public;
 grant execute on function platform_metering.forget_rest(int) to ironworks_worker;
+
+-- What the domain's topics are made of.
+select shared.tell_changes('usage', 'platform_metering.usage_event', operations => '{insert}');
+select shared.tell_changes('usage', 'platform_metering.set_aside', operations => '{insert}');

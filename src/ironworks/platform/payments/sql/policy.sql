@@ -60,3 +60,11 @@ create policy api_read on platform_payments.reconciliation for select to ironwor
 drop policy if exists api_read on platform_payments.difference;
 create policy api_read on platform_payments.difference for select to ironworks_api
   using ((select shared.allows('reconciliation:read', '')));
+
+-- What the domain's topics are made of.
+select shared.tell_changes('payments', 'platform_payments.payment');
+select shared.tell_changes('payments', 'platform_payments.refund');
+select shared.tell_changes('payment-methods', 'platform_payments.customer');
+select shared.tell_changes('payment-methods', 'platform_payments.method');
+select shared.tell_changes('payment-differences', 'platform_payments.reconciliation', $$''::ltree$$);
+select shared.tell_changes('payment-differences', 'platform_payments.difference', $$''::ltree$$);

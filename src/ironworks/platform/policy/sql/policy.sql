@@ -170,3 +170,7 @@ begin
 end $$;
 alter function platform_policy.replace_plan_quotas(ltree, jsonb, text, timestamptz) owner to ironworks_system;
 grant execute on function platform_policy.replace_plan_quotas(ltree, jsonb, text, timestamptz) to ironworks_api, ironworks_worker;
+
+-- What the domain's topics are made of.
+select shared.tell_changes('quotas', 'platform_policy.plan_quota');
+select shared.tell_changes('quotas', 'platform_policy.quota_override');

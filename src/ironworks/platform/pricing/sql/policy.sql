@@ -67,3 +67,8 @@ drop policy if exists worker on platform_pricing.account_currency;
 create policy worker on platform_pricing.account_currency to ironworks_worker using (true) with check (true);
 drop policy if exists gateway on platform_pricing.account_currency;
 create policy gateway on platform_pricing.account_currency for select to ironworks_gateway using (true);
+
+-- What the domain's topics are made of.
+select shared.tell_changes('prices', 'platform_pricing.price');
+select shared.tell_changes('prices', 'platform_pricing.price_terms');
+select shared.tell_changes('prices', 'platform_pricing.account_currency');
