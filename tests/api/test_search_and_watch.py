@@ -66,7 +66,7 @@ class Blocks:
 
     async def next(self) -> dict[str, str]:
         block: dict[str, str] = {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for line in self.lines:
                 if not line:
                     return block

@@ -50,7 +50,7 @@ def server(supervisor: SupervisorUnderTest, port: int, **changes: Any) -> Progra
 
 async def up(supervisor: SupervisorUnderTest, spec: ProgramSpec) -> ProgramStatus:
     await supervisor.client.ensure(spec)
-    return await supervisor.client.wait_until_up(spec.name, within=20)
+    return await supervisor.client.wait_until_up(spec.name, within=60)
 
 
 async def test_ensuring_twice_starts_one_process(supervisor: SupervisorUnderTest) -> None:

@@ -132,7 +132,7 @@ async def test_when_the_leader_is_killed_or_stopped_another_process_goes_on(
         stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": "src"},
     )  # fmt: skip
     assert leader.stdout is not None
-    assert await asyncio.wait_for(leader.stdout.readline(), 30) == b"leading\n"
+    assert await asyncio.wait_for(leader.stdout.readline(), 60) == b"leading\n"
     standby = shop.sequencer()
     async with running(standby.run()):
         await shop.add("before")

@@ -188,7 +188,7 @@ async def test_a_worker_killed_in_the_middle_of_an_effect_is_replaced(shop: Wood
         stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": "src"},
     )  # fmt: skip
     assert worker.stdout is not None
-    assert await asyncio.wait_for(worker.stdout.readline(), 30) == b"in the middle\n"
+    assert await asyncio.wait_for(worker.stdout.readline(), 60) == b"in the middle\n"
     async with Working(shop, counting()):
         await asyncio.sleep(0.1)
         assert await shop.effects("count") == []

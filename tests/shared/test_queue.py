@@ -40,7 +40,7 @@ class Lane:
         self.seen.append(item)
         if self.act is not None:
             await self.act(item)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await queue.finish(self.boxes.dbs[0], item, None)
         return None
 
@@ -96,7 +96,7 @@ async def test_a_long_queue_is_worked_off_without_waiting_for_a_poll(boxes: Boxe
     lane = Lane(boxes, "Thing", concurrency=4)
     run = await runner(boxes, lane, runner=host, poll=60)
     running = asyncio.create_task(run.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(lane.seen) < 200:
             await asyncio.sleep(0.01)
     run.stop()
@@ -126,7 +126,7 @@ async def test_a_dead_workers_items_are_taken_over_and_the_attempt_counts(boxes:
     lane = Lane(boxes, "Thing")
     run = await runner(boxes, lane, lease=0.4, poll=0.05)
     running = asyncio.create_task(run.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not lane.seen:
             await asyncio.sleep(0.02)
     run.stop()
@@ -143,7 +143,7 @@ async def test_a_live_workers_items_are_left_alone_however_long_it_takes(boxes: 
     running = [asyncio.create_task(runs[0].run())]
     await asyncio.sleep(0.2)
     running.append(asyncio.create_task(runs[1].run()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await boxes.items():
             await asyncio.sleep(0.05)
     for run in runs:
@@ -175,7 +175,7 @@ async def test_a_worker_that_stops_leaves_its_items_to_the_next_at_once(boxes: B
 
     run = await runner(boxes, Lane(boxes, "Thing", act=hang))
     running = asyncio.create_task(run.run())
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), 60)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -196,7 +196,7 @@ async def test_hanging_items_of_one_kind_do_not_hold_up_another(boxes: Boxes) ->
     lane = Lane(boxes, "Thing")
     run = await runner(boxes, poison, lane)
     running = asyncio.create_task(run.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(lane.seen) < 20:
             await asyncio.sleep(0.01)
     assert len(poison.seen) == 2
@@ -215,7 +215,7 @@ async def test_items_whose_job_raises_are_freed_and_slow_no_other(boxes: Boxes) 
     run = await runner(boxes, lane, poll=0.05)
     running = asyncio.create_task(run.run())
     good = [await put(boxes, "Thing") for _ in range(30)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len({i.uid for i in lane.seen} & set(good)) < 30:
             await asyncio.sleep(0.01)
         while len([i for i in lane.seen if i.uid == bad]) < 2:  # freed, and tried again
@@ -242,7 +242,7 @@ async def test_a_wake_up_is_heard_at_once(boxes: Boxes) -> None:
     lane = Lane(boxes, "Thing")
     run = await runner(boxes, lane, poll=30, url=boxes.database.url("worker"))
     running = asyncio.create_task(run.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.sleep(0.5)
         for n in range(1, 6):
             await put(boxes, "Thing")
@@ -257,7 +257,7 @@ async def test_a_database_that_goes_away_is_outlived(boxes: Boxes) -> None:
     lane = Lane(boxes, "Thing")
     run = await runner(boxes, lane, poll=0.05, lease=0.8, url=boxes.database.url("worker"))
     running = asyncio.create_task(run.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for n in range(1, 4):
             await put(boxes, "Thing")
             while len(lane.seen) < n:
@@ -278,7 +278,7 @@ async def test_an_answer_that_got_lost_strands_no_item(boxes: Boxes) -> None:
     await boxes.admin.fetch("select * from shared.claim_work($1, '', array['Thing'], array[1])", run.worker)
     run._unsure = True
     running = asyncio.create_task(run.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not lane.seen:
             await asyncio.sleep(0.02)
     run.stop()

@@ -300,7 +300,7 @@ async def test_trouble_with_our_own_database_is_not_blamed_on_the_resource(boxes
 
     worker = await boxes.worker(reconciler_of(act), poll=0.05)
     running = asyncio.create_task(worker.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await boxes.item(uid) is not None:
             assert (await boxes.status(uid))["phase"] in ("Pending", "Ready")
             await asyncio.sleep(0.02)
@@ -393,7 +393,7 @@ async def test_two_workers_never_step_on_one_resource_at_once(boxes: Boxes) -> N
         for n in range(60):
             await boxes.resize(uids[n % len(uids)], 2 + n)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await change_at_random()
         while any(i["kind"] == "Box" for i in await boxes.items()):
             await asyncio.sleep(0.02)
@@ -452,7 +452,7 @@ async def test_resync_looks_at_everything_again(boxes: Boxes) -> None:
         await boxes.create(name)
     worker = await boxes.worker(reconciler_of(act), poll=0.02)
     running = asyncio.create_task(worker.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while min(looks["a"], looks["b"]) < 3:
             await asyncio.sleep(0.02)
     worker.stop()

@@ -133,7 +133,7 @@ async def lower_world(
         await world.open(declared)
         yield world
     finally:
-        await asyncio.wait_for(world.close(), 30)
+        await asyncio.wait_for(world.close(), 60)
 
 
 __all__ = ["LowerWorld", "lower_world"]

@@ -86,7 +86,7 @@ class SupervisorUnderTest:
         return path.read_text() if path.exists() else ""
 
 
-async def until(condition: Callable[[], object], within: float = 20.0) -> None:
+async def until(condition: Callable[[], object], within: float = 60.0) -> None:
     """Wait until `condition` (a function, or a coroutine function) holds; AssertionError if it never does."""
     deadline = asyncio.get_running_loop().time() + within
     while True:

@@ -208,6 +208,6 @@ async def scope_world(place: TestDatabase, more: Sequence[str] = ()) -> AsyncIte
         yield world
     finally:
         for database in world.databases.values():
-            await asyncio.wait_for(database.close(), 30)
+            await asyncio.wait_for(database.close(), 60)
         await admin.close()
         world.identity.hashing.close()

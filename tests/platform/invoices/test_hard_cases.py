@@ -139,7 +139,7 @@ async def test_two_closes_that_find_the_same_transfers_share_them(world: LowerWo
 
     async def find_together(ctx: Context, transfers: Sequence[UUID]) -> dict[UUID, UUID]:
         free = await find(ctx, transfers)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await both.wait()
         return free
 

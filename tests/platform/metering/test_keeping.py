@@ -116,7 +116,7 @@ async def test_forgetting_waits_for_who_records_old_events(world: LowerWorld) ->
         forgetting = asyncio.create_task(keep_usage(await world.database("worker")))
         await asyncio.sleep(0.2)
         assert not forgetting.done()
-    await asyncio.wait_for(forgetting, 10)
+    await asyncio.wait_for(forgetting, 60)
     assert await record(world, old) == []
 
 

@@ -211,7 +211,7 @@ async def test_a_writer_holding_a_key_keeps_it_from_being_purged(world: LowerWor
     async with world.acting(op) as ctx:
         await ctx.services.vault.put(ctx, SCOPES[0], late, {"v": "late"})
         await request(world, op)
-        await asyncio.wait_for(rotate(world, keyring), 10)
+        await asyncio.wait_for(rotate(world, keyring), 60)
     assert await get(world, late) == "late"
     rows = await world.query("select version from platform_secrets.data_key order by version")
     assert [r["version"] for r in rows] == [1, 2]

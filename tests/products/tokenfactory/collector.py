@@ -41,7 +41,7 @@ class Collector:
     status: int = 200
     elsewhere: str = ""
 
-    async def expect(self, count: int, within: float = 10.0) -> list[Span]:
+    async def expect(self, count: int, within: float = 60.0) -> list[Span]:
         async with asyncio.timeout(within):
             while len(self.spans) < count:
                 await asyncio.sleep(0.02)

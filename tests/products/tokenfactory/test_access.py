@@ -29,7 +29,7 @@ async def logged(upstream: Upstream, path: Path) -> AsyncIterator[tuple[World, P
         yield world, file
 
 
-async def lines(file: Path, count: int, within: float = 5.0) -> list[dict[str, Any]]:
+async def lines(file: Path, count: int, within: float = 60.0) -> list[dict[str, Any]]:
     async with asyncio.timeout(within):
         while not file.exists() or len(file.read_bytes().splitlines()) < count:
             await asyncio.sleep(0.02)

@@ -141,7 +141,7 @@ async def _many_kills(host: Host, kills: int) -> None:
     await asyncio.sleep(0.5)
     going = False
     await asyncio.gather(*callers)
-    await _until(lambda: answered.keys() <= host.ledger.read()[0].keys(), within=30)
+    await _until(lambda: answered.keys() <= host.ledger.read()[0].keys(), within=60)
     await host.stop()
     records, conflicts = host.ledger.read()
     assert len(answered) > kills
@@ -179,7 +179,7 @@ async def test_a_graceful_stop_finishes_what_is_in_flight(host: Host, upstream: 
     assert not list(host.spool.iterdir())
 
 
-async def _until(holds: Callable[[], bool], within: float = 15.0) -> None:
+async def _until(holds: Callable[[], bool], within: float = 60.0) -> None:
     async with asyncio.timeout(within):
         while not holds():
             await asyncio.sleep(0.05)

@@ -79,7 +79,7 @@ class Site:
             answer = await http.get("/health")
             return answer.status_code, answer.json()
 
-    async def until(self, ready: Callable[[], Awaitable[bool]], within: float = 30.0) -> None:
+    async def until(self, ready: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
         async with asyncio.timeout(within):
             while True:
                 try:
@@ -142,7 +142,7 @@ async def test_the_database_goes_away_and_comes_back(
         await site.until(site.answers)
         site.way.cut()
         answered = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 answer = await site.ask()
                 assert answer.status_code == 200
@@ -185,7 +185,7 @@ async def test_a_start_without_the_database_serves_what_was_known(
         async def is_kept() -> bool:
             return kept.exists()
 
-        await site.until(is_kept, within=40)
+        await site.until(is_kept, within=60)
         await site.stop()
         site.way.cut()
         site.start()

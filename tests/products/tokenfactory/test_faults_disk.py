@@ -81,7 +81,7 @@ async def ask(http: httpx.AsyncClient, **more: Any) -> httpx.Response:
 
 
 async def until(http: httpx.AsyncClient, status: int) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             answer = await http.get("/health")
             if answer.status_code == status:
@@ -129,7 +129,7 @@ async def test_no_room_to_open_a_request(disk: Disk, upstream: Upstream) -> None
         await until(http, 200)  # by itself: nobody sends requests to what says that it serves none
         assert (await ask(http)).status_code == 200
         world.ledger.broken = False
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not answered <= set(world.ledger.records):
                 await asyncio.sleep(0.05)
         assert not world.ledger.conflicts
@@ -152,7 +152,7 @@ async def test_no_room_to_close_a_request(disk: Disk, upstream: Upstream) -> Non
     targets = targets_for(upstream.address)
     async with run_world(disk.path / "spool", targets, **settings(disk)) as world, world.http() as http:
         streams = [asyncio.create_task(stream(world)) for _ in range(20)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(upstream.received) < 20:
                 await asyncio.sleep(0.01)
         world.ledger.broken = True
@@ -170,7 +170,7 @@ async def test_no_room_to_close_a_request(disk: Disk, upstream: Upstream) -> Non
         await until(http, 200)
         world.ledger.broken = False
         streamed: list[Any] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(streamed) < 20:
                 await asyncio.sleep(0.05)
                 streamed = [record for record in world.ledger.records.values() if record.stream]
@@ -188,7 +188,7 @@ async def test_a_full_disk_under_counts_and_access_log(disk: Disk, upstream: Ups
             metrics = (await http.get("/metrics")).text
             assert 'ironworks_gateway_requests_total{operation="/v1/chat/completions",status="200"} 5.0' in metrics
             if disk.mounted:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     while "AccessLogFails" not in (found := (await http.get("/health")).json())["problems"]:
                         await asyncio.sleep(0.05)
                 assert found["status"] == "degraded"

@@ -104,7 +104,7 @@ class World:
     mirror: Mirror
     changes: list[frozenset[str]]
 
-    async def until(self, wanted: Any, within: float = 5.0) -> None:
+    async def until(self, wanted: Any, within: float = 60.0) -> None:
         async with asyncio.timeout(within):
             while not wanted():
                 await asyncio.sleep(0.01)

@@ -122,7 +122,7 @@ async def test_pipelined_requests_are_answered_in_order(world: World) -> None:
 async def test_a_thousand_pipelined_requests_need_no_stack(world: World) -> None:
     one = b"GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n"
     last = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    answer = await world.raw(post("/v1/chat/completions", chat("trickles", stream=True)) + one * 3000 + last, within=20)
+    answer = await world.raw(post("/v1/chat/completions", chat("trickles", stream=True)) + one * 3000 + last, within=60)
     assert statuses(answer) == [200] + [401] * 3000 + [200]
 
 
@@ -163,7 +163,7 @@ async def test_nobody_sends_a_body_of_unknown_size_before_the_key_is_known(world
     head = HEAD.replace(SECRET.encode(), b"wrong") + b"Transfer-Encoding: chunked\r\n\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(head)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
     writer.close()
 
@@ -254,6 +254,6 @@ async def test_two_hundred_streams_at_once(world: World, upstream: Upstream) -> 
         ]
         answers = await asyncio.gather(*posts)
     assert all(answer.text.endswith("data: [DONE]\n\n") for answer in answers)
-    records = await world.ledger.expect(200, within=10)
+    records = await world.ledger.expect(200, within=60)
     assert {record.output_tokens for record in records} == {5}
     assert {record.request_id for record in records} == {answer.headers["x-request-id"] for answer in answers}

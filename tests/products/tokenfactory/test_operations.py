@@ -93,7 +93,7 @@ async def test_a_model_for_something_else_is_not_asked(world: World, upstream: U
     tasks = {"plain": "text-embedding", "renamed": "text-generation"}
     world.source.targets = [replace(each, task=tasks.get(each.name)) for each in world.source.targets]
     world.gateway.notice("Endpoint")
-    async with world.openai() as client, asyncio.timeout(10):
+    async with world.openai() as client, asyncio.timeout(60):
         refused: openai.BadRequestError | None = None
         while refused is None:
             try:

@@ -30,14 +30,14 @@ async def fed(world: World):  # type: ignore[no-untyped-def]
 
 async def until_refused(world: World) -> float:
     began = time.monotonic()
-    async with world.http() as http, asyncio.timeout(30):
+    async with world.http() as http, asyncio.timeout(60):
         while (await http.post("/v1/chat/completions", json=chat())).status_code == 200:
             await asyncio.sleep(0.005)
     return time.monotonic() - began
 
 
 async def until_served(world: World) -> None:
-    async with world.http() as http, asyncio.timeout(30):
+    async with world.http() as http, asyncio.timeout(60):
         while (await http.get("/v1/models")).status_code != 200:
             await asyncio.sleep(0.005)
 

@@ -111,12 +111,12 @@ async def test_a_collector_cannot_send_us_elsewhere(upstream: Upstream, tmp_path
         moved.status, moved.elsewhere = 307, f"{other.url}/v1/traces"
         async with world.http() as http:
             await http.post(CHAT, json=chat())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not moved.headers:
                 await asyncio.sleep(0.05)
         core = world.gateway._core
         assert core is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not core.observers.spans.lost:
                 await asyncio.sleep(0.02)
     assert not other.headers
@@ -219,7 +219,7 @@ async def test_a_collector_that_is_away_costs_spans_and_nothing_else(upstream: U
     async with traced(upstream, tmp_path) as (world, collector), world.http() as http:
         collector.status = 503
         await http.post(CHAT, json=chat())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not collector.headers:
                 await asyncio.sleep(0.05)
         health = (await http.get("/health")).json()

@@ -186,6 +186,27 @@ async def test_a_long_request_holds_up_no_segment(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+async def test_the_lag_is_for_how_long_what_ended_waits_whatever_is_open(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, asyncio.get_running_loop())
+    ledger = Ledger()
+    shipper = Shipper(spool, tmp_path, ledger.charge, every=0.01, batch=10)
+    spool.open(opening(0), 25)
+    await close(spool, spool.open(opening(1), 25), 1)
+    await asyncio.sleep(0.3)
+    assert shipper.lag >= 0.3
+    assert await shipper.ship_all(1)
+    assert shipper.lag < 0.2, "one that is still open is not behind"
+    assert spool.backlog > 0
+    for number in range(2, 12):
+        await close(spool, spool.open(opening(number), 25), number)
+    await asyncio.sleep(0.3)
+    assert await shipper.ship_once(), "a full batch: there may be more"
+    assert shipper.lag >= 0.3
+    assert not await shipper.ship_once()
+    assert shipper.lag < 0.2
+    spool.release(keep=True)
+
+
 async def test_only_what_is_on_disk_is_charged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = slow_disk(monkeypatch)
     spool = Spool(tmp_path, asyncio.get_running_loop())
@@ -221,7 +242,7 @@ async def test_one_whose_answer_breaks_holds_up_no_other(tmp_path: Path) -> None
         raise KeyError("an answer that cannot be told")
 
     spool.close(spool.open(opening(1), 25), CLOSING, breaks)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await close(spool, spool.open(opening(2), 25), 2) is None
     spool.release()
 
@@ -299,7 +320,7 @@ async def test_a_full_disk_refuses_and_heals(
         statuses += [(await http.post("/v1/chat/completions", json=chat())).status_code for _ in range(5)]
         assert set(statuses[-5:]) == {200}
         assert (await http.get("/healthz")).status_code == 200
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while sum(record.status == 200 for record in world.ledger.records.values()) < statuses.count(200):
                 await asyncio.sleep(0.01)
         assert not world.ledger.conflicts

@@ -146,7 +146,7 @@ class Ledger:
             if self.records.setdefault(record.request_id, record) != record:
                 self.conflicts.append(record)
 
-    async def expect(self, count: int, within: float = 30.0) -> list[UsageRecord]:
+    async def expect(self, count: int, within: float = 60.0) -> list[UsageRecord]:
         """Exactly `count` records, once they are there."""
         async with asyncio.timeout(within):
             while len(self.records) < count:
@@ -188,7 +188,7 @@ class World:
         self.callers.append(caller)
         return caller
 
-    async def raw(self, data: bytes, within: float = 5.0) -> bytes:
+    async def raw(self, data: bytes, within: float = 60.0) -> bytes:
         """What comes back for `data` until the gateway closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(data)
@@ -244,7 +244,7 @@ async def run_world(
         for caller in world.callers:  # a gateway that stops waits a second for the next request of one that stays
             await caller.close()
         gateway.stop()
-        await asyncio.wait_for(serving, 30)
+        await asyncio.wait_for(serving, 60)
         sock.close()
 
 
@@ -257,7 +257,7 @@ def listener() -> socket.socket:
     return sock
 
 
-async def until_healthy(url: str, within: float = 30.0) -> None:
+async def until_healthy(url: str, within: float = 60.0) -> None:
     async with httpx.AsyncClient(verify=False) as http, asyncio.timeout(within):
         while True:
             try:

@@ -245,7 +245,7 @@ async def test_following_goes_on_over_a_rotation_and_finds_new_replicas(
     [log] = (Path(each.log) for each in supervisor.programs.values())
     log.write_text("before\n")
     lines = await driver.open_log(group, None, follow=True, tail=None)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await anext(lines) == b"0123abcd-0 | before\n"
         log.write_text("new\n")  # cut to nothing and written again
         assert await anext(lines) == b"0123abcd-0 | new\n"

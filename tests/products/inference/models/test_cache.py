@@ -143,7 +143,7 @@ async def test_a_killed_worker_takes_its_fetch_along_and_the_next_one_clears_up(
         ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    await until(lambda: any(tmp_path.glob(".*-*/requirements.txt")), within=30)
+    await until(lambda: any(tmp_path.glob(".*-*/requirements.txt")), within=60)
     fetching = _processes_on(tmp_path)
     assert fetching
     worker.send_signal(signal.SIGKILL)

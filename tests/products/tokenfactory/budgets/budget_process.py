@@ -47,7 +47,7 @@ async def main(config: dict[str, Any]) -> None:
         task.cancel()
     await asyncio.gather(*beside, return_exceptions=True)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(database.close(), 5)
+        await asyncio.wait_for(database.close(), 60)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Member:
     async def stop(self) -> None:
         if self.process.returncode is None:
             self.process.terminate()
-        await asyncio.wait_for(self.process.wait(), 30)
+        await asyncio.wait_for(self.process.wait(), 60)
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Fleet:
         await asyncio.gather(*(one(live[number % len(live)]) for number in range(count)))
         return found
 
-    async def settled(self, within: float = 15.0) -> None:
+    async def settled(self, within: float = 60.0) -> None:
         """Until every spool is charged."""
         seen = -1
         async with asyncio.timeout(within):

@@ -87,7 +87,7 @@ async def lease(world: ApiWorld, uid: Any, holder: str, wanted: int) -> budgets.
             )  # fmt: skip
             return await budgets.adjust_lease(ctx, ask)
     finally:
-        await asyncio.wait_for(database.close(), 10)
+        await asyncio.wait_for(database.close(), 60)
 
 
 async def reconcile(world: ApiWorld) -> None:
@@ -97,7 +97,7 @@ async def reconcile(world: ApiWorld) -> None:
         await world.admin.execute("update shared.work_item set due_at = now() where kind = 'Budget'")
         await ReconcileRuntime(database, own, {}).run_until_idle()
     finally:
-        await asyncio.wait_for(database.close(), 10)
+        await asyncio.wait_for(database.close(), 60)
 
 
 async def test_leases_are_listed_for_who_may_see_the_budget(world: ApiWorld) -> None:

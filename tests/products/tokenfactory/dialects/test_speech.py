@@ -121,7 +121,7 @@ async def test_who_leaves_owes_what_he_asked_for(world: World, upstream: Upstrea
     async with world.http() as http, http.stream("POST", SPEECH, json=BODY) as answer:
         await anext(answer.aiter_raw())
     assert await owed(world) == (499, OWED)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not upstream.left:
             await asyncio.sleep(0.01)
 

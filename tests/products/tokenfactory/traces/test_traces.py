@@ -107,7 +107,7 @@ async def scene(place: BootstrappedPlace, upstream: Upstream, spool: Path) -> As
             yield Scene(api, world, process, admin)
         finally:
             gateway.stop()
-            await asyncio.wait_for(serving, 30)
+            await asyncio.wait_for(serving, 60)
             sock.close()
 
 
