@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from ironworks.app.charging import Charging, quantities, usage_event
 from ironworks.platform import billing, metering, pricing
-from ironworks.platform.pricing.model import Measured
 from ironworks.products.tokenfactory.analytics.model import METERS
 from ironworks.products.tokenfactory.gateway import UsageRecord
 from ironworks.products.tokenfactory.gateway.costs import Prices
@@ -114,12 +113,7 @@ def test_what_the_gateway_quotes_is_what_rating_charges(book: list[pricing.Price
     at = NOON + timedelta(hours=hours)
     tokens = used._asdict()
     event = usage_event(record(priced_at=at.timestamp(), **{name: tokens[name] for name in tokens}))
-    measured = [
-        Measured(event.id, meter, quantity, event.model, event.scope, event.occurred_at, event.priced_at)
-        for meter, quantity in event.quantities.items()
-        if quantity
-    ]
-    rating = pricing.rate(measured, pricing.PriceBook(book))
+    rating = pricing.rate([event], pricing.PriceBook(book))
     quoted = Prices(book).quote("smollm2", at.timestamp()).cost(used)
     if rating.unrated:
         assert quoted is None

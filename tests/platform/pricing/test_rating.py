@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironworks.platform import pricing
-from ironworks.platform.pricing.model import FALLBACKS, Measured, PriceInUse, check_start
+from ironworks.platform import metering, pricing
+from ironworks.platform.pricing.model import FALLBACKS, PriceInUse, check_start
 from tests.support.money import NOON
 
 DAY = timedelta(days=1)
@@ -74,8 +74,8 @@ def test_the_version_in_force_at_the_moment_of_use_prices_it() -> None:
 
 
 def test_what_has_no_price_or_costs_absurdly_much_waits() -> None:
-    def used(quantity: int, meter: str = "input_tokens") -> Measured:
-        return Measured("req", meter, quantity, "m", "acme", NOON)
+    def used(quantity: int, meter: str = "input_tokens") -> metering.UsageEvent:
+        return metering.UsageEvent(id="req", occurred_at=NOON, scope="acme", quantities={meter: quantity}, model="m")
 
     rating = pricing.rate([used(1), used(1, "output_tokens"), used(10**12)], pricing.PriceBook([version("1")]))
     assert [(line.quantity, line.amount_nano) for line in rating.lines] == [(1, 10**9)]
@@ -140,7 +140,7 @@ prices = st.builds(
 )
 
 
-@given(st.lists(prices, max_size=12), st.sampled_from(METERS), st.integers(0, 10**9), st.integers(-6, 26))
+@given(st.lists(prices, max_size=12), st.sampled_from(METERS), st.integers(1, 10**9), st.integers(-6, 26))
 def test_rating_takes_the_first_price_in_the_declared_order(
     book: list[pricing.Price], meter: str, quantity: int, days: int
 ) -> None:
@@ -150,12 +150,38 @@ def test_rating_takes_the_first_price_in_the_declared_order(
     expected = next((max(found, key=lambda p: p.valid_from).unit_price for found in began if found), None)
     if len({(p.key, p.valid_from) for p in book}) < len(book):
         return  # two versions that begin together cannot be created
-    used = Measured("req", meter, quantity, "big", "acme", NOON - 99 * DAY, at)
+    used = metering.UsageEvent(
+        id="req",
+        occurred_at=NOON - 99 * DAY,
+        scope="acme",
+        quantities={meter: quantity},
+        model="big",
+        priced_at=at,
+    )
     rating = pricing.rate([used], pricing.PriceBook(book))
     if expected is None:
         assert [line.reason for line in rating.unrated] == ["no_price"]
     elif (amount := round(Fraction(expected) * quantity * 10**9)) <= pricing.MAX_LINE_NANO:
         assert [line.amount_nano for line in rating.lines] == [amount]
+
+
+@given(
+    st.lists(prices, max_size=8, unique_by=lambda price: (price.key, price.valid_from)),
+    st.lists(st.tuples(st.dictionaries(st.sampled_from(METERS), st.integers(0, 9)), st.integers(-6, 26)), max_size=8),
+)
+def test_rating_a_batch_gives_what_rating_each_event_gives(
+    book: list[pricing.Price], used: list[tuple[dict[str, int], int]]
+) -> None:
+    """Whatever was in force for the event before."""
+    events = [
+        metering.UsageEvent(id=f"req{n}", occurred_at=NOON + days * DAY, scope="acme", quantities=found, model="big")
+        for n, (found, days) in enumerate(used)
+    ]
+    together = pricing.rate(events, pricing.PriceBook(book))
+    apart = [pricing.rate([event], pricing.PriceBook(book)) for event in events]
+    assert together.lines == [line for one in apart for line in one.lines]
+    assert list(together.unrated) == [line for one in apart for line in one.unrated]
+    assert len(together.lines) + len(together.unrated) == sum(bool(n) for found, _ in used for n in found.values())
 
 
 @given(st.lists(prices, max_size=8), st.lists(st.tuples(prices, st.integers(0, 20)), max_size=8))

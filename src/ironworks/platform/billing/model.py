@@ -76,10 +76,10 @@ def charges_of(events: Sequence[UsageInput], rating: pricing.Rating) -> list[Cha
     """The cost of each event, in their order."""
     costs: dict[str, int] = {}
     currencies: dict[str, str] = {}
-    for line in rating.lines:
-        costs[line.usage_event_id] = costs.get(line.usage_event_id, 0) + line.amount_nano
-        if line.currency != pricing.CURRENCY:
-            currencies[line.usage_event_id] = line.currency
+    for rated in rating.events:
+        costs[rated.usage_event_id] = costs.get(rated.usage_event_id, 0) + sum(rated.amounts_nano)
+        if rated.currency != pricing.CURRENCY:
+            currencies[rated.usage_event_id] = rated.currency
     waiting = {line.measured.usage_event_id for line in rating.unrated}
     return [
         Charged(event, costs.get(event.id, 0), currencies.get(event.id, pricing.CURRENCY), event.id in waiting)
@@ -87,13 +87,13 @@ def charges_of(events: Sequence[UsageInput], rating: pricing.Rating) -> list[Cha
     ]
 
 
-def transfers_for(lines: Sequence[pricing.RatedLine], correlation: str) -> dict[pricing.TransferOf, ledger.NewTransfer]:
+def transfers_for(rating: pricing.Rating, correlation: str) -> dict[pricing.TransferOf, ledger.NewTransfer]:
     """One transfer per scope, currency and day that owes something: from the tenant's receivable to the operator's
     revenue.
     """
     totals: dict[pricing.TransferOf, int] = defaultdict(int)
-    for line in lines:
-        totals[line.scope, line.currency, line.day] += line.amount_nano
+    for rated in rating.events:
+        totals[rated.transfer_of] += sum(rated.amounts_nano)
     return {
         (scope, currency, day): ledger.NewTransfer(
             debit=ledger.AccountName(scope, ledger.Purpose.RECEIVABLE, currency),

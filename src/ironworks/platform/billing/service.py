@@ -38,9 +38,9 @@ async def charge_waiting(ctx: Context) -> int:
     """Charge lines that waited for a price and have one now; returns how many, at most a thousand."""
     rating = await pricing.rate_waiting(ctx, WAITING_BATCH)
     await _post(ctx, rating, waited=True)
-    if rating.lines:
-        await ctx.emit(UsageChargedLate(usage_event_ids=sorted({line.usage_event_id for line in rating.lines})))
-    return len(rating.lines)
+    if rating.events:
+        await ctx.emit(UsageChargedLate(usage_event_ids=sorted({event.usage_event_id for event in rating.events})))
+    return len(rating.events)
 
 
 async def charge_ingested(ctx: Context) -> int:
@@ -58,7 +58,7 @@ async def charge_readings(ctx: Context) -> int:
 
 
 async def _post(ctx: Context, rating: pricing.Rating, *, waited: bool = False) -> None:
-    transfers = transfers_for(rating.lines, ctx.request_id)
+    transfers = transfers_for(rating, ctx.request_id)
     await ledger.post_transfers(ctx, list(transfers.values()))
     await pricing.keep_rating(ctx, rating, {key: transfer.id for key, transfer in transfers.items()}, waited=waited)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any
 
 import asyncpg
@@ -87,7 +88,7 @@ async def claimed_digests(ctx: Context, ids: Sequence[str]) -> dict[str, bytes]:
 
 
 async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
-    """Insert events whose ids were claimed in this transaction."""
+    """Insert events whose ids were claimed in this transaction; scope by scope, as their index lies on its pages."""
     await ctx.db.execute(
         """
         insert into platform_metering.usage_event (
@@ -99,7 +100,7 @@ async def save_usage(ctx: Context, events: Sequence[UsageEvent]) -> None:
                metadata::jsonb, route_uid, end_user, cached_answer, course::jsonb
         from unnest($1::platform_metering.new_usage[])
         """,
-        [_columns(event) for event in events],
+        [_columns(event) for event in sorted(events, key=attrgetter("scope"))],
     )
 
 

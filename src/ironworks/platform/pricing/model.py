@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
@@ -92,7 +92,7 @@ class UnratedReason(StrEnum):
 
 
 class Measured(NamedTuple):
-    """One quantity of one usage event: what gets rated. `scope` is the path of the tenant that pays.
+    """One quantity of one usage event. `scope` is the path of the tenant that pays.
 
     `priced_at` is the moment whose prices count, where that is not when it occurred.
     """
@@ -104,17 +104,6 @@ class Measured(NamedTuple):
     scope: str
     occurred_at: datetime
     priced_at: datetime | None = None
-
-    @property
-    def at(self) -> datetime:
-        """The moment whose prices count."""
-        return self.priced_at or self.occurred_at
-
-    @property
-    def day(self) -> date:
-        """The one in UTC on which it occurred: whose period pays for it, whenever it is rated."""
-        at = self.occurred_at
-        return (at if at.tzinfo is UTC else at.astimezone(UTC)).date()
 
 
 TransferOf: TypeAlias = tuple[str, str, date]
@@ -142,6 +131,38 @@ class RatedLine(NamedTuple):
     transfer_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tariff:
+    """Meters and the price version that each has, in one order. Events that are priced alike share it."""
+
+    meters: tuple[str, ...]
+    prices: tuple[Price, ...]
+
+
+class RatedEvent(NamedTuple):
+    """Lines of one usage event which one transfer moves, or which cost nothing: a quantity and an amount for each meter
+    of `tariff`. Otherwise as RatedLine."""
+
+    usage_event_id: str
+    tariff: Tariff
+    quantities: Sequence[int]
+    amounts_nano: Sequence[int]
+    currency: str
+    scope: str
+    day: date
+    model: str
+
+    @property
+    def transfer_of(self) -> TransferOf:
+        return self.scope, self.currency, self.day
+
+    def lines(self) -> Iterator[RatedLine]:
+        """One by one."""
+        columns = self.tariff.meters, self.tariff.prices, self.quantities, self.amounts_nano
+        for meter, price, quantity, nano in zip(*columns, strict=True):
+            yield RatedLine(self.usage_event_id, meter, quantity, price.id, price.unit_price, nano, *self[4:])
+
+
 @dataclass(frozen=True, slots=True)
 class LineGroup:
     """Rated lines of one tenant, meter, model and unit price, added up."""
@@ -165,10 +186,16 @@ class UnratedLine:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What rating a batch gave."""
+    """What rating a batch gave; where an event has lines that cost something and others that cost nothing, it is there
+    twice, one after the other."""
 
-    lines: Sequence[RatedLine]
+    events: Sequence[RatedEvent]
     unrated: Sequence[UnratedLine]
+
+    @property
+    def lines(self) -> list[RatedLine]:
+        """One by one."""
+        return [line for event in self.events for line in event.lines()]
 
 
 class CurrencyOfPlan(Conflict):
