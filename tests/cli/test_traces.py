@@ -19,7 +19,7 @@ from ironworks.app.gateway import ACTOR
 from ironworks.app.wiring import Process, open_process
 from ironworks.cli.main import main
 from ironworks.products.tokenfactory import gateway, traces
-from ironworks.products.tokenfactory.gateway.health import Incident, Trouble
+from ironworks.products.tokenfactory.gateway.health import Incident, Trouble, Uncharged
 from ironworks.products.tokenfactory.traces import service
 from ironworks.sdk import Client
 from ironworks.sdk.config import Profile
@@ -56,7 +56,9 @@ async def fill(api: ServedApi, policy: UUID) -> None:
     )  # fmt: skip
     trouble = Trouble("spool", "failing", "SpoolUnavailable", "the disk is full", "nothing is served")
     incident = Incident("charging", "ChargingFails", "the database is down", time.time() - 60, time.time())
-    report = gateway.HealthReport(uuid4(), "host-1", 4711, time.time(), "unavailable", (trouble,), (incident,))
+    report = gateway.HealthReport(
+        uuid4(), "host-1", 4711, time.time(), "unavailable", (trouble,), (incident,), uncharged=Uncharged(2048, 90.5)
+    )
     async with open_process(api.place.settings, "worker", connections=1) as process, in_it(process) as ctx:
         await service.give_key(ctx, process.keyring, policy, SCOPE)
     async with open_process(api.place.settings, "gateway", connections=1) as process, in_it(process) as ctx:
@@ -98,5 +100,6 @@ def test_how_the_gateways_processes_are(run: Run) -> None:
     processes, incidents = run("gateway", "processes"), run("gateway", "incidents")
     assert "spool: the disk is full" in processes
     assert {"host-1", "4711", "unavailable"} <= set(processes.split())
+    assert "90.5 s, 2048 B" in processes
     assert {"charging", "ChargingFails"} <= set(incidents.split())
     assert json.loads(run("gateway", "incidents", "-o", "json"))["items"][0]["until"]

@@ -101,11 +101,11 @@ def processes(ctx: click.Context, output: str) -> None:
         show_data({"items": items}, output)
         return
     rows = [
-        [i["host"], str(i["pid"]), i["status"], i["reported_at"],
+        [i["host"], str(i["pid"]), i["status"], i["reported_at"], f"{i['lag_seconds']:.1f} s, {i['waiting_bytes']} B",
          "; ".join(f"{t['component']}: {t['message']}" for t in i["troubles"]) or "-"]
         for i in items
     ]  # fmt: skip
-    show_table(["HOST", "PID", "STATUS", "REPORTED", "WHAT IS WRONG"], rows)
+    show_table(["HOST", "PID", "STATUS", "REPORTED", "CHARGE BEHIND", "WHAT IS WRONG"], rows)
 
 
 @gateway.command()

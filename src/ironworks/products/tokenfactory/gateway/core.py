@@ -18,7 +18,7 @@ from ironworks.products.tokenfactory.gateway.cache import AnswerCache
 from ironworks.products.tokenfactory.gateway.cors import Origins
 from ironworks.products.tokenfactory.gateway.counting import Tokenizers
 from ironworks.products.tokenfactory.gateway.feeds import feed_of
-from ironworks.products.tokenfactory.gateway.health import Health, check_core
+from ironworks.products.tokenfactory.gateway.health import Health, Uncharged, check_core
 from ironworks.products.tokenfactory.gateway.identifiers import RequestIds
 from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.metrics import Metrics
@@ -120,7 +120,9 @@ class Core:
         self.waits.waited = partial(self.metrics.observe, "ironworks_gateway_queue_wait_seconds")
         self.observers = Observers(settings.observing, self.metrics, trace)
         self.trace_feed = feed_of("traces", sources.traces, self._trace_by)
-        self.health = Health(settings.observing.counts, [partial(check_core, self)], self._look_at_targets)
+        self.health = Health(
+            settings.observing.counts, [partial(check_core, self)], self._look_at_targets, self._uncharged
+        )
         self.clients: set[ClientConnection] = set()
         self.exchanges: set[Exchange] = set()
         self.draining = False
@@ -129,7 +131,6 @@ class Core:
         self.known_routes: dict[tuple[bytes, str, str], Route] = {}
         """What a key means by a model under an API, since the snapshot last changed: by its digest, path and model."""
         self._names: dict[tuple[bytes, str, str, int], Named] = {}
-        self._caught_up = self.now()
         self._heads: dict[tuple[ReplicaState, str, bool, bytes], bytes] = {}
 
     def request_head(self, state: ReplicaState, path: str, stream: bool, content_type: bytes) -> bytes:
@@ -172,8 +173,6 @@ class Core:
         self.waits.tick(now)
         self.upstreams.sweep(now)
         self.payments.tick(self.mirror.ages["prices"])
-        if not self.spool.backlog:
-            self._caught_up = now
         self.spool.heal()
         self.health.look()
         self.health.tell_host()
@@ -182,6 +181,9 @@ class Core:
     def count_ejection(self) -> None:
         """An upstream was set aside."""
         self.metrics.count("ironworks_gateway_ejections")
+
+    def _uncharged(self) -> Uncharged:
+        return Uncharged(self.spool.backlog, self.shipper.lag)
 
     def _look_at_targets(self) -> tuple[TargetState, ...]:
         return look_at_targets(self.balancer, self.gates, self.now())
@@ -237,7 +239,7 @@ class Core:
             "spool_backlog_bytes": ("Spool not yet charged", self.spool.backlog),
             "spool_healthy": ("1 while the spool can be written", self.spool.healthy),
             "charging_fails_seconds": ("Since usage could last be charged; 0 while it can", self.shipper.failing_for),
-            "spool_lag_seconds": ("Since all usage was charged", max(0.0, self.now() - self._caught_up)),
+            "spool_lag_seconds": ("All usage that ended longer ago is charged", self.shipper.lag),
             "compiled": ("Processes whose hot modules are native code", not __file__.endswith(".py")),
             "health": ("0 while all is well, 1 degraded, 2 unavailable", _HEALTH[self.health.status]),
             "snapshot_age_seconds": ("Since keys and routes were last confirmed", self.mirror.age),

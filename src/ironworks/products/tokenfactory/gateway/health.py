@@ -74,6 +74,16 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Uncharged:
+    """What the spool holds for the charge: `waiting_bytes`, open requests among them, and `lag_seconds`, the time that
+    charging is behind: all that ended longer ago is charged.
+    """
+
+    waiting_bytes: int = 0
+    lag_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class HealthReport:
     """What a process tells the control plane. `uid` names the process; times are seconds since the epoch.
 
@@ -89,6 +99,7 @@ class HealthReport:
     troubles: tuple[Trouble, ...]
     incidents: tuple[Incident, ...]
     targets: tuple[TargetState, ...] = ()
+    uncharged: Uncharged = Uncharged()
     stopped: bool = False
 
     @property
@@ -107,12 +118,13 @@ class Health:
     Args:
         checks: asked at each `look`; whoever depends on something adds one.
         place: a folder where it is told to this host's other programs, in `<pid>.health`; None for nowhere.
-        targets: looks how those of Routes stand.
+        targets: looks how those of Routes stand. uncharged: how far charging is behind.
     """
 
     place: Path | None = None
     checks: list[Check] = field(default_factory=list)
     targets: Callable[[], tuple[TargetState, ...]] = tuple
+    uncharged: Callable[[], Uncharged] = Uncharged
     troubles: tuple[Trouble, ...] = ()
     uid: UUID = field(default_factory=uuid4)
     started_at: float = field(default_factory=time.time)
@@ -174,7 +186,7 @@ class Health:
         targets = () if stopped else self.targets()
         return HealthReport(
             self.uid, socket.gethostname(), os.getpid(), self.started_at, self.status, self.troubles, incidents,
-            targets, stopped,
+            targets, self.uncharged(), stopped,
         )  # fmt: skip
 
     def tell_host(self) -> None:

@@ -9,12 +9,13 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from ironworks.products.tokenfactory import analytics
-from ironworks.products.tokenfactory.gateway import service
+from ironworks.products.tokenfactory.gateway import names, service
 from ironworks.products.tokenfactory.gateway.declarations import READ
 from ironworks.products.tokenfactory.gateway.summing import Summary
-from ironworks.products.tokenfactory.routing import public_name
+from ironworks.products.tokenfactory.routing import EndpointHealth, public_name
 from ironworks.shared.context import Context
 from ironworks.shared.http import Router
+from ironworks.shared.path import show_path
 
 router = Router("tokenfactory.gateway")
 
@@ -38,6 +39,8 @@ class GatewayProcess(BaseModel):
     stopped_at: datetime | None
     status: Literal["ok", "degraded", "unavailable", "silent", "stopped"]
     troubles: list[TroubleView]
+    waiting_bytes: int = Field(description="Bytes of its spool that are not charged yet, open requests among them.")
+    lag_seconds: float = Field(description="How far charging is behind: all that ended longer ago is charged.")
 
 
 class GatewayProcesses(BaseModel):
@@ -155,6 +158,49 @@ def _figures(figures: analytics.Figures) -> TargetFigures:
         for name, of in durations.items()
     }
     return TargetFigures.model_validate(numbers | quantiles)
+
+
+class ModelQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    search: str | None = Field(None, max_length=200, description="Only names that contain this.")
+    limit: int = Field(1000, ge=1, le=5000)
+
+
+class CallableModel(BaseModel):
+    id: str = Field(description="What callers at the scope write as `model`.")
+    kind: Literal["route", "endpoint", "external"] = Field(description="What answers to it.")
+    scope: str = Field(description="Where that is.")
+    name: str = Field(description="Its own name there; of a provider's model the external endpoint's.")
+    phase: str
+    task: str | None = Field(
+        description="What it is for, `text-generation` for instance; null where nobody here knows."
+    )
+    allowed: bool = Field(description="Whether a key of yours at the scope may call it.")
+
+
+class CallableModels(BaseModel):
+    """In the order of `GET /v1/models`."""
+
+    scope: str
+    items: list[CallableModel]
+    more: bool = Field(description="Whether there are more than `limit`.")
+
+
+@router.get("/api/v1/scopes/{path}/models", permission="route:read", rows_decide=True, heavy=True)
+async def list_models(ctx: Context, path: str, query: ModelQuery, endpoints: EndpointHealth) -> CallableModels:
+    """List what a key at a scope can call, by the names that the gateway knows there: its endpoints and routes, what is
+    handed down, and what lies below."""
+    found = await names.list_models(ctx, path, endpoints)
+    if query.search:
+        found = [one for one in found if query.search.lower() in one.id.lower()]
+    items = [
+        CallableModel(
+            id=one.id, kind=one.kind, scope=show_path(one.route.scope), name=one.name, phase=one.phase, task=one.task,
+            allowed=one.allowed,
+        )
+        for one in found[: query.limit]
+    ]  # fmt: skip
+    return CallableModels(scope=show_path(path), items=items, more=len(found) > query.limit)
 
 
 @router.get("/api/v1/gateway/processes", permission=READ)

@@ -59,6 +59,12 @@ class Shipper:
         self.charged = 0
         self.recovered = 0
         self._failing_since: float | None = None
+        self._charged_up_to = time.monotonic()
+
+    @property
+    def lag(self) -> float:
+        """Seconds: all that ended longer ago is charged. While charging works, about as long as it pauses."""
+        return time.monotonic() - self._charged_up_to
 
     @property
     def failing_for(self) -> float:
@@ -82,6 +88,7 @@ class Shipper:
 
     async def ship_once(self) -> bool:
         """Charge one batch; True when there may be more at once. Raises what `charge` raises."""
+        begun = time.monotonic()
         records, cursor = await self._gather()
         if records:
             await self._charge(records)
@@ -89,6 +96,8 @@ class Shipper:
             self._charged(records)
         self._cursor = cursor
         self._spool.acknowledge(cursor)
+        if len(records) < self._batch:
+            self._charged_up_to = begun
         return len(records) == self._batch
 
     async def _gather(self) -> tuple[list[UsageRecord], Cursor]:

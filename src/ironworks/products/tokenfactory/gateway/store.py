@@ -25,9 +25,10 @@ async def save_report(ctx: Context, report: HealthReport) -> None:
         for incident in report.incidents
     ]
     await ctx.db.execute(
-        "select tokenfactory_gateway.report_health($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb)",
+        "select tokenfactory_gateway.report_health($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb, $9, $10)",
         report.uid, report.host, report.pid, datetime.fromtimestamp(report.started_at, UTC), report.stopped,
         report.status, to_json([asdict(trouble) for trouble in report.troubles]), to_json(incidents),
+        report.uncharged.waiting_bytes, report.uncharged.lag_seconds,
     )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def _moment(seconds: float) -> str:
 async def list_processes(ctx: Context, since: datetime) -> list[dict[str, Any]]:
     """Processes that reported after `since`, newest first, each with its troubles."""
     rows = await ctx.db.fetch(
-        "select uid, host, pid, started_at, reported_at, stopped_at, status, troubles"
+        "select uid, host, pid, started_at, reported_at, stopped_at, status, troubles, waiting_bytes, lag_seconds"
         " from tokenfactory_gateway.process where reported_at > $1 order by started_at desc, uid limit 500",
         since,
     )

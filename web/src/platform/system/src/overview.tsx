@@ -1,11 +1,11 @@
 /** How the installation is: what somebody should look at, and every part, queue, consumer, worker and gateway. */
 import { Link, kindAddress, pageAddress, useBootstrap, usePlace } from "@ironworks/sdk";
-import { Badge, Callout, Icon, Page, Phase, Section, Skeleton, Stat, Time, cx, formatDuration, formatNumber, useNow } from "@ironworks/ui";
+import { Badge, Callout, Icon, Page, Phase, Section, Skeleton, Stat, Time, Tip, cx, formatBytes, formatDuration, formatNumber, useNow } from "@ironworks/ui";
 
 import { Grid } from "./grid.tsx";
 import { useSystem } from "./state.ts";
 import type { Consumer, GatewayProcess, Incident, Part, Queue, System } from "./state.ts";
-import { MUCH_BEHIND, troublesOf } from "./troubles.ts";
+import { LONG_LAG, MUCH_BEHIND, troublesOf } from "./troubles.ts";
 import type { Trouble } from "./troubles.ts";
 import { t } from "./words.ts";
 
@@ -143,15 +143,31 @@ function Gateways({ processes }: { processes: GatewayProcess[] }) {
         ))}
       </span>,
       <Phase key="status" phase={STATUS[process.status]} />,
+      <Uncharged key="uncharged" process={process} />,
       <Time key="started" at={process.started_at} />,
       <Time key="reported" at={process.reported_at} />,
     ],
   }));
-  const heads = [{ label: t("host") }, { label: t("state") }, { label: t("started"), right: true, secondary: true }, { label: t("reported"), right: true }];
+  const heads = [
+    { label: t("host") }, { label: t("state") }, { label: t("uncharged"), right: true }, { label: t("started"), right: true, secondary: true },
+    { label: t("reported"), right: true, secondary: true },
+  ];
   return (
     <Section title={t("gateways")} hint={t("gatewaysHint")} flush>
       <Grid label={t("gateways")} heads={heads} rows={rows} empty={t("noGateways")} />
     </Section>
+  );
+}
+
+/** How far the charge of a process's usage is behind; of one that stopped nothing is left, or others settle it. */
+function Uncharged({ process: { status, lag_seconds, waiting_bytes } }: { process: GatewayProcess }) {
+  if (status === "stopped") return <span className="text-faint">–</span>;
+  return (
+    <Tip text={t("unchargedHint", { bytes: formatBytes(waiting_bytes) })}>
+      <span tabIndex={0} className={cx("whitespace-nowrap", lag_seconds > LONG_LAG && "font-medium text-warn")}>
+        {formatDuration(lag_seconds * 1000)}
+      </span>
+    </Tip>
   );
 }
 

@@ -51,6 +51,8 @@ export interface GatewayProcess {
   reported_at: string;
   stopped_at: string | null;
   status: "ok" | "degraded" | "unavailable" | "silent" | "stopped";
+  waiting_bytes: number;
+  lag_seconds: number;
   troubles: { component: string; state: "degraded" | "failing"; reason: string; message: string; meanwhile: string }[];
 }
 

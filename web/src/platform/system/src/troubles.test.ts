@@ -43,9 +43,11 @@ describe("troubles", () => {
   });
 
   it("notice a gateway that fell silent, and what one says of itself", () => {
-    const process = { uid: "u", host: "h", pid: 7, started_at: "", reported_at: "", stopped_at: null };
+    const process = { uid: "u", host: "h", pid: 7, started_at: "", reported_at: "", stopped_at: null, waiting_bytes: 0, lag_seconds: 0.4 };
     const trouble = { component: "spool", state: "failing", reason: "full", message: "the disk is full", meanwhile: "refused" } as const;
     const processes = [{ ...process, status: "silent" as const, troubles: [] }, { ...process, status: "degraded" as const, troubles: [trouble] }];
     expect(troublesOf({ system: well, gateways: { processes, incidents: [] } }, now).map((one) => one.text)).toEqual(["it no longer reports", "the disk is full"]);
+    const late = [{ ...process, status: "ok" as const, lag_seconds: 95, troubles: [] }];
+    expect(troublesOf({ system: well, gateways: { processes: late, incidents: [] } }, now).map((one) => one.text)).toEqual(["usage is charged 95 s late"]);
   });
 });

@@ -29,6 +29,8 @@ export const t = catalogue("system", {
   noGateways: "No gateway reported in the last day.",
   host: "Host",
   reported: "Reported",
+  uncharged: "Charge behind",
+  unchargedHint: "All usage that ended longer ago is charged. The spool holds {bytes}, open requests among them.",
   started: "Started",
   meanwhile: "Meanwhile: {text}",
   consumers: "Consumers",

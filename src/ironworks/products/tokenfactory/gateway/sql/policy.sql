@@ -17,13 +17,14 @@ create policy api_read on tokenfactory_gateway.incident for select to ironworks_
 -- A process's word on itself. `incidents`: a JSON list of what was wrong, `until` null while it lasts.
 create or replace function tokenfactory_gateway.report_health(
   process uuid, host text, pid integer, started_at timestamptz, stopped boolean, status text, troubles jsonb,
-  incidents jsonb
+  incidents jsonb, waiting_bytes bigint default 0, lag_seconds double precision default 0
 ) returns void language sql security definer set search_path = pg_catalog, public, pg_temp as $$
-  insert into tokenfactory_gateway.process as p (uid, host, pid, started_at, status, troubles, stopped_at)
+  insert into tokenfactory_gateway.process as p (uid, host, pid, started_at, status, troubles, stopped_at, waiting_bytes, lag_seconds)
   values (report_health.process, report_health.host, report_health.pid, report_health.started_at,
-          report_health.status, report_health.troubles, case when report_health.stopped then now() end)
+          report_health.status, report_health.troubles, case when report_health.stopped then now() end,
+          report_health.waiting_bytes, report_health.lag_seconds)
   on conflict (uid) do update set status = excluded.status, troubles = excluded.troubles, reported_at = now(),
-    stopped_at = excluded.stopped_at;
+    stopped_at = excluded.stopped_at, waiting_bytes = excluded.waiting_bytes, lag_seconds = excluded.lag_seconds;
   insert into tokenfactory_gateway.incident as i (process, component, reason, since, message, until)
   select report_health.process, one.component, one.reason, one.since, one.message, one.until
   from jsonb_to_recordset(report_health.incidents)
@@ -31,10 +32,10 @@ create or replace function tokenfactory_gateway.report_health(
   on conflict on constraint incident_pkey do update set message = excluded.message, until = excluded.until
     where i.until is null;
 $$;
-alter function tokenfactory_gateway.report_health(uuid, text, integer, timestamptz, boolean, text, jsonb, jsonb)
+alter function tokenfactory_gateway.report_health(uuid, text, integer, timestamptz, boolean, text, jsonb, jsonb, bigint, double precision)
   owner to ironworks_system;
 grant execute on function
-  tokenfactory_gateway.report_health(uuid, text, integer, timestamptz, boolean, text, jsonb, jsonb)
+  tokenfactory_gateway.report_health(uuid, text, integer, timestamptz, boolean, text, jsonb, jsonb, bigint, double precision)
   to ironworks_gateway;
 
 -- How they see the targets of Routes: for who may read the Route, which is handed down.
@@ -48,6 +49,8 @@ drop policy if exists api_read on tokenfactory_gateway.target_state;
 create policy api_read on tokenfactory_gateway.target_state for select to ironworks_api
   using (scope <@ any ((select shared.granted('route:read'))::ltree[])
          or scope @> any ((select shared.granted('route:read'))::ltree[]));
+
+select shared.tell_changes('route-health', 'tokenfactory_gateway.target_state');
 
 -- What a process sees of them, in place of what it saw before; returns of how many Routes a target stands otherwise now:
 -- their controller looks at them. What did not change is not written.
