@@ -61,6 +61,7 @@ async def build_api(process: Process, build: Build | None = None) -> Api:
     """The API over this process's parts."""
     services = {"gateway": process.settings.gateway_url}
     shell = shell_of(process.catalogue, build or Build(process.settings.console), services)
+    shell.mail = bool(process.settings.smtp_url)
     adapters = {**adapters_of(process.settings, process.keyring), console.Shell: shell}
     identity = adapters[iam.Identity]
     assert isinstance(identity, iam.Identity)

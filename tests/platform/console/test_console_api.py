@@ -63,7 +63,7 @@ async def shown(caller: Caller, scope: str = "-") -> dict[str, bool]:
 
 async def test_before_anybody_signed_in_little_is_told(world: ApiWorld) -> None:
     told = await world.calling(None).get("console")
-    assert set(told) == {"version", "sign_in", "setup_needed"}
+    assert set(told) == {"version", "sign_in", "setup_needed", "mail"}
     assert told["setup_needed"] is True
     assert (await world.calling(None).call("GET", "console/bootstrap")).status_code == 401
 

@@ -87,6 +87,7 @@ class Shell:
 
     Args:
         services: what else of this installation pages may call, by its name, and at which address.
+        mail: mails are sent; else they are files of the operator's.
     """
 
     version: str
@@ -94,6 +95,7 @@ class Shell:
     topics: Sequence[ShellTopic]
     built: BuiltFeatures
     services: Mapping[str, str] = field(default_factory=dict)
+    mail: bool = False
     reports: RateLimiter = field(default_factory=lambda: RateLimiter(REPORT_RATE, REPORT_BURST))
 
     def built_in(self) -> Mapping[str, FeatureManifest]:

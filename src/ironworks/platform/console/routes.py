@@ -59,6 +59,7 @@ class ConsoleView(BaseModel):
     version: str
     sign_in: SignInView
     setup_needed: bool = Field(description="Nobody but the bootstrapped operator may do everything yet.")
+    mail: bool = Field(description="Mails are sent; where they are not, the operator hands links over.")
 
 
 @router.get("/api/v1/console", permission=PUBLIC)
@@ -66,7 +67,8 @@ async def describe_console(ctx: Context, shell: Shell, single: iam.SingleSignOn)
     """Tell how people sign in here, and whether somebody must set it up first."""
     needed = await iam.is_setup_needed(ctx)
     found = [ProviderView(id="oidc", label=single.label, url="/api/v1/session/oidc")] if single.provider else []
-    return ConsoleView(version=shell.version, sign_in=SignInView(password=True, oidc=found), setup_needed=needed)
+    sign_in = SignInView(password=True, oidc=found)
+    return ConsoleView(version=shell.version, sign_in=sign_in, setup_needed=needed, mail=shell.mail)
 
 
 class BootstrapQuery(_Body):
@@ -111,6 +113,8 @@ class ShellFeature(BaseModel):
 class BootstrapView(BaseModel):
     version: str
     caller: ShellCaller
+    preferences: dict[str, Any] = Field(description="As `GET /api/v1/me/preferences` tells them; empty for programs.")
+    mail: bool = Field(description="Mails are sent; where they are not, the operator hands links over.")
     permissions: dict[str, list[str]] = Field(
         description="Permission → the topmost scopes at which the caller holds it; it reaches all below. For showing"
         " what makes sense: what is allowed, the API decides at each call."
@@ -133,6 +137,8 @@ async def bootstrap(ctx: Context, query: BootstrapQuery, shell: Shell) -> Bootst
     return BootstrapView(
         version=shell.version,
         caller=ShellCaller.model_validate(caller),
+        preferences=found.preferences,
+        mail=shell.mail,
         permissions=permissions_by_scope(caller["grants"]),
         scopes=[ShellScope.model_validate(scope, from_attributes=True) for scope in found.scopes],
         more_scopes=found.more,

@@ -31,6 +31,7 @@ class Bootstrap:
     """What a shell needs before it shows anything. `more`: there are more scopes than those."""
 
     caller: dict[str, Any]
+    preferences: dict[str, Any]
     scopes: Sequence[tenancy.ScopeEntry]
     more: bool
     features: Sequence[ShownFeature]
@@ -43,7 +44,8 @@ async def describe_shell(ctx: Context, shell: Shell, scope: str) -> Bootstrap:
     """
     caller = await iam.describe_caller(ctx)
     scopes, more = await tenancy.list_scopes(ctx, scope, MAX_SCOPES)
-    return Bootstrap(caller, scopes, more, await list_shown_features(ctx, shell, scope))
+    preferences = await iam.read_preferences(ctx) if ctx.actor.kind == "user" else {}
+    return Bootstrap(caller, preferences, scopes, more, await list_shown_features(ctx, shell, scope))
 
 
 async def list_shown_features(ctx: Context, shell: Shell, scope: str) -> list[ShownFeature]:
