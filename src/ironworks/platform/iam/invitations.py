@@ -23,7 +23,7 @@ from ironworks.platform.iam.model import (
 from ironworks.shared.context import Context
 from ironworks.shared.errors import Forbidden, Invalid, NotFound, invalid
 from ironworks.shared.http import Call
-from ironworks.shared.path import show_path
+from ironworks.shared.path import parse_path, show_path
 
 
 async def invite(call: Call, path: str, email: str, role: str) -> Invitation:
@@ -122,8 +122,10 @@ async def admit_invited(ctx: Context, email: str) -> UUID | None:
 
 async def _record(ctx: Context, found: Accepted) -> None:
     if found.inviter is not None:
+        place = parse_path(found.scope)
+        await ctx.touch("invitations", place)
         await ctx.audit(
-            "iam.invitation.accept", ROLE_ASSIGNMENT.name, found.email, "" if found.scope == "-" else found.scope,
+            "iam.invitation.accept", ROLE_ASSIGNMENT.name, found.email, place,
             after={"role": found.role, "inviter": found.inviter},
         )  # fmt: skip
 

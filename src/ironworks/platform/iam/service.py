@@ -26,7 +26,7 @@ from ironworks.platform.iam.model import (
 from ironworks.shared.context import Context, to_json
 from ironworks.shared.errors import Conflict, Forbidden, NotFound, invalid
 from ironworks.shared.lookup import load
-from ironworks.shared.path import show_path
+from ironworks.shared.path import parse_path, show_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ async def arm_link(ctx: Context, link: UUID) -> LinkMail | None:
         return None
     if purpose == "password":
         await ctx.audit("iam.password.link", USER.name, armed.email)
+    elif purpose == "invitation":
+        await ctx.touch("invitations", parse_path(armed.scope or "-"))
     return LinkMail(
         purpose, armed.email, token, life, armed.known, name=armed.display_name or "", account=armed.account or "",
         scope=armed.scope or "", role=armed.role or "", inviter=armed.inviter or "",

@@ -354,6 +354,9 @@ begin
   return next;
 end $$;
 
+-- What the domain's topic is made of; that one is mailed or accepted, its use cases tell.
+select shared.tell_changes('invitations', 'platform_iam.invitation');
+
 select platform_iam.hand_out(
   api => array['link_works', 'begin_signup', 'ask_signups_again', 'redeem_signup', 'admit_newcomer', 'invite', 'invitations',
     'revoke_invitation', 'read_invitation', 'accept_invitation', 'join_by_invitation', 'admit_invited', 'ask_password',
