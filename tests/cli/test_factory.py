@@ -188,6 +188,8 @@ def test_a_route_is_set_and_shown(run: Run, api: ServedApi) -> None:
         assert repr(wrong.rpartition(",")[2]) in run("routes", "set", "x", "--target", wrong, code=2)
     assert "spec.targets" in run("routes", "set", f"{SCOPE}/x", "--target", "weight=1", code=2)
     run("routes", "set", f"{SCOPE}/x", code=2)
+    [row] = [line for line in run("routes", "models", "-s", SCOPE).splitlines() if line.startswith("a/b ")]
+    assert row.split() == ["a/b", "route", SCOPE, "-", "Pending", "yes"]
     assert " unknown " in run("routes", "health", f"{SCOPE}/tiny"), "no gateway reports"
     asyncio.run(_execute(api.place.admin, EJECTED))
     heads, row = run("routes", "health", "tiny", "-s", SCOPE, code=1).splitlines()

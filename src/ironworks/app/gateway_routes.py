@@ -12,7 +12,7 @@ from ironworks.products.tokenfactory import gateway, routing
 from ironworks.shared.context import Context, system_actor
 from ironworks.shared.db import Database
 from ironworks.shared.errors import NotFound
-from ironworks.shared.lookup import load
+from ironworks.shared.lookup import find_around, load
 from ironworks.shared.path import covers
 
 ACTOR = system_actor("gateway")
@@ -102,6 +102,16 @@ class GatewaySights:
 @dataclass(frozen=True, slots=True)
 class EndpointPhases:
     """`routing.EndpointHealth` by what endpoints' controllers report."""
+
+    async def at(self, ctx: Context, path: str) -> Sequence[routing.OwnModel]:
+        found: list[endpoints.Endpoint] = await find_around(ctx, endpoints.ENDPOINT, path)
+        return [
+            routing.OwnModel(
+                one.metadata.uid, one.path, one.name, endpoints.task_of(one), one.status.phase,
+                one.metadata.creation_timestamp,
+            )
+            for one in found
+        ]  # fmt: skip
 
     async def of(self, ctx: Context, path: str, name: str) -> tuple[bool, str]:
         try:

@@ -17,7 +17,7 @@ from ironworks.cli.output import (
     text_of,
 )  # fmt: skip
 from ironworks.cli.resources import scope_option
-from ironworks.cli.session import fails_clearly, find_kind, open_client, split_name
+from ironworks.cli.session import fails_clearly, find_kind, open_client, own_scope, split_name
 
 STRATEGIES: Final = (
     "weighted", "least_loaded", "prefix_affine", "lowest_latency", "lowest_cost", "ordered_fallback"
@@ -228,6 +228,26 @@ def set_route(
     cache = {"ttl_seconds": cache_seconds} if cache_seconds is not None else None
     spec = {"model": model, "targets": targets, "strategy": strategy, "tries": tries, "cache": cache}
     set_one(ctx, "routes", name, scope, spec, output)
+
+
+@routes.command("models")
+@scope_option
+@written_option
+@click.pass_context
+@fails_clearly
+def list_callable(ctx: click.Context, scope: str | None, output: str) -> None:
+    """List what a key at a scope can call, by the names that it writes."""
+    client = open_client(ctx)
+    found = client.request("GET", f"/api/v1/scopes/{own_scope(client, scope)}/models")
+    if output != "table":
+        show_data(found, output)
+        return
+    rows = [
+        [model["id"], model["kind"], model["scope"], model["task"] or "-", model["phase"],
+         "yes" if model["allowed"] else "no"]
+        for model in found["items"]
+    ]  # fmt: skip
+    show_table(["MODEL", "KIND", "SCOPE", "TASK", "PHASE", "ALLOWED"], rows)
 
 
 @routes.command("health")

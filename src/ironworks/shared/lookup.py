@@ -71,6 +71,24 @@ async def find(
     return [kind.parse(r[0]) for r in rows]
 
 
+async def find_around(ctx: Context, kind: Kind, path: str) -> list[Resource[Any, Any]]:
+    """What a key at `path` could name of `kind`: what is there and below, and above where the kind is handed down.
+
+    Nothing that is being deleted or lies in a scope that is suspended, and nothing at all where `path` itself is.
+    """
+    here = f"select {rendered(kind)} as found from {kind.table} t where t.deletion_timestamp is null"
+    running = "shared.scope_running(t.scope) and shared.scope_running($1::text::ltree)"
+    branches = [
+        f"{here} and t.path = $1 and {running}",
+        f"{here} and t.path >= case $1 when '' then '!' else $1 || '.' end"
+        f" and t.path < case $1 when '' then '~' else $1 || '/' end and {running}",
+        *([f"{here} and t.path = any($2::text[]) and {running}"] if kind.inherited else []),
+    ]
+    above = [path[:end] for end, char in enumerate(path) if char == "."] + ([""] if path else [])
+    rows = await ctx.db.fetch(" union all ".join(branches), path, *([above] if kind.inherited else []))
+    return [kind.parse(row["found"]) for row in rows]
+
+
 def _referring(kind: Kind, field: str, number: int) -> str:
     """The condition that a row's reference `field` leads to the uid in parameter `number`."""
     if "[]" not in field:

@@ -13,7 +13,7 @@ Besides the usual files: `idling.py`, when an endpoint sleeps.
 
 from ironworks.products.inference.endpoints.declarations import INVOKE, LOGS
 from ironworks.products.inference.endpoints.model import ENDPOINT, Endpoint, GatewayAddress, Target
-from ironworks.products.inference.endpoints.service import list_targets, note_use, wake_endpoint
+from ironworks.products.inference.endpoints.service import list_targets, note_use, task_of, wake_endpoint
 
 __all__ = [
     "ENDPOINT",
@@ -24,5 +24,6 @@ __all__ = [
     "Target",
     "list_targets",
     "note_use",
+    "task_of",
     "wake_endpoint",
 ]

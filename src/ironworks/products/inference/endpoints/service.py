@@ -106,17 +106,22 @@ async def list_targets(
     return [_target(endpoint, kept.get(endpoint.uid)) for endpoint in found]
 
 
+def task_of(endpoint: Endpoint) -> models.Task:
+    """What its model is for: what that came to be, or what is declared."""
+    served = endpoint.status.model
+    return served.task if served else endpoint.spec.model.task or "text-generation"
+
+
 def _target(endpoint: Endpoint, secrets: Mapping[str, str] | None) -> Target:
     """`secrets` hold the key that the endpoint's replicas demand, once there is one; None: it does not open."""
     bearer = secrets.get(ENGINE_KEY, "") if secrets is not None else None
-    served = endpoint.status.model
     serving = [view for view in endpoint.status.replicas if view.state in SERVING and bearer is not None]
     addresses = [view.address.rpartition(":") for view in serving]
     return Target(
         endpoint=endpoint.uid,
         path=endpoint.path,
         name=endpoint.name,
-        task=served.task if served else endpoint.spec.model.task or "text-generation",
+        task=task_of(endpoint),
         model=endpoint.spec.model.name,
         replicas=tuple((host, int(port)) for host, _, port in addresses),
         bearer=bearer or "",

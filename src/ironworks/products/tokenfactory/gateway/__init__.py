@@ -24,6 +24,7 @@ Besides the usual files, from the socket inward:
 - what is owed: `segments.py`, `sync.py`, `spool.py`, `shipping.py` from a record to its charge;
 - what is told: `observing.py` to whom, `metrics.py` over `cells.py`, `access.py`, `spans.py` and how they are written,
   `otlp.py`, `health.py`, `targets.py`; `summing.py` what the control plane makes of that;
+  `names.py` what can be called at a scope;
 - `core.py` what all connections share, `program.py` the process.
 
 Composition, once per process under `uvloop.run`:

@@ -19,9 +19,9 @@ from ironworks.products.tokenfactory.limits.grants import Grant
 from ironworks.products.tokenfactory.limits.model import LIMIT, Exceeded, Limit, LimitSpec, LimitView
 from ironworks.products.tokenfactory.limits.plans import Plan
 from ironworks.products.tokenfactory.limits.refusals import not_permitted
-from ironworks.products.tokenfactory.limits.service import count_hosts, list_limits
+from ironworks.products.tokenfactory.limits.service import count_hosts, list_limits, models_allowed
 
 __all__ = [
     "LIMIT", "Desk", "Exceeded", "Grant", "Limit", "LimitSpec", "LimitView", "Plan", "count_hosts", "list_limits",
-    "not_permitted",
+    "models_allowed", "not_permitted",
 ]  # fmt: skip

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 from ironworks.products.tokenfactory.limits import store
-from ironworks.products.tokenfactory.limits.model import LIMIT, Limit, LimitView
+from ironworks.products.tokenfactory.limits.model import LIMIT, Caller, Limit, LimitView
 from ironworks.shared.context import Context
 from ironworks.shared.documents import too_many
 from ironworks.shared.errors import field_problem
 from ironworks.shared.path import covers, parse_path, show_path
 from ironworks.shared.resources import Change, admits
+
+NO_KEY: Final = UUID(int=0)
 
 
 @admits(LIMIT)
@@ -35,6 +39,20 @@ async def admit_limit(ctx: Context, change: Change[Limit]) -> None:
 async def list_limits(ctx: Context) -> list[LimitView]:
     """Every limit of the installation. For the gateway's role."""
     return await store.live_limits(ctx)
+
+
+async def models_allowed(ctx: Context, path: str) -> Callable[[UUID, str, str], bool]:
+    """Whether limits let every key at `path` call a route, by its uid, scope and name; limits of single keys apart.
+
+    It tells no more of limits above than a refused call does.
+    """
+    views = await store.allowing_limits(ctx, path)
+
+    def permits(uid: UUID, scope: str, name: str) -> bool:
+        caller = Caller(NO_KEY, path, uid, scope, name)
+        return all(view.permits(caller) for view in views if view.applies(caller))
+
+    return permits
 
 
 async def count_hosts(ctx: Context, host: UUID) -> int:

@@ -31,6 +31,12 @@ async def live_limits(ctx: Context) -> list[LimitView]:
     return found
 
 
+async def allowing_limits(ctx: Context, path: str) -> list[LimitView]:
+    """Limits that name the models which may be called at `path` or of what lies below, whoever's key it is."""
+    rows = await ctx.db.fetch("select uid, home, spec from tokenfactory_limits.allowing($1)", path)
+    return [_view(row["uid"], row["home"], None, row["spec"]) for row in rows]
+
+
 def _view(uid: UUID, home: str, key: UUID | None, text: str) -> LimitView:
     spec = LimitSpec.model_validate_json(text)
     return LimitView(

@@ -14,7 +14,7 @@ each; `queueing.py`, who is next.
 
 from ironworks.products.tokenfactory.routing.adapters.http_probe import HttpProber
 from ironworks.products.tokenfactory.routing.addresses import AddressPolicy
-from ironworks.products.tokenfactory.routing.assembly import Declared, build_routes
+from ironworks.products.tokenfactory.routing.assembly import Declared, build_routes, route_of_model
 from ironworks.products.tokenfactory.routing.balance import Balancer, Pick
 from ironworks.products.tokenfactory.routing.health import ReplicaState, Standing
 from ironworks.products.tokenfactory.routing.model import (
@@ -23,6 +23,8 @@ from ironworks.products.tokenfactory.routing.model import (
     DeclaredRoute,
     Dialect,
     EndpointHealth,
+    ExternalEndpoint,
+    OwnModel,
     Prober,
     RouteTarget,
     Strategy,
@@ -56,10 +58,12 @@ __all__ = [
     "DeclaredRoute",
     "Dialect",
     "EndpointHealth",
+    "ExternalEndpoint",
     "Gates",
     "HealthCheck",
     "HttpProber",
     "Leg",
+    "OwnModel",
     "Pick",
     "Place",
     "Prober",
@@ -77,6 +81,7 @@ __all__ = [
     "build_routes",
     "list_declared",
     "public_name",
+    "route_of_model",
     "route_to",
     "split_reference",
 ]

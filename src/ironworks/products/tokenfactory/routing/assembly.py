@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from ironworks.products.tokenfactory.routing.addresses import AddressPolicy, parse_base
 from ironworks.products.tokenfactory.routing.model import (
@@ -124,14 +124,13 @@ def _own_name(place: Place, exposed: str, targets: tuple[Target, ...]) -> Route:
     """
     path, name = place
     first = targets[0]
-    return Route(
-        uuid5(first.uid, exposed),
-        path,
-        f"{name}/{exposed}",
-        tuple(Leg(target, target.served_as, target.model) for target in targets),
-        inherited=True,
-        created_at=first.created_at,
-    )
+    legs = tuple(Leg(target, target.served_as, target.model) for target in targets)
+    return replace(route_of_model(first.uid, path, name, exposed), legs=legs, created_at=first.created_at)
+
+
+def route_of_model(external: UUID, path: str, name: str, exposed: str) -> Route:
+    """By what a model of an external endpoint is called and told from others; without what serves it."""
+    return Route(uuid5(external, exposed), path, f"{name}/{exposed}", (), inherited=True)
 
 
 def _declared(

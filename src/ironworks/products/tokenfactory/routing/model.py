@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
@@ -270,8 +270,23 @@ class Prober(Protocol):
         """Never raises for what the upstream does; takes at most some seconds. No credential is in what it answers."""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnModel:
+    """An endpoint of ours by the name that it is called by. `task`: what it is for, such as `text-generation`."""
+
+    uid: UUID
+    scope: str
+    name: str
+    task: str
+    phase: str
+    created_at: datetime
+
+
 class EndpointHealth(Protocol):
-    """How an endpoint of ours stands; whoever runs endpoints answers."""
+    """How endpoints of ours stand; whoever runs endpoints answers."""
+
+    async def at(self, ctx: Context, path: str) -> Sequence[OwnModel]:
+        """Those at `path` and below that are not being deleted, as far as the caller may read them."""
 
     async def of(self, ctx: Context, path: str, name: str) -> tuple[bool, str]:
         """(whether it can serve, what a user should know)."""
