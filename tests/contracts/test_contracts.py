@@ -85,6 +85,7 @@ def document() -> dict[str, Any]:
                                 "size": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
                                 "shape": {"anyOf": [_shape(), {"type": "null"}]},
                                 "color": {"enum": ["red", "blue"], "type": "string"},
+                                "kind": {"pattern": "^(a|b)$", "type": "string"},
                             },
                         }
                     ),
@@ -134,6 +135,9 @@ BREAKING = {
     "POST /things request: field color is now required": lambda d: _asked(d)["required"].append("color"),
     "POST /things request.name: maxLength is now 20": lambda d: _asked(d)["properties"]["name"].update(maxLength=20),
     "POST /things request.name: must now match ^a": lambda d: _asked(d)["properties"]["name"].update(pattern="^a"),
+    "POST /things request.kind: must now match ^(a|c)$": lambda d: _asked(d)["properties"]["kind"].update(
+        pattern="^(a|c)$"
+    ),
     "POST /things request.size: null is no longer taken, only integer": lambda d: _asked(d)["properties"].update(
         size={"type": "integer"}
     ),
@@ -164,6 +168,7 @@ def test_a_breaking_change_is_told(sentence: str) -> None:
 def _loosen(doc: dict[str, Any]) -> None:
     asked = _asked(doc)
     asked["properties"]["weight"] = {"type": "number"}
+    asked["properties"]["kind"]["pattern"] = "^(c|a|b)$"
     asked["properties"]["name"]["maxLength"] = 200
     asked["properties"]["color"]["enum"].append("green")
     doc["components"]["schemas"]["Thing"]["properties"]["made_at"] = {"type": "string"}

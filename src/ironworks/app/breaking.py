@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 _LIMITS_THAT_SHRINK = ("maxLength", "maximum", "exclusiveMaximum", "maxItems", "maxProperties")
 _LIMITS_THAT_GROW = ("minLength", "minimum", "exclusiveMinimum", "minItems", "minProperties")
+_WORDS = re.compile(r"\^\(([^()]*)\)\$")
 
 
 def breaking_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -153,8 +155,16 @@ def _tightened(where: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator
     for word in _LIMITS_THAT_GROW:
         if word in new and new[word] > old.get(word, float("-inf")) and new[word] != 0:
             yield f"{where}: {word} is now {new[word]}"
-    if new.get("pattern") not in (None, old.get("pattern")):
+    if "pattern" in new and not _matches_more(new["pattern"], old.get("pattern")):
         yield f"{where}: must now match {new['pattern']}"
+
+
+def _matches_more(new: str, old: str | None) -> bool:
+    """Whether `new` is `old`, or the same list of words, `^(a|b)$`, with more of them."""
+    more, less = _WORDS.fullmatch(new), _WORDS.fullmatch(old or "")
+    if more is None or less is None:
+        return new == old
+    return set(more[1].split("|")) >= set(less[1].split("|"))
 
 
 def _resolved(schema: dict[str, Any], document: Any) -> dict[str, Any]:
