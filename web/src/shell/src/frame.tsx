@@ -122,11 +122,13 @@ function useLive(bootstrap: Bootstrap): void {
     .filter((kind) => (bootstrap.permissions[`${permissionWord(kind.name)}:read`] ?? []).length > 0)
     .map((kind) => `${kind.name}=${kind.plural}`)
     .join(",");
+  const topics = bootstrap.topics.filter(({ permission }) => (bootstrap.permissions[permission] ?? []).length > 0).map(({ name }) => name).join(",");
   useEffect(() => {
     const kinds = new Map(names.split(",").filter(Boolean).map((pair) => pair.split("=") as [string, string]));
-    if (kinds.size === 0) return undefined;
-    return watch({ client, scope: "-", kinds });
-  }, [client, names]);
+    const followed = topics.split(",").filter(Boolean);
+    if (kinds.size + followed.length === 0) return undefined;
+    return watch({ client, scope: "-", kinds, topics: followed });
+  }, [client, names, topics]);
   const nodes = bootstrap.kinds.filter((kind) => kind.node).map((kind) => kind.plural).join(",");
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,5 +1,5 @@
 /** One record of the trail, with what it changed, beside the list. */
-import { Link, request, resourceAddress, splitReference, tell, useBootstrap, useQuery } from "@ironworks/sdk";
+import { Link, live, request, resourceAddress, splitReference, tell, useBootstrap, useQuery } from "@ironworks/sdk";
 import { Badge, Button, Callout, CodeBlock, Dialog, Facts, Id, Loading, Time } from "@ironworks/ui";
 import type { Fact } from "@ironworks/ui";
 
@@ -25,6 +25,7 @@ export function RecordPanel({ scope, uid, known, onClose, onFilter }: PanelProps
   const found = useQuery({
     queryKey: ["audit-record", scope, uid],
     enabled: !known,
+    ...live(scope, "audit"),
     queryFn: () => request<{ items: AuditRecord[] }>(`${trailAddress(scope)}?${new URLSearchParams({ uid, limit: "1" })}`).then(({ items }) => items[0] ?? null),
   });
   const record = known ?? found.data;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { changesOf, startOf, toLines, toTable, withNewer } from "./records.ts";
+import { changesOf, startOf, toLines, toTable } from "./records.ts";
 import type { AuditRecord } from "./records.ts";
 
 const record = (uid: string, more: Partial<AuditRecord> = {}): AuditRecord => ({
@@ -20,10 +20,6 @@ describe("records of the trail", () => {
     ]);
     expect(changesOf({ before: null, after: { a: null } })).toEqual([{ field: "a", before: null, after: "null" }]);
     expect(changesOf({ before: null, after: null })).toEqual([]);
-  });
-
-  it("come newest first, each once", () => {
-    expect(withNewer([record("b"), record("a")], [record("c"), record("b")]).map((one) => one.uid)).toEqual(["c", "b", "a"]);
   });
 
   it("leave as lines and as a table that hold all they say", () => {

@@ -51,12 +51,6 @@ function flatten(value: unknown, at = "", found = new Map<string, string>()): Ma
   return found;
 }
 
-/** Those of `newer` that `known` lacks, before the others. */
-export function withNewer(known: readonly AuditRecord[], newer: readonly AuditRecord[]): AuditRecord[] {
-  const seen = new Set(known.map((record) => record.uid));
-  return [...newer.filter((record) => !seen.has(record.uid)), ...known];
-}
-
 const COLUMNS = [
   "occurred_at", "actor", "actor_kind", "address", "action", "target_type", "target_id", "scope", "result", "correlation_id", "client_request_id",
   "platform", "chain_seq", "uid",

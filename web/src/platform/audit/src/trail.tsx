@@ -1,13 +1,14 @@
 /** The trail of a scope and all below it: filtered in the address, newest first, alive while others work. */
-import { onChange, pageAddress, request, useLiveStatus, usePages, usePlace, useQueryString, useTable } from "@ironworks/sdk";
+import { live, pageAddress, usePages, usePlace, useQueryString, useTable } from "@ironworks/sdk";
+import type { Growing } from "@ironworks/sdk";
 import { Button, Callout, Choice, DataTable, Empty, Page, Time } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
-import { useEffect, useMemo, useState } from "react";
+import { useMemo } from "react";
 
 import { ExportMenu } from "./export.tsx";
 import { FILTERS, FilterBar } from "./filters.tsx";
 import { Outcome, RecordPanel } from "./record.tsx";
-import { SPANS, startOf, trailAddress, withNewer } from "./records.ts";
+import { SPANS, startOf, trailAddress } from "./records.ts";
 import type { AuditRecord, Span } from "./records.ts";
 import { VerifyButton } from "./verify.tsx";
 import { t } from "./words.ts";
@@ -15,8 +16,8 @@ import { t } from "./words.ts";
 const PAGE = 200;
 /** Beyond it nobody looks through a list; filters find what is wanted. */
 const MOST = 5_000;
-const SETTLED_MS = 700;
-const RECENT_MS = 2_000;
+/** How long a record may be seen after its moment: it is there when its transaction has ended. */
+const LATE_MS = 60_000;
 
 export default function Trail() {
   const { scope } = usePlace();
@@ -26,14 +27,13 @@ export default function Trail() {
   const since = useMemo(() => startOf(span, Date.now()), [span]);
   const filters = useMemo(() => Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? undefined])), [query]);
   const asked = useMemo(() => ({ ...filters, since }), [filters, since]);
-  const pages = usePages<AuditRecord>(trailAddress(scope), asked, { limit: PAGE });
-  const newer = useNewer(scope, asked, pages.items);
-  const records = useMemo(() => withNewer(pages.items, newer), [pages.items, newer]);
+  const pages = usePages<AuditRecord>(trailAddress(scope), asked, { limit: PAGE, ...live(scope, "audit"), grows: GROWS });
+  const records = pages.items;
   const capped = pages.more && records.length >= MOST;
   const chosen = query.get("record");
   const choose = (uid: string | undefined) => setQuery({ record: uid });
   const clear = () => setQuery(Object.fromEntries(FILTERS.map((name) => [name, undefined])));
-  const table = useTable({ ...pages, items: records, more: pages.more && !capped });
+  const table = useTable({ ...pages, more: pages.more && !capped });
   return (
     <Page
       fill
@@ -79,49 +79,12 @@ export default function Trail() {
   );
 }
 
-/**
- * What was recorded since the page was read. There is no stream of records; but whoever changes something leaves one, and
- * of changes there is. So it looks when something changed, and when the person comes back to the window.
- */
-function useNewer(scope: string, asked: Record<string, string | undefined>, items: readonly AuditRecord[]): AuditRecord[] {
-  const key = JSON.stringify([scope, asked]);
-  const [found, setFound] = useState<{ key: string; records: AuditRecord[] }>({ key, records: [] });
-  const own = found.key === key ? found.records : NONE;
-  const last = (own[0] ?? items[0])?.occurred_at ?? asked["since"];
-  const { state, since: stateSince } = useLiveStatus();
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = new AbortController();
-    const look = async () => {
-      const given = Object.entries({ ...asked, since: last, limit: String(PAGE) }).filter((entry): entry is [string, string] => Boolean(entry[1]));
-      try {
-        const { items: fresh } = await request<{ items: AuditRecord[] }>(`${trailAddress(scope)}?${new URLSearchParams(given)}`, { signal: stop.signal });
-        setFound((before) => ({ key, records: withNewer(before.key === key ? before.records : [], fresh) }));
-      } catch {
-        // the list itself tells what is wrong; what is missing comes with the next look
-      }
-    };
-    const soon = () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => void look(), SETTLED_MS);
-    };
-    const back = () => document.visibilityState === "visible" && soon();
-    if (state === "live" && Date.now() - stateSince.getTime() < RECENT_MS) soon(); // what came while nobody could tell
-    const unsubscribe = onChange(soon);
-    document.addEventListener("visibilitychange", back);
-    addEventListener("focus", soon);
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-      unsubscribe();
-      document.removeEventListener("visibilitychange", back);
-      removeEventListener("focus", soon);
-    };
-  }, [scope, asked, key, last, state, stateSince]);
-  return own;
-}
-
-const NONE: AuditRecord[] = [];
+/** A record is told again when it is sealed, with its number. */
+const GROWS: Growing<AuditRecord> = {
+  id: (record) => record.uid,
+  at: (record) => record.occurred_at,
+  since: (newest) => ({ since: new Date(Date.parse(newest.occurred_at) - LATE_MS).toISOString() }),
+};
 
 const COLUMNS: Column<AuditRecord>[] = [
   {

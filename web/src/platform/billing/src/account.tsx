@@ -1,5 +1,5 @@
 /** What most of these pages ask about an account. Each hook is one call. */
-import { ApiError, Link, api, pageAddress, request, unwrap, useBootstrap, useCan, useQuery } from "@ironworks/sdk";
+import { ApiError, Link, api, live, pageAddress, request, unwrap, useBootstrap, useCan, useQuery } from "@ironworks/sdk";
 import { Empty, buttonClass } from "@ironworks/ui";
 
 import { addDays, today } from "./days.ts";
@@ -7,9 +7,6 @@ import { periodOf } from "./period.ts";
 import type { UsageRow } from "./period.ts";
 import type { Standing } from "./types.ts";
 import { t } from "./words.ts";
-
-/** No stream tells of money: what is older than some seconds is asked for again when a person comes back to it. */
-export const ON_RETURN = { refetchOnWindowFocus: true, staleTime: 10_000 } as const;
 
 /** The account that pays for what lies at `scope`; null for the operator's own. */
 export const accountOf = (scope: string): string | null => (scope === "-" ? null : (scope.split(".")[0] ?? null));
@@ -20,7 +17,7 @@ export function useStanding(account: string | null) {
   return useQuery({
     queryKey: ["billing", "subscription", account],
     enabled: account !== null && may,
-    ...ON_RETURN,
+    ...live(account ?? "-", "subscriptions", "plans", "ledger"),
     queryFn: async (): Promise<Standing | null> => {
       try {
         return await unwrap(api.GET("/api/v1/scopes/{path}/subscription", { params: { path: { path: account ?? "" } } }));
@@ -50,7 +47,7 @@ export function useUsage(scope: string, standing: Standing | null | undefined) {
   return useQuery({
     queryKey: ["billing", "usage", scope, from],
     enabled: may && standing !== undefined,
-    ...ON_RETURN,
+    ...live(scope, "usage", "ledger"),
     queryFn: () => fetchReport<UsageRow>(scope, "usage", { from, to: addDays(now, 1), by: "day,meter" }),
   });
 }
@@ -60,7 +57,7 @@ export function useCredit(account: string | null) {
   return useQuery({
     queryKey: ["billing", "credit", account],
     enabled: account !== null && may,
-    ...ON_RETURN,
+    ...live(account ?? "-", "ledger"),
     queryFn: () => unwrap(api.GET("/api/v1/scopes/{path}/credit", { params: { path: { path: account ?? "" } } })),
   });
 }
@@ -71,7 +68,7 @@ export function useMethods(account: string | null) {
   return useQuery({
     queryKey: ["billing", "methods", account],
     enabled: account !== null && may,
-    ...ON_RETURN,
+    ...live(account ?? "-", "payment-methods"),
     queryFn: () => unwrap(api.GET("/api/v1/scopes/{path}/payment-methods", { params: { path: { path: account ?? "" } } })),
   });
 }

@@ -15,7 +15,7 @@ export async function openCheckout(account: string, currency: string): Promise<v
 }
 
 /** Once back, has the provider asked what was left: its notices may not come through to where this runs. */
-export function useCheckoutReturn(account: string, onAsked: () => void): void {
+export function useCheckoutReturn(account: string): void {
   const [checkout, setCheckout] = useQueryWord("checkout");
   const asked = useRef(false);
   useEffect(() => {
@@ -23,6 +23,6 @@ export function useCheckoutReturn(account: string, onAsked: () => void): void {
     asked.current = true;
     setCheckout("");
     notify("info", t("cameBack"));
-    void api.POST("/api/v1/scopes/{path}/payment-methods:refresh", { params: { path: { path: account } } }).finally(onAsked);
-  }, [checkout, account, onAsked, setCheckout]);
+    void api.POST("/api/v1/scopes/{path}/payment-methods:refresh", { params: { path: { path: account } } }).catch(() => undefined);
+  }, [checkout, account, setCheckout]);
 }

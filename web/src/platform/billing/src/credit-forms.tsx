@@ -13,12 +13,11 @@ interface ForAccount {
   account: string;
   currency: string;
   onClose: () => void;
-  onDone: () => void;
 }
 
 const LIVES = [30, 90, 180, 365];
 
-export function GrantDialog({ account, currency, onClose, onDone }: ForAccount) {
+export function GrantDialog({ account, currency, onClose }: ForAccount) {
   const [amount, setAmount] = useState("");
   const [source, setSource] = useState<"paid" | "promotion">("paid");
   const [reference, setReference] = useState("");
@@ -30,7 +29,6 @@ export function GrantDialog({ account, currency, onClose, onDone }: ForAccount) 
     const body = { amount: toDecimal(nano ?? 0n), currency, source, reference, expires_at: endOf(days), priority: Number(priority), note };
     const made = await unwrap(api.POST("/api/v1/scopes/{path}/credits", { params: { path: { path: account } }, body }));
     notify("ok", t("gave", { amount: showAmount(made.granted) }));
-    onDone();
   };
   return (
     <FormDialog title={t("giveTitle", { account })} action={t("giveCredit")} blocked={nano === null} onClose={onClose} onSubmit={submit}>
@@ -61,7 +59,7 @@ export function GrantDialog({ account, currency, onClose, onDone }: ForAccount) 
   );
 }
 
-export function PrepaidDialog({ account, currency, prepaid, onClose, onDone }: ForAccount & { prepaid: CreditBalance["prepaid"] }) {
+export function PrepaidDialog({ account, currency, prepaid, onClose }: ForAccount & { prepaid: CreditBalance["prepaid"] }) {
   const [low, setLow] = useState(prepaid ? toDecimal(nanoOf(prepaid.low)) : "20.00");
   const [grace, setGrace] = useState(String(prepaid?.grace_hours ?? 24));
   const nano = readAmount(low);
@@ -70,7 +68,6 @@ export function PrepaidDialog({ account, currency, prepaid, onClose, onDone }: F
     const body = { low: toDecimal(nano ?? 0n), grace_hours: Number(grace) };
     await unwrap(api.PUT("/api/v1/scopes/{path}/prepaid/{currency}", { params: { path: { path: account, currency } }, body }));
     notify("ok", t("prepaidSaved"));
-    onDone();
   };
   return (
     <FormDialog title={t("prepaid")} action={t("save")} blocked={nano === null && !none} onClose={onClose} onSubmit={submit}>

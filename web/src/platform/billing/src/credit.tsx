@@ -1,12 +1,11 @@
 /** Money paid beforehand, or given: what is left, in which order it is used, when it expires. */
-import { api, pageAddress, tell, unwrap, useCan, useGo, usePages, usePlace, useTable } from "@ironworks/sdk";
+import { api, live, pageAddress, tell, unwrap, useCan, useGo, usePages, usePlace, useTable } from "@ironworks/sdk";
 import { Badge, Button, Callout, DataTable, Empty, Page, Section, Stat, Time, notify } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
 
 import { NotYours, accountOf, useCredit } from "./account.tsx";
 import { GrantDialog, PrepaidDialog } from "./credit-forms.tsx";
-import { useFollow } from "./follow.ts";
 import { nanoOf, showAmount, toNumber } from "./money.ts";
 import { orderOfUse } from "./order.ts";
 import { Money } from "./parts.tsx";
@@ -51,9 +50,8 @@ function Credit({ account }: { account: string | null }) {
   const can = useCan();
   const go = useGo();
   const [giving, setGiving] = useState(false);
-  const follow = useFollow();
   const credit = useCredit(account);
-  const list = usePages<Grant>(`/api/v1/scopes/${encodeURIComponent(account ?? "-")}/credits`);
+  const list = usePages<Grant>(`/api/v1/scopes/${encodeURIComponent(account ?? "-")}/credits`, {}, live(account ?? "-", "ledger"));
   const order = useMemo(() => new Map(orderOfUse(list.items).map((grant, index) => [grant.id, index + 1])), [list.items]);
   const columns = useMemo(() => columnsOf(account === null, order), [account, order]);
   const give = account && can("ledger:post", "-") && (
@@ -65,7 +63,7 @@ function Credit({ account }: { account: string | null }) {
   return (
     <Page fill title={t("credit")} meta={account && <span className="text-sm text-muted">{account}</span>} actions={give}>
       {credit.error && <Callout tone="bad">{tell(credit.error)}</Callout>}
-      {account && credit.data && <Balances account={account} balances={credit.data.balances} onDone={follow} />}
+      {account && credit.data && <Balances account={account} balances={credit.data.balances} />}
       <DataTable
         label={t("grants")}
         {...table}
@@ -80,13 +78,13 @@ function Credit({ account }: { account: string | null }) {
       />
       {account && list.items.length > 0 && <p className="text-xs text-faint">{t("orderHint")}</p>}
       {giving && account && (
-        <GrantDialog account={account} currency={credit.data?.balances[0]?.credit.currency ?? "USD"} onClose={() => setGiving(false)} onDone={follow} />
+        <GrantDialog account={account} currency={credit.data?.balances[0]?.credit.currency ?? "USD"} onClose={() => setGiving(false)} />
       )}
     </Page>
   );
 }
 
-function Balances({ account, balances, onDone }: { account: string; balances: readonly CreditBalance[]; onDone: () => void }) {
+function Balances({ account, balances }: { account: string; balances: readonly CreditBalance[] }) {
   return balances.map((balance) => (
     <div key={balance.credit.currency} className="flex flex-col gap-3">
       <div className="grid grid-cols-2 gap-3 lg:grid-cols-4">
@@ -95,13 +93,13 @@ function Balances({ account, balances, onDone }: { account: string; balances: re
         <Stat icon="activity" label={t("unbilled")} value={showAmount(balance.unbilled)} />
         <Stat icon="receipt" label={t("dueTotal")} value={showAmount(balance.due)} />
       </div>
-      <State account={account} balance={balance} onDone={onDone} />
+      <State account={account} balance={balance} />
     </div>
   ));
 }
 
 /** The state in words, with what it does; the operator's people set how the account pays. */
-function State({ account, balance, onDone }: { account: string; balance: CreditBalance; onDone: () => void }) {
+function State({ account, balance }: { account: string; balance: CreditBalance }) {
   const can = useCan();
   const [setting, setSetting] = useState(false);
   const { prepaid } = balance;
@@ -111,7 +109,6 @@ function State({ account, balance, onDone }: { account: string; balance: CreditB
     try {
       await unwrap(api.DELETE("/api/v1/scopes/{path}/prepaid/{currency}", { params: { path: { path: account, currency } } }));
       notify("ok", t("prepaidRemoved"));
-      onDone();
     } catch (error) {
       notify("bad", tell(error));
     }
@@ -145,7 +142,7 @@ function State({ account, balance, onDone }: { account: string; balance: CreditB
           </>
         )}
       </div>
-      {setting && <PrepaidDialog account={account} currency={currency} prepaid={prepaid} onClose={() => setSetting(false)} onDone={onDone} />}
+      {setting && <PrepaidDialog account={account} currency={currency} prepaid={prepaid} onClose={() => setSetting(false)} />}
     </Section>
   );
 }

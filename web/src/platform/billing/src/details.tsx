@@ -1,5 +1,5 @@
 /** How invoices address an account and tax it; at `-`, who issues them. */
-import { api, tell, unwrap, useQuery, useQueryClient, useWriting } from "@ironworks/sdk";
+import { api, live, tell, unwrap, useQuery, useQueryClient, useWriting } from "@ironworks/sdk";
 import { Button, Callout, Facts, Field, IconButton, Input, Section, Skeleton, Switch, Textarea, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
@@ -13,6 +13,7 @@ export function DetailsForm({ scope }: { scope: string }) {
   const manages = useManages(scope);
   const found = useQuery({
     queryKey: ["billing-details", scope],
+    ...live(scope, "invoices"),
     queryFn: () => unwrap(api.GET("/api/v1/scopes/{path}/billing-details", { params: { path: { path: scope } } })),
   });
   const issuer = scope === "-";

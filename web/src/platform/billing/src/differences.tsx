@@ -1,5 +1,5 @@
 /** Where our books and the payment provider's differ. */
-import { usePages, useQueryWord, useTable } from "@ironworks/sdk";
+import { live, usePages, useQueryWord, useTable } from "@ironworks/sdk";
 import { Badge, Choice, DataTable, Empty, Page, Time } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -26,7 +26,7 @@ const COLUMNS: Column<PaymentDifference>[] = [
 
 export default function Differences() {
   const [which, setWhich] = useQueryWord("which", "open");
-  const list = usePages<PaymentDifference, More>("/api/v1/payment-differences", { gone: which === "all" ? "true" : undefined });
+  const list = usePages<PaymentDifference, More>("/api/v1/payment-differences", { gone: which === "all" ? "true" : undefined }, live("-", "payment-differences"));
   const compared = list.first?.compared_on;
   const table = useTable(list);
   return (

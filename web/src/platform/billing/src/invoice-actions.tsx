@@ -14,7 +14,6 @@ interface ActionsProps {
   detail: InvoiceDetail;
   methods: readonly Method[];
   provider: string | null;
-  onDone: () => void;
 }
 
 type Asked = "pay" | "finalize" | "void" | "write-off" | "credit-note" | null;
@@ -25,7 +24,7 @@ export function useManages(account: string): boolean {
   return can("invoice:manage", account) && can("ledger:post", "-");
 }
 
-export function InvoiceActions({ detail, methods, provider, onDone }: ActionsProps) {
+export function InvoiceActions({ detail, methods, provider }: ActionsProps) {
   const { invoice } = detail;
   const [asked, setAsked] = useState<Asked>(null);
   const can = useCan();
@@ -58,7 +57,7 @@ export function InvoiceActions({ detail, methods, provider, onDone }: ActionsPro
         </Button>
       )}
       {items.length > 0 && <Menu label={t("all")} trigger={<IconButton icon="more" label={t("all")} />} groups={[items]} />}
-      {asked === "pay" && <PayDialog detail={detail} methods={methods} provider={provider} onClose={close} onDone={onDone} />}
+      {asked === "pay" && <PayDialog detail={detail} methods={methods} provider={provider} onClose={close} />}
       <Confirm
         open={asked === "finalize"}
         onClose={close}
@@ -67,26 +66,24 @@ export function InvoiceActions({ detail, methods, provider, onDone }: ActionsPro
         onConfirm={async () => {
           await unwrap(api.POST("/api/v1/invoices/{invoice}:finalize", { params: { path: { invoice: invoice.id } } }));
           notify("ok", t("finalized"));
-          onDone();
         }}
       >
         <p className="text-sm text-muted">{t("finalizeHint")}</p>
       </Confirm>
-      {(asked === "void" || asked === "write-off") && <Giving kind={asked} id={invoice.id} name={name} onClose={close} onDone={onDone} />}
-      {asked === "credit-note" && <CreditNote detail={detail} onClose={close} onDone={onDone} />}
+      {(asked === "void" || asked === "write-off") && <Giving kind={asked} id={invoice.id} name={name} onClose={close} />}
+      {asked === "credit-note" && <CreditNote detail={detail} onClose={close} />}
     </>
   );
 }
 
 /** Void and write off: a reason, and the invoice's name typed. */
-function Giving({ kind, id, name, onClose, onDone }: { kind: "void" | "write-off"; id: string; name: string; onClose: () => void; onDone: () => void }) {
+function Giving({ kind, id, name, onClose }: { kind: "void" | "write-off"; id: string; name: string; onClose: () => void }) {
   const [reason, setReason] = useState("");
   const voids = kind === "void";
   const confirm = async () => {
     const given = { params: { path: { invoice: id } }, body: { reason } };
     await unwrap(voids ? api.POST("/api/v1/invoices/{invoice}:void", given) : api.POST("/api/v1/invoices/{invoice}:write-off", given));
     notify("ok", t(voids ? "voided" : "wroteOff", { number: name }));
-    onDone();
   };
   return (
     <Confirm
@@ -104,7 +101,7 @@ function Giving({ kind, id, name, onClose, onDone }: { kind: "void" | "write-off
   );
 }
 
-function CreditNote({ detail, onClose, onDone }: { detail: InvoiceDetail; onClose: () => void; onDone: () => void }) {
+function CreditNote({ detail, onClose }: { detail: InvoiceDetail; onClose: () => void }) {
   const { invoice } = detail;
   const name = nameOf(invoice);
   const left = nanoOf(invoice.total) - nanoOf(invoice.noted);
@@ -117,7 +114,6 @@ function CreditNote({ detail, onClose, onDone }: { detail: InvoiceDetail; onClos
     const body = { amount_nano: Number(nano ?? 0n), reason, reference, refund };
     await unwrap(api.POST("/api/v1/invoices/{invoice}/credit-notes", { params: { path: { invoice: invoice.id } }, body }));
     notify("ok", t("creditNoteDone"));
-    onDone();
   };
   return (
     <Confirm

@@ -20,10 +20,9 @@ const LABELS = {
 interface HistoryProps {
   detail: InvoiceDetail;
   payments: readonly Payment[];
-  onDone: () => void;
 }
 
-export function InvoiceHistory({ detail, payments, onDone }: HistoryProps) {
+export function InvoiceHistory({ detail, payments }: HistoryProps) {
   const { invoice } = detail;
   if (payments.length === 0 && detail.payments.length === 0 && detail.credit_notes.length === 0) {
     return (
@@ -40,7 +39,7 @@ export function InvoiceHistory({ detail, payments, onDone }: HistoryProps) {
       <Section title={t("payments")} flush>
         <ul className="divide-y divide-line">
           {payments.map((payment) => (
-            <PaymentRow key={payment.id} payment={payment} name={nameOf(invoice)} onDone={onDone} />
+            <PaymentRow key={payment.id} payment={payment} name={nameOf(invoice)} />
           ))}
           {detail.payments
             .filter((one) => payments.length === 0 || nanoOf(one.amount) < 0n)
@@ -81,7 +80,7 @@ export function InvoiceHistory({ detail, payments, onDone }: HistoryProps) {
   );
 }
 
-function PaymentRow({ payment, name, onDone }: { payment: Payment; name: string; onDone: () => void }) {
+function PaymentRow({ payment, name }: { payment: Payment; name: string }) {
   const can = useCan();
   const [refunding, setRefunding] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -90,7 +89,6 @@ function PaymentRow({ payment, name, onDone }: { payment: Payment; name: string;
     try {
       await unwrap(api.POST("/api/v1/payments/{payment}:retry", { params: { path: { payment: payment.id } } }));
       notify("ok", t("retried"));
-      onDone();
     } catch (error) {
       notify("bad", tell(error));
     } finally {
@@ -119,12 +117,12 @@ function PaymentRow({ payment, name, onDone }: { payment: Payment; name: string;
         </Button>
       )}
       <span className="nums">{formatMoney(BigInt(payment.amount_nano), payment.currency)}</span>
-      {refunding && <Refund payment={payment} name={name} onClose={() => setRefunding(false)} onDone={onDone} />}
+      {refunding && <Refund payment={payment} name={name} onClose={() => setRefunding(false)} />}
     </li>
   );
 }
 
-function Refund({ payment, name, onClose, onDone }: { payment: Payment; name: string; onClose: () => void; onDone: () => void }) {
+function Refund({ payment, name, onClose }: { payment: Payment; name: string; onClose: () => void }) {
   const whole = BigInt(payment.amount_nano);
   const [amount, setAmount] = useState(toDecimal(whole));
   const [reason, setReason] = useState("");
@@ -133,7 +131,6 @@ function Refund({ payment, name, onClose, onDone }: { payment: Payment; name: st
     const body = { amount_nano: Number(nano ?? 0n), reason };
     await unwrap(api.POST("/api/v1/payments/{payment}:refund", { params: { path: { payment: payment.id } }, body }));
     notify("ok", t("refundStarted"));
-    onDone();
   };
   return (
     <Confirm open onClose={onClose} title={t("refundTitle", { number: name })} action={t("refund")} word={name} blocked={nano === null} onConfirm={confirm}>

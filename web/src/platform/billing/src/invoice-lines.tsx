@@ -1,5 +1,5 @@
 /** An invoice's lines by platform and tenant; each opens into what is behind it. */
-import { Link, pageAddress, tell, usePages, usePlace } from "@ironworks/sdk";
+import { Link, live, pageAddress, tell, usePages, usePlace } from "@ironworks/sdk";
 import { Button, Callout, Empty, Icon, Loading, formatNumber, words } from "@ironworks/ui";
 
 import { nanoOf, showExact, showPrice, sum, toDecimal } from "./money.ts";
@@ -36,7 +36,7 @@ export function priceWords(line: InvoiceLine): string {
 
 export function InvoiceLines({ invoice }: { invoice: Invoice }) {
   const { scope } = usePlace();
-  const list = usePages<InvoiceLine>(`/api/v1/invoices/${encodeURIComponent(invoice.id)}/lines`, {}, { limit: 200 });
+  const list = usePages<InvoiceLine>(`/api/v1/invoices/${encodeURIComponent(invoice.id)}/lines`, {}, { limit: 200, ...live(invoice.account, "invoices") });
   if (list.error) return <Callout tone="bad">{tell(list.error)}</Callout>;
   if (list.loading) return <Loading />;
   if (list.items.length === 0) {

@@ -1,12 +1,11 @@
 /** One invoice: what it is for, line by line, what was paid, what can be done with it. */
-import { api, tell, unwrap, useCan, usePages, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
+import { api, live, tell, unwrap, useCan, usePages, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
 import { Button, Callout, Empty, Facts, IconButton, Loading, Menu, Page, Section, Tabs, Time, formatMoney } from "@ironworks/ui";
 
-import { ON_RETURN, useMethods } from "./account.tsx";
+import { useMethods } from "./account.tsx";
 import { useCheckoutReturn } from "./checkout.ts";
 import { showPeriod } from "./days.ts";
 import { saveFile } from "./download.ts";
-import { useFollow } from "./follow.ts";
 import { InvoiceActions } from "./invoice-actions.tsx";
 import { InvoiceHistory } from "./invoice-history.tsx";
 import { InvoiceLines } from "./invoice-lines.tsx";
@@ -17,11 +16,11 @@ import type { Details, InvoiceDetail, Payment } from "./types.ts";
 import { t } from "./words.ts";
 
 export default function InvoicePage() {
-  const { params } = usePlace();
+  const { params, scope } = usePlace();
   const name = params["invoice"] ?? "";
   const found = useQuery({
     queryKey: ["billing", "invoice", name],
-    ...ON_RETURN,
+    ...live(scope, "invoices", "payments"),
     queryFn: () => unwrap(api.GET("/api/v1/invoices/{invoice}", { params: { path: { invoice: name } } })),
   });
   if (found.error) {
@@ -38,11 +37,10 @@ export default function InvoicePage() {
 function Shown({ detail }: { detail: InvoiceDetail }) {
   const { invoice } = detail;
   const [tab, setTab] = useQueryWord("tab", "lines");
-  const follow = useFollow();
   const methods = useMethods(invoice.account);
-  useCheckoutReturn(invoice.account, follow);
+  useCheckoutReturn(invoice.account);
   const can = useCan();
-  const payments = usePages<Payment>("/api/v1/payments", { invoice: invoice.id }, { enabled: can("payment:read", invoice.account) });
+  const payments = usePages<Payment>("/api/v1/payments", { invoice: invoice.id }, { enabled: can("payment:read", invoice.account), ...live(invoice.account, "payments") });
   const name = nameOf(invoice);
   const document = `/api/v1/invoices/${encodeURIComponent(invoice.id)}/document`;
   const save = (format: string) => void saveFile(`${document}?format=${format}`, `${invoice.number ?? invoice.id}.${format}`);
@@ -60,7 +58,7 @@ function Shown({ detail }: { detail: InvoiceDetail }) {
             trigger={<IconButton icon="file" label={t("download")} />}
             groups={[["pdf", "csv", "json", "html"].map((format) => ({ label: format.toUpperCase(), icon: "download" as const, onSelect: () => save(format) }))]}
           />
-          <InvoiceActions detail={detail} methods={methods.data?.items ?? []} provider={methods.data?.provider ?? null} onDone={follow} />
+          <InvoiceActions detail={detail} methods={methods.data?.items ?? []} provider={methods.data?.provider ?? null} />
         </>
       }
     >
@@ -85,7 +83,7 @@ function Shown({ detail }: { detail: InvoiceDetail }) {
             ),
           },
           { id: "document", label: t("document"), content: <InvoicePaper path={`${document}?format=html`} name={name} /> },
-          { id: "history", label: t("history"), content: <InvoiceHistory detail={detail} payments={payments.items} onDone={follow} /> },
+          { id: "history", label: t("history"), content: <InvoiceHistory detail={detail} payments={payments.items} /> },
         ]}
       />
     </Page>

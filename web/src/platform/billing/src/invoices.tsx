@@ -1,12 +1,11 @@
 /** An account's invoices, newest first; the operator's scope shows everybody's. */
-import { api, pageAddress, unwrap, useCan, usePages, usePlace, useTable } from "@ironworks/sdk";
+import { api, live, pageAddress, unwrap, useCan, usePages, usePlace, useTable } from "@ironworks/sdk";
 import { Button, DataTable, Empty, Field, Input, Page, notify } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useState } from "react";
 
 import { NotYours, accountOf } from "./account.tsx";
 import { addDays, showPeriod, today } from "./days.ts";
-import { useFollow } from "./follow.ts";
 import { FormDialog } from "./form-dialog.tsx";
 import { nanoOf, toNumber } from "./money.ts";
 import { Day, InvoiceState, Money, nameOf, stateWords } from "./parts.tsx";
@@ -56,9 +55,8 @@ function Invoices({ account }: { account: string | null }) {
   const { scope } = usePlace();
   const can = useCan();
   const [closing, setClosing] = useState(false);
-  const follow = useFollow();
   const at = account ?? "-";
-  const list = usePages<Invoice>(`/api/v1/scopes/${encodeURIComponent(at)}/invoices`);
+  const list = usePages<Invoice>(`/api/v1/scopes/${encodeURIComponent(at)}/invoices`, {}, live(at, "invoices"));
   const table = useTable(list, (invoice) => pageAddress(scope, "billing", `invoices/${invoice.number ?? invoice.id}`));
   const close = account && can("ledger:post", "-") && can("invoice:manage", account) && (
     <Button icon="receipt" onClick={() => setClosing(true)}>
@@ -78,17 +76,16 @@ function Invoices({ account }: { account: string | null }) {
           </Empty>
         }
       />
-      {closing && account && <CloseDialog account={account} onClose={() => setClosing(false)} onDone={follow} />}
+      {closing && account && <CloseDialog account={account} onClose={() => setClosing(false)} />}
     </Page>
   );
 }
 
-function CloseDialog({ account, onClose, onDone }: { account: string; onClose: () => void; onDone: () => void }) {
+function CloseDialog({ account, onClose }: { account: string; onClose: () => void }) {
   const [until, setUntil] = useState(addDays(today(), 1));
   const close = async () => {
     await unwrap(api.POST("/api/v1/scopes/{path}/closes", { params: { path: { path: account } }, body: { until } }));
     notify("ok", t("closeStarted"));
-    onDone();
   };
   return (
     <FormDialog title={t("closeTitle", { account })} action={t("closeAction")} onClose={onClose} onSubmit={close}>

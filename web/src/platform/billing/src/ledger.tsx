@@ -1,5 +1,6 @@
 /** The books of a scope and all below it: every transfer, and every ledger account with what it comes to. */
-import { pageAddress, useGo, usePages, usePlace, useQueryWord, useTable } from "@ironworks/sdk";
+import { live, pageAddress, useGo, usePages, usePlace, useQueryWord, useTable } from "@ironworks/sdk";
+import type { Growing } from "@ironworks/sdk";
 import { Badge, Button, Choice, DataTable, Empty, Page, Select, Tabs, Time, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useState } from "react";
@@ -57,6 +58,14 @@ export default function Ledger() {
   );
 }
 
+/** A transfer has the moment at which its transaction began, and may be seen later than one that began after it. */
+const LATE_MS = 60_000;
+const GROWS: Growing<Transfer> = {
+  id: (transfer) => transfer.id,
+  at: (transfer) => transfer.posted_at,
+  since: (newest) => ({ from: new Date(Date.parse(newest.posted_at) - LATE_MS).toISOString() }),
+};
+
 const FILL = "flex h-full min-h-0 flex-col gap-3";
 
 function Transfers() {
@@ -70,7 +79,7 @@ function Transfers() {
   const days = RANGES[(range in RANGES ? range : "rangeAll") as Range];
   const [opened] = useState(() => Date.now());
   const from = days === null ? undefined : new Date(opened - days * 86_400_000).toISOString();
-  const list = usePages<Transfer>(`/api/v1/scopes/${encodeURIComponent(scope)}/transfers`, { kind, purpose, account, from });
+  const list = usePages<Transfer>(`/api/v1/scopes/${encodeURIComponent(scope)}/transfers`, { kind, purpose, account, from }, { ...live(scope, "ledger"), grows: GROWS });
   const table = useTable(list, (row) => pageAddress(scope, "billing", `ledger/${row.id}`));
   const filtered = Boolean(kind || purpose || account || from);
   const clear = () => go(pageAddress(scope, "billing", "ledger"), { replace: true });
@@ -120,7 +129,7 @@ function Transfers() {
 
 function Accounts() {
   const { scope } = usePlace();
-  const list = usePages<Account>(`/api/v1/scopes/${encodeURIComponent(scope)}/ledger-accounts`);
+  const list = usePages<Account>(`/api/v1/scopes/${encodeURIComponent(scope)}/ledger-accounts`, {}, live(scope, "ledger"));
   const table = useTable(list, (row) => pageAddress(scope, "billing", "ledger", { account: row.id, of: sideWords(row) }));
   return (
     <div className={FILL}>

@@ -1,5 +1,5 @@
 /** The usage behind one line of an invoice: its requests, or the transfer that it is. */
-import { Link, pageAddress, tell, usePages, usePlace, useTable } from "@ironworks/sdk";
+import { Link, live, pageAddress, tell, usePages, usePlace, useTable } from "@ironworks/sdk";
 import { DataTable, Empty, Loading, Page, Stat, buttonClass, formatNumber } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -31,7 +31,7 @@ const columnsOf = (scope: string): Column<Behind>[] => [
 
 export default function Line() {
   const { scope, params } = usePlace();
-  const list = usePages<Behind, More>(`/api/v1/invoice-lines/${encodeURIComponent(params["line"] ?? "")}`, {}, { limit: 200 });
+  const list = usePages<Behind, More>(`/api/v1/invoice-lines/${encodeURIComponent(params["line"] ?? "")}`, {}, { limit: 200, ...live(scope, "invoices") });
   const table = useTable(list, (row) => pageAddress(scope, "requests", row.request_id));
   if (list.error) {
     return (

@@ -1,5 +1,5 @@
 /** What this costs so far, what is left, what is open: the money of the scope that is open, on one page. */
-import { tell, useCan, usePages, usePlace } from "@ironworks/sdk";
+import { live, tell, useCan, usePages, usePlace } from "@ironworks/sdk";
 import { Callout, Page, Section, Skeleton, TimeChart, formatMoney, parseMoney } from "@ironworks/ui";
 import { useMemo } from "react";
 
@@ -29,8 +29,8 @@ function OfAccount({ account }: { account: string }) {
   const methods = useMethods(account);
   const mayInvoices = useCan()("invoice:read", account);
   const path = `/api/v1/scopes/${encodeURIComponent(account)}`;
-  const invoices = usePages<Invoice>(`${path}/invoices`, { state: "finalized" }, { enabled: mayInvoices });
-  const grants = usePages<Grant>(`${path}/credits`);
+  const invoices = usePages<Invoice>(`${path}/invoices`, { state: "finalized" }, { enabled: mayInvoices, ...live(account, "invoices") });
+  const grants = usePages<Grant>(`${path}/credits`, {}, live(account, "ledger"));
   const balance = credit.data?.balances[0];
   const currency = standing.data?.currency ?? balance?.credit.currency ?? "USD";
   const spent = useMemo(

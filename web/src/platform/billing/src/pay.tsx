@@ -15,10 +15,9 @@ interface PayProps {
   methods: readonly Method[];
   provider: string | null;
   onClose: () => void;
-  onDone: () => void;
 }
 
-export function PayDialog({ detail, methods, provider, onClose, onDone }: PayProps) {
+export function PayDialog({ detail, methods, provider, onClose }: PayProps) {
   const { invoice, issuer } = detail;
   const can = useCan();
   const charged = methods.find((method) => method.default);
@@ -29,7 +28,6 @@ export function PayDialog({ detail, methods, provider, onClose, onDone }: PayPro
     run(async () => {
       await unwrap(api.POST("/api/v1/payments", { body: { invoice: invoice.id } }));
       notify("ok", t("payStarted"));
-      onDone();
       onClose();
     });
   return (
@@ -58,7 +56,7 @@ export function PayDialog({ detail, methods, provider, onClose, onDone }: PayPro
           </div>
         )}
         {failure !== null && <Callout tone="bad">{tell(failure)}</Callout>}
-        {can("receipt:create", "-") && <Receipt detail={detail} look={provider ? "normal" : "primary"} onClose={onClose} onDone={onDone} />}
+        {can("receipt:create", "-") && <Receipt detail={detail} look={provider ? "normal" : "primary"} onClose={onClose} />}
       </div>
     </Dialog>
   );
@@ -67,7 +65,7 @@ export function PayDialog({ detail, methods, provider, onClose, onDone }: PayPro
 const WAYS = ["bank_transfer", "check", "cash", "other"] as const;
 
 /** Money that came in without a provider, recorded by the operator's people. */
-function Receipt({ detail, look, onClose, onDone }: Pick<PayProps, "detail" | "onClose" | "onDone"> & { look: "normal" | "primary" }) {
+function Receipt({ detail, look, onClose }: Pick<PayProps, "detail" | "onClose"> & { look: "normal" | "primary" }) {
   const { invoice } = detail;
   const [amount, setAmount] = useState(toDecimal(nanoOf(invoice.due)));
   const [method, setMethod] = useState<(typeof WAYS)[number]>("bank_transfer");
@@ -78,7 +76,6 @@ function Receipt({ detail, look, onClose, onDone }: Pick<PayProps, "detail" | "o
     if (nano === null) return;
     await unwrap(api.POST("/api/v1/payments:record", { body: { invoice: invoice.id, amount_nano: Number(nano), method, reference } }));
     notify("ok", t("recorded"));
-    onDone();
     onClose();
   };
   const submit = (event: FormEvent) => {

@@ -7,7 +7,6 @@ import { ChooseAccount, NotYours, accountOf, useCredit, useMethods } from "./acc
 import { openCheckout, useCheckoutReturn } from "./checkout.ts";
 import { showDay } from "./days.ts";
 import { DetailsForm } from "./details.tsx";
-import { useFollow } from "./follow.ts";
 import type { Method } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -30,9 +29,8 @@ function Methods({ account }: { account: string }) {
   const can = useCan();
   const found = useMethods(account);
   const credit = useCredit(account);
-  const follow = useFollow();
   const [busy, setBusy] = useState(false);
-  useCheckoutReturn(account, follow);
+  useCheckoutReturn(account);
   if (found.error) return <Callout tone="bad">{tell(found.error)}</Callout>;
   if (!found.data) return <Loading />;
   const { provider, items } = found.data;
@@ -60,7 +58,7 @@ function Methods({ account }: { account: string }) {
       ) : (
         <ul className="divide-y divide-line">
           {items.map((method) => (
-            <MethodRow key={method.reference} account={account} method={method} onDone={follow} />
+            <MethodRow key={method.reference} account={account} method={method} />
           ))}
         </ul>
       )}
@@ -80,7 +78,7 @@ const WithoutProvider = () => {
   );
 };
 
-function MethodRow({ account, method, onDone }: { account: string; method: Method; onDone: () => void }) {
+function MethodRow({ account, method }: { account: string; method: Method }) {
   const can = useCan();
   const [removing, setRemoving] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -90,7 +88,6 @@ function MethodRow({ account, method, onDone }: { account: string; method: Metho
     try {
       await unwrap(api.POST("/api/v1/scopes/{path}/payment-methods/{method}:default", place));
       notify("ok", t("madeDefault", { method: method.label }));
-      onDone();
     } catch (error) {
       notify("bad", tell(error));
     } finally {
@@ -100,7 +97,6 @@ function MethodRow({ account, method, onDone }: { account: string; method: Metho
   const remove = async () => {
     await unwrap(api.DELETE("/api/v1/scopes/{path}/payment-methods/{method}", place));
     notify("ok", t("removed", { method: method.label }));
-    onDone();
   };
   return (
     <li className="flex flex-wrap items-center gap-3 px-4 py-2.5">

@@ -14,12 +14,11 @@ interface ChangeProps {
   account: string;
   plan: Plan;
   onClose: () => void;
-  onDone: () => void;
 }
 
 const at = (account: string) => ({ params: { path: { path: account } } });
 
-export function ChangeDialog({ account, plan, onClose, onDone }: ChangeProps) {
+export function ChangeDialog({ account, plan, onClose }: ChangeProps) {
   const preview = useQuery({
     queryKey: ["billing-preview", account, plan.name],
     gcTime: 0,
@@ -37,7 +36,6 @@ export function ChangeDialog({ account, plan, onClose, onDone }: ChangeProps) {
     }
     const now = shown.when === "now";
     notify("ok", t(now ? "changed" : "changeScheduled", { plan: plan.title, day: showDay(shown.effective) }));
-    onDone();
   };
   return (
     <FormDialog title={t("chooseTitle", { plan: plan.title })} action={t("changeAction")} blocked={!preview.data} onClose={onClose} onSubmit={change}>
@@ -72,14 +70,13 @@ function Costs({ preview }: { preview: Preview }) {
 }
 
 /** An account's first subscription may begin with a trial. */
-export function StartDialog({ account, plan, first, onClose, onDone }: ChangeProps & { first: boolean }) {
+export function StartDialog({ account, plan, first, onClose }: ChangeProps & { first: boolean }) {
   const [trial, setTrial] = useState(true);
   const offered = first && plan.trial_days > 0;
   const start = async () => {
     const body = { plan: plan.name, currency: plan.base_fee.currency, trial: offered && trial };
     await unwrap(api.POST("/api/v1/scopes/{path}/subscription", { ...at(account), body }));
     notify("ok", t("started", { plan: plan.title }));
-    onDone();
   };
   return (
     <FormDialog title={t("startTitle", { plan: plan.title })} action={t("startAction")} onClose={onClose} onSubmit={start}>
@@ -93,14 +90,13 @@ export function StartDialog({ account, plan, first, onClose, onDone }: ChangePro
 
 const resume = (account: string) => unwrap(api.POST("/api/v1/scopes/{path}/subscription:resume", at(account)));
 
-export function ResumeButton({ account, onDone }: { account: string; onDone: () => void }) {
+export function ResumeButton({ account }: { account: string }) {
   const [busy, setBusy] = useState(false);
   const run = async () => {
     setBusy(true);
     try {
       await resume(account);
       notify("ok", t("resumed"));
-      onDone();
     } catch (error) {
       notify("bad", tell(error));
     } finally {
@@ -115,14 +111,13 @@ export function ResumeButton({ account, onDone }: { account: string; onDone: () 
 }
 
 /** With the period's end it can be taken back; with today it cannot, so the plan's name is typed. */
-export function CancelDialog({ account, standing, onClose, onDone }: { account: string; standing: Standing; onClose: () => void; onDone: () => void }) {
+export function CancelDialog({ account, standing, onClose }: { account: string; standing: Standing; onClose: () => void }) {
   const [now, setNow] = useState(false);
   const cancel = async () => {
     const body = { when: now ? ("now" as const) : ("period_end" as const), reason: "" };
     const made = await unwrap(api.POST("/api/v1/scopes/{path}/subscription:cancel", { ...at(account), body }));
-    const undo = () => void resume(account).then(onDone, (error: unknown) => notify("bad", tell(error)));
+    const undo = () => void resume(account).catch((error: unknown) => notify("bad", tell(error)));
     notify("ok", t("cancelled", { day: showDay(made.ends_on ?? standing.period_end) }), now ? {} : { undo });
-    onDone();
   };
   return (
     <Confirm open onClose={onClose} title={t("cancelTitle")} action={t("cancelAction")} {...(now && { word: standing.plan.name })} onConfirm={cancel}>

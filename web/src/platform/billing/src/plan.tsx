@@ -1,11 +1,10 @@
 /** The plan of an account: what it includes, how much is used of it, and what other plans there are. */
-import { api, tell, unwrap, useCan, usePages, usePlace, useQuery } from "@ironworks/sdk";
+import { api, live, tell, unwrap, useCan, usePages, usePlace, useQuery } from "@ironworks/sdk";
 import { Badge, Button, Callout, Empty, Facts, Loading, Page, Section, formatCompact, words } from "@ironworks/ui";
 import { useState } from "react";
 
 import { NotYours, accountOf, useStanding } from "./account.tsx";
 import { showDay, showPeriod } from "./days.ts";
-import { useFollow } from "./follow.ts";
 import { Bar, Day, Money } from "./parts.tsx";
 import { isLive } from "./period.ts";
 import { CancelDialog, ChangeDialog, ResumeButton, StartDialog } from "./plan-change.tsx";
@@ -24,19 +23,18 @@ export default function PlanPage() {
 }
 
 const usePlans = () =>
-  useQuery({ queryKey: ["billing", "plans"], staleTime: 300_000, queryFn: async () => (await unwrap(api.GET("/api/v1/plans"))).items });
+  useQuery({ queryKey: ["billing", "plans"], ...live("-", "plans"), queryFn: async () => (await unwrap(api.GET("/api/v1/plans"))).items });
 
 /** Five calls. */
 function OfAccount({ account, scope }: { account: string; scope: string }) {
   const standing = useStanding(account);
   const plans = usePlans();
-  const follow = useFollow();
   const may = useCan()("subscription:update", account);
   const [choosing, setChoosing] = useState<Plan | null>(null);
   const [cancelling, setCancelling] = useState(false);
   const problem = standing.error ?? plans.error;
   const live = isLive(standing.data ?? null) ? (standing.data ?? null) : null;
-  const actions = may && live && (live.ends_on ? <ResumeButton account={account} onDone={follow} /> : <Button onClick={() => setCancelling(true)}>{t("cancelPlan")}</Button>);
+  const actions = may && live && (live.ends_on ? <ResumeButton account={account} /> : <Button onClick={() => setCancelling(true)}>{t("cancelPlan")}</Button>);
   if (problem) return <Callout tone="bad">{tell(problem)}</Callout>;
   if (standing.isPending || !plans.data) return <Loading />;
   return (
@@ -55,9 +53,9 @@ function OfAccount({ account, scope }: { account: string; scope: string }) {
         <Quotas scope={scope} />
         <Charges account={account} />
       </div>
-      {choosing && live && <ChangeDialog account={account} plan={choosing} onClose={() => setChoosing(null)} onDone={follow} />}
-      {choosing && !live && <StartDialog account={account} plan={choosing} first={standing.data === null} onClose={() => setChoosing(null)} onDone={follow} />}
-      {cancelling && live && <CancelDialog account={account} standing={live} onClose={() => setCancelling(false)} onDone={follow} />}
+      {choosing && live && <ChangeDialog account={account} plan={choosing} onClose={() => setChoosing(null)} />}
+      {choosing && !live && <StartDialog account={account} plan={choosing} first={standing.data === null} onClose={() => setChoosing(null)} />}
+      {cancelling && live && <CancelDialog account={account} standing={live} onClose={() => setCancelling(false)} />}
     </Page>
   );
 }
@@ -118,7 +116,7 @@ function Present({ account, standing }: { account: string; standing: Standing })
 
 /** The larger plans that this period's usage speaks for. */
 function Suggested({ account, standing }: { account: string; standing: Standing }) {
-  const list = usePages<Suggestion>(`/api/v1/scopes/${encodeURIComponent(account)}/subscription/suggestions`, {}, { limit: 20 });
+  const list = usePages<Suggestion>(`/api/v1/scopes/${encodeURIComponent(account)}/subscription/suggestions`, {}, { limit: 20, ...live(account, "subscriptions") });
   const now = list.items.filter((one) => one.period_start === standing.period_start && one.plan !== standing.plan.name);
   const shown = now.filter((one, index) => now.findIndex((other) => other.meter === one.meter) === index);
   if (shown.length === 0) return null;
@@ -132,7 +130,7 @@ function Suggested({ account, standing }: { account: string; standing: Standing 
 }
 
 function Charges({ account }: { account: string }) {
-  const list = usePages<Charge>(`/api/v1/scopes/${encodeURIComponent(account)}/subscription/charges`, {}, { limit: 20 });
+  const list = usePages<Charge>(`/api/v1/scopes/${encodeURIComponent(account)}/subscription/charges`, {}, { limit: 20, ...live(account, "subscriptions") });
   return (
     <Section title={t("charges")} flush>
       {list.items.length === 0 && <p className="p-4 text-sm text-muted">{list.error ? tell(list.error) : t("noCharges")}</p>}

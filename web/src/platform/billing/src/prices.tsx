@@ -1,10 +1,9 @@
 /** The price book as it counts here, every version of it, and who has terms of their own. */
-import { api, unwrap, useCan, usePages, usePlace, useQueryWord, useTable } from "@ironworks/sdk";
+import { api, live, unwrap, useCan, usePages, usePlace, useQueryWord, useTable } from "@ironworks/sdk";
 import { Badge, Button, Choice, DataTable, Empty, Field, Input, Page, Tabs, Time, formatMoney, formatNumber, notify, parseMoney, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
 
-import { useFollow } from "./follow.ts";
 import { FormDialog } from "./form-dialog.tsx";
 import { costOf, showPrice } from "./money.ts";
 import type { Price, Terms } from "./types.ts";
@@ -55,7 +54,6 @@ export default function Prices() {
   const can = useCan();
   const [tab, setTab] = useQueryWord("tab", "prices");
   const [setting, setSetting] = useState(false);
-  const follow = useFollow();
   const add = can("price:create", "-") && (
     <Button look="primary" icon="plus" onClick={() => setSetting(true)}>
       {t("setPrice")}
@@ -72,7 +70,7 @@ export default function Prices() {
           { id: "terms", label: t("terms"), content: <TermsList /> },
         ]}
       />
-      {setting && <PriceDialog scope={scope} onClose={() => setSetting(false)} onDone={follow} />}
+      {setting && <PriceDialog scope={scope} onClose={() => setSetting(false)} />}
     </Page>
   );
 }
@@ -81,7 +79,7 @@ function Book() {
   const { scope } = usePlace();
   const [which, setWhich] = useQueryWord("which", "here");
   const [opened] = useState(() => new Date().toISOString());
-  const list = usePages<Price>("/api/v1/prices", which === "here" ? { scope, at: opened } : { scope }, { limit: 200 });
+  const list = usePages<Price>("/api/v1/prices", which === "here" ? { scope, at: opened } : { scope }, { limit: 200, ...live(scope, "prices") });
   const table = useTable(list);
   return (
     <div className="flex h-full min-h-0 flex-col gap-3">
@@ -122,7 +120,7 @@ export function termsWords({ terms, currency }: Terms): string[] {
 
 function TermsList() {
   const { scope } = usePlace();
-  const list = usePages<Terms>("/api/v1/price-terms", scope === "-" ? {} : { scope }, { limit: 200 });
+  const list = usePages<Terms>("/api/v1/price-terms", scope === "-" ? {} : { scope }, { limit: 200, ...live(scope, "prices") });
   const columns = useMemo<Column<Terms>[]>(
     () => [
       { id: "scope", label: t("scope"), value: (row) => placeWords(row.scope) },
@@ -149,7 +147,7 @@ function TermsList() {
   );
 }
 
-function PriceDialog({ scope, onClose, onDone }: { scope: string; onClose: () => void; onDone: () => void }) {
+function PriceDialog({ scope, onClose }: { scope: string; onClose: () => void }) {
   const [meter, setMeter] = useState("output_tokens");
   const [model, setModel] = useState("*");
   const [price, setPrice] = useState("");
@@ -159,7 +157,6 @@ function PriceDialog({ scope, onClose, onDone }: { scope: string; onClose: () =>
     const body = { meter: meter.trim(), model: model.trim(), currency, scope, unit_price: price.trim(), withdrawn: false, valid_from: null };
     await unwrap(api.POST("/api/v1/prices", { body }));
     notify("ok", t("priceSet"));
-    onDone();
   };
   const hint = exact ? `${formatMoney(costOf(1_000_000, price.trim()), currency)}, ${t("perMillion")}` : t("unitPriceHint");
   return (

@@ -1,10 +1,9 @@
 /** How many of each there may be, what is used of it, and the operator's word on it. */
-import { api, tell, unwrap, useCan, usePages } from "@ironworks/sdk";
+import { api, live, tell, unwrap, useBootstrap, useCan, usePages } from "@ironworks/sdk";
 import { Badge, Button, Field, Input, Lasting, Section, Textarea, endOf, formatNumber, notify, words } from "@ironworks/ui";
 import { useState } from "react";
 
 import { showDay } from "./days.ts";
-import { useFollow } from "./follow.ts";
 import { FormDialog } from "./form-dialog.tsx";
 import { Bar } from "./parts.tsx";
 import type { Quota } from "./types.ts";
@@ -12,8 +11,8 @@ import { t } from "./words.ts";
 
 export function Quotas({ scope }: { scope: string }) {
   const can = useCan();
-  const list = usePages<Quota>(`/api/v1/scopes/${encodeURIComponent(scope)}/quotas`, {}, { enabled: can("quota:read", scope), limit: 200 });
-  const follow = useFollow();
+  const kinds = useBootstrap().kinds.map(({ plural }) => plural); // what there is of them is used
+  const list = usePages<Quota>(`/api/v1/scopes/${encodeURIComponent(scope)}/quotas`, {}, { enabled: can("quota:read", scope), limit: 200, ...live(scope, "quotas", ...kinds) });
   const [changing, setChanging] = useState<Quota | null>(null);
   const mayOverride = can("quota:override", "-");
   return (
@@ -44,7 +43,7 @@ export function Quotas({ scope }: { scope: string }) {
           </li>
         ))}
       </ul>
-      {changing && <Override quota={changing} onClose={() => setChanging(null)} onDone={follow} />}
+      {changing && <Override quota={changing} onClose={() => setChanging(null)} />}
     </Section>
   );
 }
@@ -56,24 +55,20 @@ function usedWords({ used, limit }: Quota): string {
 
 const LIVES = [7, 30, 90, 365];
 
-function Override({ quota, onClose, onDone }: { quota: Quota; onClose: () => void; onDone: () => void }) {
+function Override({ quota, onClose }: { quota: Quota; onClose: () => void }) {
   const [limit, setLimit] = useState(quota.limit === null ? "" : String(quota.limit));
   const [days, setDays] = useState("");
   const [reason, setReason] = useState(quota.overridden ? (quota.reason ?? "") : "");
   const place = { params: { path: { path: quota.scope, name: quota.quota } } };
   const named = words(quota.quota).toLowerCase();
-  const done = (told: string) => {
-    notify("ok", told);
-    onDone();
-  };
   const set = async () => {
     const body = { limit: limit.trim() === "" ? null : Number(limit), expires_at: endOf(days), reason };
     await unwrap(api.PUT("/api/v1/scopes/{path}/quotas/{name}", { ...place, body }));
-    done(t("overrideSet", { quota: named }));
+    notify("ok", t("overrideSet", { quota: named }));
   };
   const remove = async () => {
     await unwrap(api.DELETE("/api/v1/scopes/{path}/quotas/{name}", place));
-    done(t("overrideRemoved"));
+    notify("ok", t("overrideRemoved"));
   };
   return (
     <FormDialog

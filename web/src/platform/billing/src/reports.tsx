@@ -1,9 +1,9 @@
 /** What was earned, what it cost, and what is still owed: for the operator. */
-import { Link, pageAddress, tell, useCan, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
+import { Link, live, pageAddress, tell, useCan, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
 import { Button, Callout, Choice, Empty, Page, Section, Skeleton, Stat, TimeChart, formatMoney, parseMoney } from "@ironworks/ui";
 import { useMemo } from "react";
 
-import { ON_RETURN, accountOf, fetchReport } from "./account.tsx";
+import { accountOf, fetchReport } from "./account.tsx";
 import { addDays, today } from "./days.ts";
 import { saveFile } from "./download.ts";
 import { AGES, currencyOf, daily, largestFirst, totalOf } from "./figures.ts";
@@ -19,7 +19,7 @@ function useReport(scope: string, report: string, query: Record<string, string>,
   return useQuery({
     queryKey: ["billing", "report", report, scope, query],
     enabled,
-    ...ON_RETURN,
+    ...live(scope, "usage", "ledger"),
     queryFn: () => fetchReport<Figures>(scope, report, query),
   });
 }

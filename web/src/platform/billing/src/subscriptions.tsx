@@ -1,5 +1,5 @@
 /** Who is on which plan, and the plans there are: for the operator. */
-import { api, pageAddress, unwrap, usePages, useQuery, useTable } from "@ironworks/sdk";
+import { api, live, pageAddress, unwrap, usePages, useQuery, useTable } from "@ironworks/sdk";
 import { Badge, DataTable, Empty, Page, Section, Skeleton } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import type { components } from "@ironworks/sdk";
@@ -20,10 +20,10 @@ const latest = (plans: readonly Plan[]): Plan[] => plans.filter((plan) => !plans
 export function Subscriptions() {
   const plans = useQuery({
     queryKey: ["billing", "plans", "all"],
-    staleTime: 60_000,
+    ...live("-", "plans"),
     queryFn: async () => (await unwrap(api.GET("/api/v1/plans", { params: { query: { every_version: true } } }))).items,
   });
-  const list = usePages<Subscription>("/api/v1/subscriptions");
+  const list = usePages<Subscription>("/api/v1/subscriptions", {}, live("-", "subscriptions"));
   const table = useTable(list, (row) => pageAddress(row.account, "billing", "plan"));
   const named = (id: string | null) => {
     const plan = plans.data?.find((one) => one.id === id);

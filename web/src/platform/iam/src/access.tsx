@@ -7,7 +7,7 @@ import type { FormEvent } from "react";
 import { Chain } from "./chain.tsx";
 import type { Answer } from "./chain.tsx";
 import { Matrix } from "./matrix.tsx";
-import { membersAddress, shownSubject, subjectFrom, useFreshAccess } from "./members.ts";
+import { membersAddress, shownSubject, subjectFrom, liveAccess } from "./members.ts";
 import type { Member } from "./members.ts";
 import { useRoles } from "./permissions.ts";
 import { t } from "./words.ts";
@@ -20,13 +20,13 @@ interface Held {
 
 export default function Access() {
   const { scope } = usePlace();
-  useFreshAccess();
   const [query, setQuery] = useQueryString();
   const subject = query.get("subject") ?? "";
   const permission = query.get("permission") ?? "";
   const { all } = useRoles(scope);
   const held = useQuery({
     queryKey: ["access", scope, subject, "all"],
+    ...liveAccess(scope),
     enabled: subject !== "",
     retry: false,
     queryFn: () => request<Held>(`/api/v1/scopes/${encodeURIComponent(scope)}/access/permissions?${new URLSearchParams({ subject })}`),
@@ -78,7 +78,7 @@ interface QuestionProps {
 function Question({ scope, subject, permission, all, onAsk }: QuestionProps) {
   const id = useId();
   const [typed, setTyped] = useState(subject.startsWith("user:") ? shownSubject(subject) : subject);
-  const members = usePages<Member>(membersAddress(scope), {}, { limit: 500 });
+  const members = usePages<Member>(membersAddress(scope), {}, { limit: 500, ...liveAccess(scope) });
   const submit = (event: FormEvent) => {
     event.preventDefault();
     onAsk({ subject: subjectFrom(typed) });
@@ -122,6 +122,7 @@ function Question({ scope, subject, permission, all, onAsk }: QuestionProps) {
 function Why({ scope, subject, permission }: { scope: string; subject: string; permission: string }) {
   const why = useQuery({
     queryKey: ["access", scope, subject, permission],
+    ...liveAccess(scope),
     retry: false,
     queryFn: () => request<Answer>(`/api/v1/scopes/${encodeURIComponent(scope)}/access?${new URLSearchParams({ subject, permission })}`),
   });

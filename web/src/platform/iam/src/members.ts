@@ -1,6 +1,5 @@
 /** Who has a role at a scope, as the API tells it, and what a list of them shows. */
-import { levelOf, onChange, useLiveStatus, useQueryClient } from "@ironworks/sdk";
-import { useCallback, useEffect, useState } from "react";
+import { levelOf, live } from "@ironworks/sdk";
 
 export interface Assignment {
   /** As `path/name`. */
@@ -74,31 +73,5 @@ export function randomText(length: number, letters = "ABCDEFGHJKLMNPQRSTUVWXYZab
 /** Where roles can be made for what lies at `scope`: its account, or the installation. */
 export const roleScope = (scope: string): string => (levelOf(scope) === "operator" ? scope : (scope.split(".")[0] ?? scope));
 
-const SETTLED_MS = 150;
-const CONCERNED = new Set(["role-assignments", "roles", "users", "service-accounts"]);
-
-/** Reads who has access anew when an assignment, a role or a subject changes, whoever changes it. */
-export function useFreshAccess(): void {
-  const client = useQueryClient();
-  const { state, since } = useLiveStatus();
-  const read = useCallback(
-    () => void client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] === "access" || (queryKey[0] === "pages" && String(queryKey[1]).endsWith("/members")) }),
-    [client],
-  );
-  useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stop = onChange((change) => {
-      if (!CONCERNED.has(change.plural)) return;
-      clearTimeout(timer);
-      timer = setTimeout(read, SETTLED_MS);
-    });
-    return () => {
-      clearTimeout(timer);
-      stop();
-    };
-  }, [read]);
-  const [mounted] = useState(() => Date.now());
-  useEffect(() => {
-    if (state === "live" && since.getTime() > mounted) read(); // nobody told what changed before the stream was there again
-  }, [state, since, mounted, read]);
-}
+/** Who has access changes with an assignment, a role or a subject, whoever changes it. */
+export const liveAccess = (scope: string) => live(scope, "role-assignments", "roles", "users", "service-accounts");

@@ -5,18 +5,17 @@ import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
 
 import { AddMember, ChangeRole } from "./add.tsx";
-import { linesOf, membersAddress, shownRole, shownSubject, useFreshAccess } from "./members.ts";
+import { linesOf, membersAddress, shownRole, shownSubject, liveAccess } from "./members.ts";
 import type { Given, Member } from "./members.ts";
 import { t } from "./words.ts";
 
 export default function Members() {
   const { scope } = usePlace();
   const can = useCan();
-  useFreshAccess();
   const [view, setView] = useQueryWord("show", "here");
   const below = view === "below";
   const [adding, setAdding] = useState(false);
-  const members = usePages<Member, { above: boolean }>(membersAddress(scope), { below: below ? "true" : undefined }, { limit: 500 });
+  const members = usePages<Member, { above: boolean }>(membersAddress(scope), { below: below ? "true" : undefined }, { limit: 500, ...liveAccess(scope) });
   const lines = useMemo(() => linesOf(members.items, scope, below), [members.items, scope, below]);
   const columns = useMemo(() => columnsOf(scope, below), [scope, below]);
   const add = can("role-assignment:create", scope) && (

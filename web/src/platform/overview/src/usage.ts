@@ -1,5 +1,5 @@
 /** Today's figures of a scope. */
-import { api, unwrap, useCan, useQuery } from "@ironworks/sdk";
+import { api, live, unwrap, useCan, useQuery } from "@ironworks/sdk";
 
 /** Midnight of the viewer's day. */
 export function startOfToday(now = new Date()): Date {
@@ -12,8 +12,7 @@ export function useToday(scope: string) {
   return useQuery({
     queryKey: ["analytics", scope, since],
     enabled: may,
-    staleTime: 10_000,
-    refetchOnWindowFocus: true, // whoever comes back from a terminal has called something
+    ...live(scope, "usage"),
     queryFn: () =>
       unwrap(api.GET("/api/v1/scopes/{path}/analytics", { params: { path: { path: scope }, query: { since, by: "model", interval: "hour" } } })),
   });

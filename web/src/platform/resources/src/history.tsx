@@ -1,5 +1,5 @@
 /** What people and programs did to a resource, from the audit trail. */
-import { request, useQuery } from "@ironworks/sdk";
+import { live, request, useQuery } from "@ironworks/sdk";
 import type { Resource } from "@ironworks/sdk";
 import { Badge, Callout, Empty, Loading, Section, Time } from "@ironworks/ui";
 
@@ -19,7 +19,8 @@ export function History({ resource, scope }: { resource: Resource; scope: string
   const { metadata } = resource;
   const target = `${metadata.scope}/${metadata.name}`;
   const trail = useQuery({
-    queryKey: ["audit", scope, target, metadata.resource_version],
+    queryKey: ["audit", scope, target],
+    ...live(scope, "audit"),
     queryFn: () => request<{ items: AuditRecord[] }>(`/api/v1/scopes/${encodeURIComponent(scope)}/audit?target=${encodeURIComponent(target)}`),
   });
   if (trail.isPending) return <Loading lines={4} />;

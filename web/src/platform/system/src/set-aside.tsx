@@ -1,5 +1,5 @@
 /** Usage that was handed in and could not be counted: which, and why. */
-import { request, useQuery, useQueryWord, useTable } from "@ironworks/sdk";
+import { live, request, useQuery, useQueryWord, useTable } from "@ironworks/sdk";
 import { Callout, CodeBlock, DataTable, Dialog, Empty, Facts, Page, Time, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -19,7 +19,7 @@ export default function SetAside() {
   const [chosen, setChosen] = useQueryWord("event");
   const cases = useQuery({
     queryKey: ["set-aside"],
-    refetchOnWindowFocus: true,
+    ...live("-", "usage"),
     queryFn: () => request<{ items: Case[] }>(`/api/v1/scopes/-/usage/set-aside?limit=${MOST}`).then(({ items }) => items),
   });
   const rows = cases.data ?? [];

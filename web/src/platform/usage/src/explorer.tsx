@@ -1,5 +1,5 @@
 /** Usage of a scope and all below it: a time, a grouping, a measure; as lines and as a table, each view an address. */
-import { api, keepPreviousData, tell, unwrap, usePlace, useQuery, useQueryWord, useTable } from "@ironworks/sdk";
+import { api, keepPreviousData, live, tell, unwrap, usePlace, useQuery, useQueryWord, useTable } from "@ironworks/sdk";
 import {
   Button, Callout, Choice, DataTable, Empty, Page, Section, Select, Skeleton, Stat, TimeChart, formatCompact, formatDuration, formatMoney, formatNumber,
   notify, parseMoney, useNow,
@@ -26,7 +26,7 @@ export default function Explorer() {
   const report = useQuery({
     queryKey: ["analytics", scope, by, span, since],
     placeholderData: keepPreviousData,
-    staleTime: 30_000,
+    ...live(scope, "usage"),
     queryFn: () =>
       unwrap(api.GET("/api/v1/scopes/{path}/analytics", { params: { path: { path: scope }, query: { since, by, interval: stepOf(span), limit: 200 } } })),
   });

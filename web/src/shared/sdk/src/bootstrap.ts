@@ -40,6 +40,8 @@ export interface Bootstrap {
   scopes: ScopeNode[];
   more_scopes: boolean;
   kinds: Kind[];
+  /** What the stream tells that is of no kind, and the permission that it takes. */
+  topics: { name: string; permission: string }[];
   features: FeatureView[];
   /** Addresses of what else here pages may call: `gateway`, which answers below `/v1`. */
   services: Record<string, string>;

@@ -1,6 +1,6 @@
 /**
- * One stream of changes for the whole page. What it tells goes into the caches that lists and details are drawn from,
- * so nothing polls. A stream that breaks is taken up where it ended; where that is no longer possible, what is shown
+ * One stream of changes for the whole page. What it tells goes into the caches that lists and details are drawn from, or
+ * has them asked again, so nothing polls. A stream that breaks is taken up where it ended; where that is no longer possible, what is shown
  * is read again.
  */
 import type { QueryClient } from "@tanstack/react-query";
@@ -11,6 +11,7 @@ import { ApiError, errorFrom } from "./errors.ts";
 import type { Resource, ResourcePage } from "./resource.ts";
 import { resourceKey } from "./resource.ts";
 import { readEvents } from "./sse.ts";
+import { Freshener } from "./topics.ts";
 
 export type LiveState = "off" | "connecting" | "live" | "lost";
 export interface LiveStatus {
@@ -58,6 +59,8 @@ export interface Subscription {
   scope: string;
   /** Kind name → plural, of the kinds the caller may read. */
   kinds: ReadonlyMap<string, string>;
+  /** What is of no kind, as far as the caller may read it. */
+  topics: readonly string[];
 }
 
 /** Watches until the answer is called. */
@@ -94,8 +97,10 @@ async function run(subscription: Subscription, signal: AbortSignal): Promise<voi
   }
 }
 
-async function open({ kinds, scope }: Subscription, cursor: string | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-  const query = new URLSearchParams({ kinds: [...kinds.values()].join(",") });
+async function open({ kinds, scope, topics }: Subscription, cursor: string | null, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  const query = new URLSearchParams();
+  if (kinds.size > 0) query.set("kinds", [...kinds.values()].join(","));
+  if (topics.length > 0) query.set("topics", topics.join(","));
   if (scope !== "-") query.set("scope", scope);
   if (cursor) query.set("cursor", cursor);
   const response = await authorized(`/api/v1/watch?${query}`, { signal });
@@ -126,6 +131,7 @@ async function follow(body: ReadableStream<Uint8Array>, from: string | null, que
         return null;
       }
       if (event === "added" || event === "modified" || event === "deleted") queue.add(event, JSON.parse(data) as Resource);
+      else if (event === "changed") queue.touch(JSON.parse(data) as { topic: string; scope: string });
     }
   } finally {
     clearTimeout(timer);
@@ -152,8 +158,11 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 class ChangeQueue {
   private waiting: Change[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly freshener: Freshener;
 
-  constructor(private readonly subscription: Subscription) {}
+  constructor(private readonly subscription: Subscription) {
+    this.freshener = new Freshener(subscription.client);
+  }
 
   add(event: Change["event"], resource: Resource): void {
     const plural = this.subscription.kinds.get(resource.kind);
@@ -162,8 +171,13 @@ class ChangeQueue {
     this.timer ??= setTimeout(() => this.flush(), FLUSH_MS);
   }
 
+  touch({ topic, scope }: { topic: string; scope: string }): void {
+    this.freshener.touch(topic, scope);
+  }
+
   rereadAll(): void {
     const { client } = this.subscription;
+    this.freshener.touchAll();
     void client.invalidateQueries({ queryKey: ["list"] });
     void client.invalidateQueries({ queryKey: ["one"] });
     void client.invalidateQueries({ queryKey: ["bootstrap"] });
@@ -171,6 +185,7 @@ class ChangeQueue {
 
   /** What was read before the stream began may have changed since. */
   rereadOlderThan(moment: number): void {
+    this.freshener.touchOlder(moment);
     void this.subscription.client.invalidateQueries({
       predicate: (query) => ["list", "one"].includes(String(query.queryKey[0])) && query.state.dataUpdatedAt > 0 && query.state.dataUpdatedAt < moment,
     });
@@ -179,7 +194,10 @@ class ChangeQueue {
   private flush(): void {
     this.timer = undefined;
     const changes = this.waiting.splice(0);
-    for (const change of changes) for (const listener of changeListeners) listener(change);
+    for (const change of changes) {
+      for (const listener of changeListeners) listener(change);
+      this.freshener.touch(change.plural, change.resource.metadata.scope);
+    }
     applyChanges(this.subscription.client, changes);
   }
 }

@@ -1,5 +1,5 @@
 /** What an endpoint did over time: requests, tokens, cost, how long answers took, and how many copies serve now. */
-import { api, keepPreviousData, tell, unwrap, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
+import { api, keepPreviousData, live, tell, unwrap, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
 import {
   Callout, Choice, Empty, Section, Skeleton, Stat, TimeChart, formatCompact, formatDuration, formatMoney, formatNumber, parseMoney, useNow,
 } from "@ironworks/ui";
@@ -19,7 +19,7 @@ export function Metrics({ endpoint }: { endpoint: Endpoint }) {
   const report = useQuery({
     queryKey: ["analytics", scope, name, span, since],
     placeholderData: keepPreviousData,
-    staleTime: 30_000,
+    ...live(scope, "usage"),
     queryFn: () =>
       unwrap(
         api.GET("/api/v1/scopes/{path}/analytics", {

@@ -1,5 +1,5 @@
 /** Who spends a budget most in its period, as analytics counts it. */
-import { api, keepPreviousData, request, tell, unwrap, useCan, useQuery, useQueryWord, useResources } from "@ironworks/sdk";
+import { api, keepPreviousData, live, request, tell, unwrap, useCan, useQuery, useQueryWord, useResources } from "@ironworks/sdk";
 import type { Resource } from "@ironworks/sdk";
 import { Callout, Choice, Section, Skeleton, formatMoney, parseMoney } from "@ironworks/ui";
 import { useMemo } from "react";
@@ -12,8 +12,6 @@ const BY = ["key", "model", "tenant"] as const;
 type By = (typeof BY)[number];
 const WORD = { key: "byKey", model: "byModel", tenant: "byTenant" } as const;
 const SHOWN = 8;
-/** Characters of a moment down to its minute: how often the question is asked anew. */
-const MINUTES = 16;
 
 type Narrowed = { key?: string; route?: string; endpoint?: string } | null;
 
@@ -45,15 +43,17 @@ export function Spenders({ budget, found }: { budget: Budget; found: BurnDown })
   const narrowed = useNarrowed(budget, keys);
   const [word, setBy] = useQueryWord("by", budget.spec.key ? "model" : "key");
   const by = (BY as readonly string[]).includes(word) ? (word as By) : "key";
-  const { counts_from: since, as_of: until } = found;
+  const since = found.counts_from;
+  const until = found.forecast ? undefined : found.as_of; // a period that is over has an end
   const report = useQuery({
-    queryKey: ["spenders", scope, by, narrowed, since, until.slice(0, MINUTES)],
+    queryKey: ["spenders", scope, by, narrowed, since, until],
+    ...live(scope, "usage"),
     enabled: may && narrowed !== null,
     placeholderData: keepPreviousData,
     queryFn: () =>
       unwrap(
         api.GET("/api/v1/scopes/{path}/analytics", {
-          params: { path: { path: scope }, query: { since, until, by, sort: "cost", limit: SHOWN, ...narrowed } },
+          params: { path: { path: scope }, query: { since, ...(until && { until }), by, sort: "cost", limit: SHOWN, ...narrowed } },
         }),
       ),
   });

@@ -1,7 +1,8 @@
 /** One request's whole story: how it went, what it used, what that cost, and where that is booked. */
-import { ApiError, Link, api, pageAddress, request, tell, unwrap, useCan, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
+import { ApiError, Link, api, live, pageAddress, request, tell, unwrap, useCan, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
 import { Badge, Callout, Empty, Facts, Id, Loading, Page, Section, Tabs, Time } from "@ironworks/ui";
 import type { Fact } from "@ironworks/ui";
+import { useState } from "react";
 import type { ReactNode } from "react";
 
 import { Chain, Costs } from "./money.tsx";
@@ -12,18 +13,18 @@ import type { Explained, OnInvoice, Usage } from "./usage.ts";
 import { Waterfall } from "./waterfall-chart.tsx";
 import { t } from "./words.ts";
 
-/** A request that has just ended is charged within a second; it is asked for until then. */
-const ARRIVES_WITHIN = 8;
-const AGAIN_MS = 700;
+/** A request that has just ended is charged within a second, which the stream tells; only then is it known that none is. */
+const ARRIVES_MS = 6_000;
 
 export default function RequestPage() {
   const { scope, params } = usePlace();
   const id = params["request"] ?? "";
+  const [opened] = useState(() => Date.now());
   const { data, error, isPending, failureCount } = useQuery({
     queryKey: ["request", scope, id],
-    staleTime: Infinity,
-    retry: (failures, problem) => problem instanceof ApiError && problem.status === 404 && failures < ARRIVES_WITHIN,
-    retryDelay: AGAIN_MS,
+    ...live(scope, "usage"),
+    retry: (_, problem) => problem instanceof ApiError && problem.status === 404 && Date.now() < opened + ARRIVES_MS,
+    retryDelay: ARRIVES_MS,
     queryFn: () =>
       unwrap(api.GET("/api/v1/scopes/{path}/usage/requests/{request_id}", { params: { path: { path: scope, request_id: id } } })),
   });
@@ -77,13 +78,13 @@ function Story({ usage }: { usage: Usage }) {
   const money = useQuery({
     queryKey: ["explained", id],
     enabled: can("billing:read", usage.scope),
-    staleTime: 60_000,
+    ...live(usage.scope, "ledger"),
     queryFn: () => request<Explained>(`/api/v1/billing/requests/${encodeURIComponent(id)}`),
   });
   const invoiced = useQuery({
     queryKey: ["on-invoice", id],
     enabled: can("invoice:read", usage.scope),
-    staleTime: 60_000,
+    ...live(usage.scope, "invoices"),
     queryFn: () => request<{ items: OnInvoice[] }>(`/api/v1/billing/requests/${encodeURIComponent(id)}/invoice-lines`),
   });
   return (

@@ -1,7 +1,6 @@
 /** What the API tells of single requests. */
-import { api, unwrap, usePages, useResources } from "@ironworks/sdk";
-import type { Resource, components } from "@ironworks/sdk";
-import { useNow } from "@ironworks/ui";
+import { api, live, unwrap, usePages, useResources } from "@ironworks/sdk";
+import type { Growing, Resource, components } from "@ironworks/sdk";
 import { useEffect, useMemo, useState } from "react";
 
 export type Usage = components["schemas"]["UsageView"];
@@ -25,28 +24,20 @@ export const tokensOf = ({ quantities }: Usage, part: "input" | "output"): numbe
 
 const isPart = (meter: string, part: "input" | "output"): boolean => (/output|reasoning/.test(meter) ? "output" : "input") === part;
 
+const GROWS: Growing<Usage> = {
+  id: (usage) => usage.request_id,
+  at: (usage) => usage.occurred_at,
+  since: (newest) => ({ from: new Date(Date.parse(newest.occurred_at) - LATE_MS).toISOString() }),
+};
+
 /** Requests, newest first: the pages that were asked for, and before them what came since. */
 export function useRequests(scope: string, range: Range, filters: Record<string, string | undefined>) {
-  const now = Math.floor(useNow().getTime() / MINUTE) * MINUTE;
-  const [anchor, setAnchor] = useState({ key: "", at: now });
   const key = JSON.stringify([scope, range, filters]);
-  if (anchor.key !== key) setAnchor({ key, at: now });
+  const [opened, setOpened] = useState({ key, at: Date.now() });
+  if (opened.key !== key) setOpened({ key, at: Date.now() });
+  const from = new Date(Math.floor(opened.at / MINUTE) * MINUTE - RANGES[range]).toISOString();
   const path = `/api/v1/scopes/${encodeURIComponent(scope)}/usage/requests`;
-  const settled = anchor.key === key;
-  const older = usePages<Usage>(path, { ...filters, from: new Date(anchor.at - RANGES[range]).toISOString() }, { limit: PAGE, enabled: settled });
-  const fresh = usePages<Usage>(
-    path,
-    { ...filters, from: new Date(anchor.at - LATE_MS).toISOString(), to: new Date(now + MINUTE).toISOString() },
-    { limit: PAGE, enabled: settled && now > anchor.at },
-  );
-  const items = useMemo(() => merged(fresh.items, older.items), [fresh.items, older.items]);
-  return { ...older, items };
-}
-
-export function merged(fresh: readonly Usage[], older: readonly Usage[]): Usage[] {
-  const known = new Set(older.map((usage) => usage.request_id));
-  const added = fresh.filter((usage) => !known.has(usage.request_id));
-  return added.length === 0 ? [...older] : [...added, ...older].sort((a, b) => (a.occurred_at < b.occurred_at ? 1 : a.occurred_at > b.occurred_at ? -1 : 0));
+  return usePages<Usage>(path, { ...filters, from }, { limit: PAGE, enabled: opened.key === key, ...live(scope, "usage"), grows: GROWS });
 }
 
 const MOST_COSTS = 500;

@@ -1,5 +1,5 @@
 /** What went through a route in the last day, and through each of its targets. */
-import { api, unwrap, useCan, useQuery } from "@ironworks/sdk";
+import { api, live, unwrap, useCan, useQuery } from "@ironworks/sdk";
 
 const DAY_MS = 86_400_000;
 
@@ -8,7 +8,7 @@ export function useTraffic(scope: string, model: string) {
   return useQuery({
     queryKey: ["route-traffic", scope, model],
     enabled: may,
-    staleTime: 30_000,
+    ...live(scope, "usage"),
     queryFn: () => {
       const since = new Date(Date.now() - DAY_MS).toISOString();
       return unwrap(api.GET("/api/v1/scopes/{path}/analytics", { params: { path: { path: scope }, query: { since, by: "endpoint", route: model } } }));
