@@ -69,6 +69,13 @@ class PayingWorld:
         await self.deliver()
         return card
 
+    async def forget_customer(self) -> None:
+        """Somebody deletes the customer, if there is one, in Stripe's dashboard, and we hear of it."""
+        for known in await self.world.query("select reference from platform_payments.customer"):
+            self.stripe.delete_customer(known["reference"])
+        await self.deliver()
+        self.wait(minutes=1)
+
     async def deliver(self, *events: dict[str, Any]) -> None:
         """Stripe tells: everything that it has not told yet, or these events."""
         for event in events or self.stripe.events:

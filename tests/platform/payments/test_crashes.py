@@ -139,6 +139,34 @@ async def test_death_at_each_step_of_a_refund_gives_back_once(world: PayingWorld
     assert await _die_at_each_step(world, collecting.refund_due, begin, check) >= 4
 
 
+async def test_death_at_each_step_of_beginning_anew_for_another_customer_charges_once(world: PayingWorld) -> None:
+    """The charge was opened for one who was deleted at Stripe since: nobody could pay it any more."""
+    invoice = await world.invoice()
+    refused = ""
+
+    async def begin() -> None:
+        nonlocal refused
+        world.stripe.moved.clear()
+        await world.world.admin("delete from platform_payments.payment")
+        await world.forget_customer()
+        await world.card("declines")
+        await world.pay()
+        await world.work()
+        refused = (await world.only_payment()).reference or ""
+        await world.forget_customer()
+        await world.card()
+
+    async def check() -> None:
+        payment = await world.only_payment()
+        assert payment.state is STATE.SUCCEEDED
+        assert payment.reference != refused
+        assert world.stripe.things[refused]["status"] == "canceled"
+        assert world.stripe.moved == [(payment.reference, 500)]
+        await _give_back(world, invoice, payment)
+
+    assert await _die_at_each_step(world, collecting.pay_due, begin, check) >= 16
+
+
 async def test_a_day_after_a_death_stripe_has_forgotten_the_key_and_charges_once_all_the_same(
     world: PayingWorld,
 ) -> None:

@@ -171,3 +171,40 @@ async def test_a_charge_is_opened_anew_for_the_customer_who_came_after(world: Pa
     await world.work()
     assert (await world.only_payment()).state is payments.PaymentState.SUCCEEDED
     assert len(world.stripe.moved) == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_charge_of_who_was_deleted_is_left_and_another_one_opened(world: PayingWorld, told: bool) -> None:
+    """Stripe lets nobody else pay it; nor does it wait for a person."""
+    await world.card("declines")
+    await world.pay()
+    await world.work()
+    left = await world.only_payment()
+    assert left.state is payments.PaymentState.FAILED
+    await world.forget_customer()
+    await world.card()
+    if told:
+        about = {"object": {"id": left.reference}}
+        await world.deliver(
+            {"id": "evt_again", "object": "event", "type": "payment_intent.created", "created": 1, "data": about}
+        )
+        await world.work()
+    await world.work()
+    paid = await world.only_payment()
+    assert (paid.state, paid.attempt) == (payments.PaymentState.SUCCEEDED, 2)
+    assert world.stripe.moved == [(paid.reference, 500)]
+    assert world.stripe.things[left.reference or ""]["status"] == "canceled"
+
+
+async def test_a_charge_of_who_was_deleted_that_was_paid_all_the_same_counts(world: PayingWorld) -> None:
+    await world.card("declines")
+    await world.pay()
+    await world.work()
+    left = await world.only_payment()
+    await world.forget_customer()
+    await world.card()
+    world.stripe.decide(left.reference or "", "succeeds")
+    await world.work()
+    paid = await world.only_payment()
+    assert (paid.state, paid.reference) == (payments.PaymentState.SUCCEEDED, left.reference)
+    assert len(world.stripe.moved) == 1

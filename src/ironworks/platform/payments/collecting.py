@@ -4,7 +4,8 @@
 
 A worker that dies anywhere leaves a lease that ends. Whoever takes over opens the charge again under the same key, asks
 what became of the one that is noted, and confirms only one that is still open. Two charges can be opened so; the noted
-one alone is ever confirmed, and a provider pays one charge once.
+one alone is ever confirmed, and a provider pays one charge once. Where the customer was deleted there since, the charge
+is canceled before another one is opened.
 """
 
 from __future__ import annotations
@@ -84,9 +85,14 @@ async def _put_off(db: Database, what: str, row_id: UUID, token: UUID, problem: 
 
 
 async def _advance(db: Database, provider: PaymentProvider, payment: Payment, token: UUID) -> None:
-    if payment.reference and (payment.to_look_at or payment.state is PaymentState.SENDING):
+    if payment.reference:
         charge = await provider.get_charge(payment.reference)
-        if charge.state is not ChargeState.OPEN or payment.to_look_at:
+        left = await _is_left(db, payment, charge)
+        if left and charge.state is ChargeState.OPEN:
+            charge = await provider.cancel_charge(payment.reference)
+        if left and charge.state is ChargeState.CANCELED:
+            payment = await _begin_anew(db, payment, token)
+        elif charge.state is not ChargeState.OPEN or payment.to_look_at:
             await _settle(db, payment, token, charge, tried=False)
             return
     if payment.amount_nano < provider.smallest_charge(payment.currency):
@@ -101,6 +107,27 @@ async def _advance(db: Database, provider: PaymentProvider, payment: Payment, to
         await _give_up(db, provider, payment, token)
         return
     await _charge(db, provider, *prepared, token)
+
+
+async def _is_left(db: Database, payment: Payment, charge: Charge) -> bool:
+    """Whether nobody can pay the charge of a payment that is to be tried: its customer was deleted at the provider.
+
+    One that is canceled already is so by a worker that died before it could say that it began anew.
+    """
+    tries = payment.state in (PaymentState.SENDING, PaymentState.FAILED)
+    if not tries or charge.customer is None or (payment.to_look_at and charge.state is ChargeState.OPEN):
+        return False
+    async with db.transaction(ACTOR) as ctx:
+        customer = await store.find_customer(ctx, payment.account)
+    return customer is None or customer.reference != charge.customer
+
+
+async def _begin_anew(db: Database, payment: Payment, token: UUID) -> Payment:
+    """Have another charge opened, now that this one can never be paid."""
+    async with db.transaction(ACTOR) as ctx:
+        if not await store.leave_charge(ctx, payment.id, token):
+            raise ProviderUnavailable("another worker took this payment over")
+    return replace(payment, state=PaymentState.PLANNED, reference=None)
 
 
 async def _prepare(db: Database, payment: Payment, token: UUID) -> tuple[Payment, Customer, str] | None:

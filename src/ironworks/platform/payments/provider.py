@@ -86,7 +86,7 @@ class ChargeOrder:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A charge as the provider tells it. `refunded_minor` is of what was received."""
+    """A charge as the provider tells it. `refunded_minor` is of what was received; `customer` alone can pay it."""
 
     reference: str
     state: ChargeState
@@ -96,6 +96,7 @@ class Charge:
     refunded_minor: int = 0
     failure_code: str | None = None
     failure_message: str | None = None
+    customer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,11 @@ async def keep_charge(ctx: Context, payment_id: UUID, token: UUID, reference: st
     return await _fenced(ctx, "payment", payment_id, token, "reference = $3", reference)
 
 
+async def leave_charge(ctx: Context, payment_id: UUID, token: UUID) -> bool:
+    """Note that the charge cannot be paid any more, and that nobody is asked for money now."""
+    return await _fenced(ctx, "payment", payment_id, token, "state = 'planned', reference = null")
+
+
 async def settle_payment(ctx: Context, payment: Payment, token: UUID, outcome: Outcome) -> bool:
     """Note what the provider decided, and end the lease."""
     finished = outcome.state in (PaymentState.SUCCEEDED, PaymentState.CANCELED)

@@ -274,6 +274,7 @@ def _charge(intent: stripe.PaymentIntent) -> Charge:
         failure_code=(getattr(error, "decline_code", None) or getattr(error, "code", None) if error else None)
         or ("authentication_required" if waits else None),
         failure_message=getattr(error, "message", None) if error else None,
+        customer=_id(intent.customer),
     )
 
 
