@@ -4,11 +4,12 @@ import { createRootRoute, createRoute, createRouter } from "@tanstack/react-rout
 import { Frame, Start } from "./frame.tsx";
 import { FeaturePage } from "./feature-page.tsx";
 import { NotFound } from "./not-found.tsx";
+import { wordsAlone } from "./search.ts";
 
 export function makeRouter() {
   const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
   const start = createRoute({ getParentRoute: () => root, path: "/", component: Start });
   const scope = createRoute({ getParentRoute: () => root, path: "/s/$scope", component: Start });
   const page = createRoute({ getParentRoute: () => root, path: "/s/$scope/$", component: FeaturePage });
-  return createRouter({ routeTree: root.addChildren([start, scope, page]), scrollRestoration: false });
+  return createRouter({ routeTree: root.addChildren([start, scope, page]), scrollRestoration: false, ...wordsAlone });
 }
