@@ -3,10 +3,11 @@ import { Badge, Input, Tip, cx, formatMoney } from "@ironworks/ui";
 import type { Tone } from "@ironworks/ui";
 import type { ComponentProps, ReactNode } from "react";
 
+import type { BookKey } from "./book.ts";
 import { showDay } from "./days.ts";
-import { nanoOf, showAmount, showExact } from "./money.ts";
+import { nanoOf, showAmount, showExact, showPrice } from "./money.ts";
 import type { Amount } from "./money.ts";
-import type { Invoice } from "./types.ts";
+import type { Invoice, Price } from "./types.ts";
 import { t } from "./words.ts";
 
 /** A day in UTC. */
@@ -79,3 +80,14 @@ export const Row = ({ label, hint, value, children }: { label: ReactNode; hint?:
 
 /** A scope as people call it. */
 export const scopeWords = (scope: string): string => (scope === "-" ? t("operator") : scope);
+
+export const modelWords = (model: string): string => (model === "*" ? t("everyModel") : model);
+export const placeWords = (scope: string): string => (scope === "-" ? t("everywhere") : scope);
+
+export function priceWords({ unit_price, currency }: Pick<Price, "unit_price" | "currency">): string {
+  const { amount, million } = showPrice(unit_price, currency);
+  return million ? t("million", { price: amount }) : amount;
+}
+
+/** What a price, or terms, are for, besides the meter. */
+export const keyWords = ({ model, scope, currency }: BookKey): string => [modelWords(model), placeWords(scope), currency].join(", ");

@@ -1,5 +1,6 @@
 /** Plans side by side. */
-import { Badge, Button, formatCompact, words } from "@ironworks/ui";
+import { Link } from "@ironworks/sdk";
+import { Badge, Button, buttonClass, formatCompact, words } from "@ironworks/ui";
 import type { ReactNode } from "react";
 
 import { showDay } from "./days.ts";
@@ -14,6 +15,8 @@ interface ComparisonProps {
   next: Plan | null;
   changesOn: string | null;
   onChoose?: (plan: Plan) => void;
+  /** The page of a plan, for who makes them. */
+  hrefOf?: (plan: Plan) => string;
 }
 
 /** Every key that any of the plans has. */
@@ -26,7 +29,7 @@ const limitsOf = (plans: readonly Plan[]): string[] => {
   return [...LIMITS.filter((name) => keys.includes(name)), ...keys.filter((name) => !LIMITS.includes(name))];
 };
 
-export function Comparison({ plans, present, next, changesOn, onChoose }: ComparisonProps) {
+export function Comparison({ plans, present, next, changesOn, onChoose, hrefOf }: ComparisonProps) {
   const rows: { label: string; hint?: string; cell: (plan: Plan) => ReactNode }[] = [
     {
       label: t("feeRow"),
@@ -61,6 +64,11 @@ export function Comparison({ plans, present, next, changesOn, onChoose }: Compar
                   {present?.name === plan.name && <Badge tone="ok">{t("present")}</Badge>}
                   {next?.name === plan.name && changesOn && <Badge tone="info">{t("nextOne", { day: showDay(changesOn) })}</Badge>}
                 </span>
+                {hrefOf && (
+                  <Link to={hrefOf(plan)} aria-label={t("manage", { plan: plan.title })} className={`${buttonClass("normal", true)} mt-1.5`}>
+                    {t("versions")}
+                  </Link>
+                )}
                 {onChoose && (present?.name !== plan.name || next !== null) && next?.name !== plan.name && (
                   <Button small look={present === null ? "primary" : "normal"} className="mt-1.5" aria-label={t("chooseTitle", { plan: plan.title })} onClick={() => onChoose(plan)}>
                     {t("choose")}

@@ -24,3 +24,7 @@ export type Price = Schemas["PriceView"];
 export type Terms = Schemas["TermsView"];
 export type PaymentDifference = Schemas["DifferenceView"];
 export type Report = Schemas["ReportView"];
+export type NewPlan = Schemas["NewPlanBody"];
+export type Subscription = Schemas["SubscriptionView"];
+export type NewTerms = Schemas["NewTerms"];
+export type Simulation = Schemas["SimulationView"];

@@ -3,6 +3,7 @@ import { catalogue } from "@ironworks/ui";
 
 import { BOOKS } from "./words-books.ts";
 import { INVOICES } from "./words-invoices.ts";
+import { OFFERS } from "./words-offers.ts";
 
 export const t = catalogue("billing", {
   title: "Billing",
@@ -253,4 +254,5 @@ export const t = catalogue("billing", {
 
   ...INVOICES,
   ...BOOKS,
+  ...OFFERS,
 });
