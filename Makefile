@@ -4,6 +4,9 @@ SHELL := /bin/sh
 PYTHON ?= python3
 JOBS ?= 3
 export UV_PYTHON_DOWNLOADS := never
+# each part is a process of its own, and tests start hundreds: all would compile what they import, were it not kept
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/.bytecode
 
 bin := .venv/bin
 pins := requirements/bootstrap.txt requirements/install.py pyproject.toml
@@ -28,17 +31,17 @@ status: .venv/.run ## show every part
 
 # every check runs, whatever the others say, and pytest has the last word
 test: .venv/.dev ## lint, types, import contracts, and every test but the long ones
-	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going lint || touch .venv/.lint-failed
+	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going --jobs=2 lint || touch .venv/.lint-failed
 	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) -m "not long"
 	@test ! -e .venv/.lint-failed
 
 test-all: .venv/.dev ## the long ones too
-	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going lint || touch .venv/.lint-failed
+	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going --jobs=2 lint || touch .venv/.lint-failed
 	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) --timeout 3600
 	@test ! -e .venv/.lint-failed
 
 .PHONY: ruff types imports web
-lint: ruff types imports web
+lint: web types imports ruff
 ruff: .venv/.dev
 	@$(bin)/ruff check --quiet .
 	@$(bin)/ruff format --quiet --check .

@@ -36,8 +36,8 @@ def run(command: str, checkout: Path) -> subprocess.CompletedProcess[str]:
     program, *words = shlex.split(command)
     module = PROGRAMS[program]
     imports = f"{checkout / 'src'}{os.pathsep}{checkout}"
-    environment = {**os.environ, "PYTHONPATH": imports, "PYTHONDONTWRITEBYTECODE": "1"}
-    for name in [name for name in environment if name.startswith(("PYTEST_XDIST", "PYTEST_CURRENT"))]:
+    environment = {**os.environ, "PYTHONPATH": imports, "PYTHONPYCACHEPREFIX": str(checkout / ".bytecode")}
+    for name in [name for name in environment if name.startswith(("PYTEST_XDIST", "PYTEST_CURRENT", "PYTHONDONT"))]:
         del environment[name]
     return subprocess.run(
         [sys.executable, *(["-m", module] if module else []), *words],
