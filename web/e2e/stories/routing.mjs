@@ -1,4 +1,7 @@
-/** A provider at a private address is refused by its field; a route is made by its form, serves, is changed and deleted. */
+/**
+ * A provider at a private address is refused by its field; a route is made by its form, serves, is changed, and deleted; a
+ * target that goes dead is seen set aside, and back.
+ */
 import { until } from "../until.mjs";
 
 export default async function ({ page, url, api, signIn, assert }) {
@@ -64,9 +67,27 @@ export default async function ({ page, url, api, signIn, assert }) {
   await page.getByRole("button", { name: "Apply" }).click();
   await page.getByText("2. choice").waitFor();
 
+  // the first choice goes dead: the gateway sets it aside, serves by the second, and tries it again little by little
+  const upstreams = [{ name: "main", url: "https://nobody.invalid/v1", model_mapping: { gone: "gone" } }];
+  await api("POST", `${at}/external-endpoints`, { metadata: { name }, spec: { upstreams } });
+  await api("PATCH", `${at}/routes/${name}`, { spec: { targets: [{ external: name, model: "gone" }, { endpoint: "smollm2" }] } });
+  const row = page.locator("[data-standing]").filter({ hasText: `${name}: gone` });
+  await row.waitFor();
+  await until(async () => {
+    assert.equal(await ask(), 200);
+    return row.getByText("Set aside", { exact: false }).isVisible();
+  });
+  await row.getByText("the model server cannot be reached", { exact: false }).waitFor();
+  const seen = await api("GET", `${at}/routes/${name}/health`);
+  assert.match(seen.targets[0].reason, /cannot be reached/);
+  assert.equal(seen.targets[1].state, "healthy");
+  await row.getByText("Back, with a part of its share", { exact: false }).waitFor();
+  await page.getByText("requests in the last hour").or(page.getByText("request in the last hour")).first().waitFor();
+
   await page.getByRole("button", { name: "Delete" }).click();
   await page.getByRole("dialog").getByRole("textbox").fill(name);
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.waitForURL(/routing\/routes$/);
   await api("DELETE", `${at}/api-keys/${name}`);
+  await api("DELETE", `${at}/external-endpoints/${name}`);
 }

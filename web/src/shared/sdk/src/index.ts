@@ -25,6 +25,8 @@ export {
   applyResource, createResource, deleteResource, optionOf, patchResource, useReferenceOptions, useRemember, useResource, useResources,
 } from "./resources.ts";
 export type { Document, ReferenceOption } from "./resources.ts";
+export { useModels } from "./models.ts";
+export type { CallableModel } from "./models.ts";
 export { useWriting } from "./writing.ts";
 export type { Writing } from "./writing.ts";
 export { usePages } from "./pages.ts";

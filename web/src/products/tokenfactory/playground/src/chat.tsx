@@ -39,7 +39,7 @@ function Playground({ scope, base }: { scope: string; base: string }) {
   });
   const { again } = talk;
   const onAgain = useCallback((turn: string, prompt: string) => again(turn, prompt, latest.current), [again]);
-  const resting = models.filter(({ phase }) => phase === "Idle").map(({ name }) => name).join(" ");
+  const resting = models.filter(({ phase }) => phase === "Idle").map(({ id }) => id).join(" ");
   const begin = () => {
     talk.stop();
     const turns = settled(talk.turns);

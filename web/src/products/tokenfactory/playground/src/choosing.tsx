@@ -73,7 +73,7 @@ export function NoModels({ scope, embedders }: { scope: string; embedders?: bool
 /** The model that a word of the address names. */
 export function ModelChoice({ label, word, value, models }: { label: string; word: string; value: string; models: readonly Model[] }) {
   const [, set] = useQueryString();
-  const options = models.map(({ name, kind, phase }) => ({ value: name, label: name, hint: `${t(kind)}, ${words(phase).toLowerCase()}` }));
+  const options = models.map(({ id, kind, phase }) => ({ value: id, label: id, hint: `${t(kind)}, ${words(phase).toLowerCase()}` }));
   const known = options.some((option) => option.value === value);
   return (
     <Combobox

@@ -1,10 +1,12 @@
 /** A route as a picture: the name on the left, lines as thick as the share, targets on the right as they stand now. */
 import { Link, usePlace } from "@ironworks/sdk";
-import { Badge, Icon, formatDuration, formatNumber } from "@ironworks/ui";
+import { Badge, Icon, cx, formatDuration, formatNumber } from "@ironworks/ui";
+import { useEffect, useState } from "react";
 
+import { secondsUntil, standingOf } from "./health.ts";
+import type { RouteHealth, Standing, TargetCondition } from "./health.ts";
 import { isReserve, percent, sharesOf } from "./shares.ts";
-import type { Figures, Traffic } from "./traffic.ts";
-import { publicName, targetAddress, targetLabel, targetPlace } from "./types.ts";
+import { publicName, targetAddress, targetLabel } from "./types.ts";
 import type { Route, Strategy, Target, TargetHealth } from "./types.ts";
 import { strategyMeaning, strategyName, t } from "./words.ts";
 
@@ -12,38 +14,32 @@ const ROW = 68;
 const GAP = 8;
 const WIDTH = 120;
 
-type Standing = "well" | "ill" | "unknown";
-
 interface Drawn {
   target: Target;
   share: number | null;
   reserve: boolean;
-  health: TargetHealth | undefined;
+  found: TargetHealth | undefined;
+  seen: TargetCondition | undefined;
   standing: Standing;
-  figures: Figures | undefined;
 }
 
-function drawn(route: Route, traffic: Traffic | undefined): Drawn[] {
-  const { spec, status, metadata } = route;
+function drawn(route: Route, health: RouteHealth | undefined): Drawn[] {
+  const { spec, status } = route;
   const shares = sharesOf(spec.targets, spec.strategy ?? "weighted");
-  const seen = status.targets?.length === spec.targets.length ? status.targets : [];
-  const places = spec.targets.map((target) => targetPlace(target, metadata.scope));
-  return spec.targets.map((target, index) => {
-    const health = seen[index];
-    const alone = places.filter((place) => place === places[index]).length === 1; // figures are of what it leads to
-    return {
-      target,
-      health,
-      share: shares[index] ?? null,
-      reserve: isReserve(target, spec.targets),
-      standing: health ? (health.healthy ? "well" : "ill") : "unknown",
-      figures: alone ? traffic?.items.find((one) => one.group === places[index]) : undefined,
-    };
-  });
+  const found = status.targets?.length === spec.targets.length ? status.targets : [];
+  const seen = health?.targets.length === spec.targets.length ? health.targets : [];
+  return spec.targets.map((target, index) => ({
+    target,
+    share: shares[index] ?? null,
+    reserve: isReserve(target, spec.targets),
+    found: found[index],
+    seen: seen[index],
+    standing: standingOf(seen[index], found[index]),
+  }));
 }
 
-export function Drawing({ route, traffic }: { route: Route; traffic: Traffic | undefined }) {
-  const items = drawn(route, traffic);
+export function Drawing({ route, health }: { route: Route; health: RouteHealth | undefined }) {
+  const items = drawn(route, health);
   const strategy = route.spec.strategy ?? "weighted";
   const height = items.length * (ROW + GAP) - GAP;
   return (
@@ -68,7 +64,7 @@ export function Drawing({ route, traffic }: { route: Route; traffic: Traffic | u
       </svg>
       <ul className="flex min-w-0 flex-1 flex-col gap-2">
         {items.map((item, index) => (
-          <TargetRow key={index} item={item} place={index + 1} strategy={strategy} route={route} />
+          <TargetRow key={index} item={item} place={index + 1} strategy={strategy} route={route} processes={health?.processes ?? 0} />
         ))}
       </ul>
     </div>
@@ -77,16 +73,25 @@ export function Drawing({ route, traffic }: { route: Route; traffic: Traffic | u
 
 const curve = (from: number, to: number): string => `M 2 ${from} C ${WIDTH / 2} ${from}, ${WIDTH / 2} ${to}, ${WIDTH - 2} ${to}`;
 
-const LINE: Record<Standing, string> = { well: "stroke-ok", ill: "stroke-bad", unknown: "stroke-edge" };
-const ICON = { well: "ok", ill: "error", unknown: "help" } as const;
-const COLOUR: Record<Standing, string> = { well: "text-ok", ill: "text-bad", unknown: "text-faint" };
-const SAID = { well: "healthy", ill: "ill", unknown: "unknownHealth" } as const;
+const LINE: Record<Standing, string> = { well: "stroke-ok", ill: "stroke-bad", returning: "stroke-warn", unknown: "stroke-edge" };
+const ICON = { well: "ok", ill: "error", returning: "warn", unknown: "help" } as const;
+const COLOUR: Record<Standing, string> = { well: "text-ok", ill: "text-bad", returning: "text-warn", unknown: "text-faint" };
+const SAID = { well: "healthy", ill: "ill", returning: "returning", unknown: "unknownHealth" } as const;
 
-function TargetRow({ item, place, strategy, route }: { item: Drawn; place: number; strategy: Strategy; route: Route }) {
+interface TargetRowProps {
+  item: Drawn;
+  place: number;
+  strategy: Strategy;
+  route: Route;
+  processes: number;
+}
+
+function TargetRow({ item, place, strategy, route, processes }: TargetRowProps) {
   const { scope } = usePlace();
-  const { target, share, reserve, health, standing, figures } = item;
+  const { target, share, reserve, found, seen, standing } = item;
+  const told = seen && seen.state !== "healthy" && seen.state !== "unknown";
   return (
-    <li className="flex min-h-17 items-start gap-2.5 rounded-lg border border-line px-3 py-2">
+    <li className="flex min-h-17 items-start gap-2.5 rounded-lg border border-line px-3 py-2" data-standing={standing}>
       <span className="mt-0.5">
         <Icon name={ICON[standing]} className={COLOUR[standing]} />
         <span className="sr-only">{t(SAID[standing])}</span>
@@ -104,9 +109,10 @@ function TargetRow({ item, place, strategy, route }: { item: Drawn; place: numbe
           {detailsOf(target).map((one) => (
             <span key={one}>{one}</span>
           ))}
-          {figures && <TargetFigures figures={figures} />}
+          {seen && <TargetLoad seen={seen} />}
         </p>
-        {health && !health.healthy && <p className="text-xs break-words text-bad">{health.message}</p>}
+        {told && <Seen seen={seen} processes={processes} />}
+        {seen?.state !== "ejected" && standing === "ill" && found && <p className="text-xs break-words text-bad">{found.message}</p>}
       </div>
     </li>
   );
@@ -120,23 +126,51 @@ function detailsOf({ served_as, price_as, timeout_seconds }: Target): string[] {
   ].filter((one): one is string => Boolean(one));
 }
 
-function TargetFigures({ figures }: { figures: Figures }) {
-  const failed = figures.server_errors ?? 0;
+/** What it does now, and what it did in the last hour; nothing of what it did not. */
+function TargetLoad({ seen: { in_flight, queued, figures } }: { seen: TargetCondition }) {
+  const { requests = 0, server_errors = 0, latency_ms, first_token_ms } = figures ?? {};
   return (
     <>
-      <span className="nums">
-        {formatNumber(figures.requests)} {t("requests").toLowerCase()}
-      </span>
-      {failed > 0 && (
+      {in_flight > 0 && <span className="nums text-ink">{t("inFlight", { count: in_flight })}</span>}
+      {queued > 0 && <span className="nums text-warn">{t("waiting", { count: queued })}</span>}
+      {figures && <span className="nums">{requests === 0 ? t("idleHour") : t("lastHour", { count: requests })}</span>}
+      {server_errors > 0 && (
         <span className="nums text-bad">
-          {formatNumber(failed)} {t("failed").toLowerCase()}
+          {formatNumber(server_errors)} {t("failed").toLowerCase()}
         </span>
       )}
-      {figures.first_token_ms && (
-        <span className="nums">
-          {t("firstToken").toLowerCase()} {formatDuration(figures.first_token_ms.p50)}
-        </span>
-      )}
+      {latency_ms && <Span label={first_token_ms ? t("firstToken") : t("latency")} {...(first_token_ms ?? latency_ms)} />}
     </>
   );
+}
+
+const Span = ({ label, p50, p99 }: { label: string; p50: number; p99: number }) => (
+  <span className="nums">
+    {label.toLowerCase()} {formatDuration(p50)}, {t("slowest")} {formatDuration(p99)}
+  </span>
+);
+
+/** Why it is left alone, and for how long. */
+function Seen({ seen, processes }: { seen: TargetCondition; processes: number }) {
+  const ejected = seen.state === "ejected";
+  const some = seen.processes < processes && t("atSome", { some: seen.processes, all: processes });
+  return (
+    <p className={cx("text-xs break-words", ejected ? "text-bad" : "text-warn")} role="status">
+      {t(seen.state === "ejected" ? "ejected" : seen.state === "resting" ? "resting" : "slowStart")}
+      {some && ` ${some}`}
+      {seen.until !== null && <Countdown until={seen.until} />}
+      {seen.reason && `: ${seen.reason}`}
+    </p>
+  );
+}
+
+/** ` for 4 s more`, second by second. */
+function Countdown({ until }: { until: string }) {
+  const [now, setNow] = useState(() => new Date());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(new Date()), 1000);
+    return () => clearInterval(timer);
+  }, [until]);
+  const left = secondsUntil(until, now);
+  return left ? <span className="nums">{` ${t("forSeconds", { seconds: left })}`}</span> : null;
 }

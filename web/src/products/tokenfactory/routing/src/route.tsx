@@ -9,6 +9,7 @@ import {
 import { useState } from "react";
 
 import { Drawing } from "./drawing.tsx";
+import { useRouteHealth } from "./health.ts";
 import { useCurl } from "./snippet.ts";
 import { useTraffic } from "./traffic.ts";
 import type { Traffic } from "./traffic.ts";
@@ -32,7 +33,8 @@ function Shown({ route }: { route: Route }) {
   const [deleting, setDeleting] = useState(false);
   const { name, scope: at } = route.metadata;
   const model = publicName(route);
-  const { data: traffic } = useTraffic(scope, model);
+  const { data: traffic } = useTraffic(scope, route.metadata.uid);
+  const { data: health } = useRouteHealth(route);
   const living = !route.metadata.deletion_timestamp;
   return (
     <Page
@@ -62,7 +64,7 @@ function Shown({ route }: { route: Route }) {
       }
     >
       <Section title={t("targets")}>
-        <Drawing route={route} traffic={traffic} />
+        <Drawing route={route} health={health} />
       </Section>
       {traffic && <LastDay traffic={traffic} />}
       <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(20rem,28rem)]">

@@ -74,12 +74,6 @@ export const providerAddress = (scope: string, { metadata }: Resource<unknown, u
 /** How a target is written: `smollm2`, or `providers: gpt-4o`. */
 export const targetLabel = ({ endpoint, external, model }: Target): string => endpoint ?? `${external ?? ""}: ${model ?? ""}`;
 
-/** `path/name` of what a target of a route at `at` leads to. */
-export function targetPlace({ endpoint, external }: Target, at: string): string {
-  const { scope, name } = splitReference(endpoint ?? external ?? "", at);
-  return `${scope}/${name}`;
-}
-
 /** The page of what a target leads to, seen from `scope`. */
 export function targetAddress(target: Target, at: string, scope: string): string {
   const place = splitReference(target.endpoint ?? target.external ?? "", at);
