@@ -7,8 +7,13 @@ export async function spend(api, account) {
   await make("-", "accounts", account);
   await make(account, "platforms", "shop");
   await make(`${account}.shop`, "tenants", "eu");
+  return use(api, account, account);
+}
+
+/** Seven dollars' worth of a GPU at the account's tenant, once by its name; the id of that usage. */
+export async function use(api, account, id) {
   const data = { quantities: { gpu_seconds: 10_000 }, dimensions: { sku: "h100" } };
-  const event = { specversion: "1.0", type: "ironworks.usage.v1", source: "/stories", id: account, subject: `${account}.shop.eu`, time: new Date().toISOString(), data };
+  const event = { specversion: "1.0", type: "ironworks.usage.v1", source: "/stories", id, subject: `${account}.shop.eu`, time: new Date().toISOString(), data };
   const { items } = await api("POST", "/api/v1/usage", { events: [event] });
   return items[0].event_id;
 }

@@ -87,6 +87,10 @@ def test_from_usage_to_an_invoice_that_is_paid_and_a_plan_that_is_changed(stage:
     stage.tell("billing")
 
 
+def test_a_payment_and_a_request_show_where_others_look_and_nobody_asks_for_nothing(stage: Stage) -> None:
+    stage.tell("live-money")
+
+
 def test_a_log_is_followed_searched_and_saved(stage: Stage) -> None:
     stage.tell("logs")
 
@@ -101,6 +105,10 @@ def test_features_come_at_run_time_and_fail_alone(stage: Stage) -> None:
 
 def test_members_come_get_a_role_and_go(stage: Stage) -> None:
     stage.tell("members")
+
+
+def test_somebody_is_invited_comes_in_and_forgets_the_password(stage: Stage) -> None:
+    stage.tell("invite")
 
 
 def test_what_a_second_tenant_makes_never_reaches_the_first(stage: Stage) -> None:
