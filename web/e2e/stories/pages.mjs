@@ -43,6 +43,7 @@ const PAGES = {
   keys: `${AT}/keys`,
   members: `${AT}/members`,
   "members-below": "/s/demo/members?show=below",
+  "members-invited": `${AT}/members?show=invited`,
   "member-roles": `${AT}/members/roles`,
   role: `${AT}/members/roles/-/developer`,
   "role-new": `${AT}/members/roles/new?like=-/developer`,
@@ -82,7 +83,7 @@ export default async function ({ page, url, shots, api, signIn, assert, context 
   page.on("request", (request) => {
     const { pathname } = new URL(request.url());
     // those of the shell itself are made once, not for each page
-    if (pathname.startsWith("/api/") && !/\/(session|bootstrap|watch|reports|console)/.test(pathname)) calls.push(pathname);
+    if (pathname.startsWith("/api/") && !/\/(session|bootstrap|watch|reports|console|me\/preferences)/.test(pathname)) calls.push(pathname);
   });
   const shown = [];
   for (const [name, path] of Object.entries(pages)) {

@@ -4,11 +4,15 @@ import type { ConsoleInfo } from "@ironworks/sdk";
 import { ErrorBoundary } from "@ironworks/ui";
 import { RouterProvider } from "@tanstack/react-router";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { Suspense, lazy, useEffect } from "react";
 
+import { Splash } from "./gate.tsx";
+import { takeLink } from "./links.ts";
 import { makeRouter } from "./router.tsx";
-import { SetUp, SignIn, Splash } from "./signin.tsx";
+import { SetUp, SignIn } from "./signin.tsx";
 
+const link = takeLink(); // before anything can report the address
+const LinkPage = lazy(() => import("./link.tsx"));
 const router = makeRouter();
 
 export function App() {
@@ -19,16 +23,23 @@ export function App() {
   const info = useQuery({
     queryKey: ["console"],
     queryFn: () => fetchInfo(),
-    enabled: out,
+    enabled: out || link !== null,
     staleTime: Infinity,
     retry: true,
     retryDelay: 1_500,
   });
   useEffect(() => {
-    if (out) client.removeQueries({ predicate: (query) => !["start", "console"].includes(String(query.queryKey[0])) });
+    if (out) client.removeQueries({ predicate: (query) => !["start", "console", "link"].includes(String(query.queryKey[0])) });
   }, [out, client]);
 
-  if (session.state === "in") {
+  if (link && info.data && session.state !== "unknown") {
+    return (
+      <Suspense fallback={<Splash failing={false} />}>
+        <LinkPage link={link} info={info.data} />
+      </Suspense>
+    );
+  }
+  if (session.state === "in" && !link) {
     return (
       <ErrorBoundary onError={(error, component) => reportError(error, { component })}>
         <RouterProvider router={router} />

@@ -14,12 +14,13 @@ import { Logo } from "./logo.tsx";
 import { Navigation, SideFoot, addressOfEntry } from "./navigation.tsx";
 import { NotificationsButton } from "./notifications.tsx";
 import { Palette } from "./palette.tsx";
-import { lastScope, rememberScope, usePageAddress } from "./place.ts";
+import { parseAddress, usePageAddress } from "./place.ts";
+import { useKeptPreferences, useLastScope } from "./preferences.ts";
 import { navigation } from "./registry.ts";
 import type { Entry } from "./registry.ts";
 import { ScopeSwitcher, visibleScopes } from "./scopes.tsx";
 import { ShortcutHelp, pageKeys, useShortcuts } from "./shortcuts.tsx";
-import { Splash } from "./signin.tsx";
+import { Splash } from "./gate.tsx";
 import { t } from "./words.ts";
 
 export function Frame() {
@@ -37,7 +38,7 @@ export function Frame() {
 
 function Console({ bootstrap, scope }: { bootstrap: Bootstrap; scope: string }) {
   useLive(bootstrap);
-  useEffect(() => rememberScope(scope), [scope]);
+  useKeptPreferences();
   const entries = useMemo(() => navigation(bootstrap, scope), [bootstrap, scope]);
   const [drawer, setDrawer] = useState(false);
   const [palette, setPalette] = useState(false);
@@ -46,6 +47,10 @@ function Console({ bootstrap, scope }: { bootstrap: Bootstrap; scope: string }) 
   const [narrow, setNarrow] = useState(false);
   const pathname = usePathname();
   useEffect(() => setDrawer(false), [pathname]);
+  const atScope = parseAddress(pathname).scope;
+  useEffect(() => {
+    if (atScope !== null) setPreferences({ scope: atScope });
+  }, [atScope]);
   const go = useGo();
   const keys = useMemo(() => pageKeys(entries), [entries]);
   useShortcuts({
@@ -222,7 +227,8 @@ export function Start() {
   const bootstrap = useBootstrap();
   const { scope: named } = usePageAddress();
   const given = usePathname().startsWith("/s/");
-  const scope = given ? named : startScope(bootstrap);
+  const last = useLastScope(bootstrap);
+  const scope = given ? named : startScope(bootstrap, last);
   const first = navigation(bootstrap, scope)[0];
   const go = useGo();
   useEffect(() => {
@@ -236,10 +242,7 @@ export function Start() {
   );
 }
 
-function startScope(bootstrap: Bootstrap): string {
+function startScope(bootstrap: Bootstrap, last: string): string {
   const visible = visibleScopes(bootstrap);
-  const last = lastScope();
-  if (last !== null && visible.some((scope) => scope.path === last)) return last;
-  return visible[0]?.path ?? "-";
+  return (visible.find((scope) => scope.path === last) ?? visible[0])?.path ?? "-";
 }
-

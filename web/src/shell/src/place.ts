@@ -2,8 +2,6 @@
 import { usePathname } from "@ironworks/sdk";
 import { useMemo } from "react";
 
-const LAST = "ironworks.scope";
-
 export interface PageAddress {
   scope: string | null;
   feature: string;
@@ -23,20 +21,4 @@ export function usePageAddress(): PageAddress & { scope: string } {
     const address = parseAddress(pathname);
     return { ...address, scope: address.scope ?? "-" };
   }, [pathname]);
-}
-
-export function rememberScope(scope: string): void {
-  try {
-    localStorage.setItem(LAST, scope);
-  } catch {
-    // then the next visit begins at the top
-  }
-}
-
-export function lastScope(): string | null {
-  try {
-    return localStorage.getItem(LAST);
-  } catch {
-    return null;
-  }
 }

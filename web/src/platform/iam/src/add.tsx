@@ -1,9 +1,10 @@
-/** Giving somebody a role: a person by the address, with a user made where there is none, or a service account. */
+/** Giving somebody a role: a person by the address, invited by mail where nobody has it, or a service account. */
 import { ApiError, createResource, patchResource, request, tell, useCan, useResources } from "@ironworks/sdk";
 import { Button, Callout, Choice, CodeBlock, Combobox, Dialog, Field, Input, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
 
+import { invite } from "./invitations.tsx";
 import { assignmentName, randomText, shownRole, shownSubject } from "./members.ts";
 import type { Given, Member } from "./members.ts";
 import { nameOf, useRoles } from "./permissions.ts";
@@ -26,6 +27,7 @@ export function AddMember({ scope, members, onClose }: { scope: string; members:
   const [handed, setHanded] = useState<Handed | null>(null);
   const can = useCan();
   const subject = whom === "user" ? `user:${email.trim().toLowerCase()}` : `service-account:${account}`;
+  const makes = can("user:create", "-") && can("user:set-password", "-");
   const nobody = whom === "user" && error instanceof ApiError && error.problemOf("spec.subject") !== undefined;
   const hasIt = members.some((member) => member.subject === subject && member.assignments.some((one) => one.scope === scope && one.role === role));
 
@@ -78,7 +80,7 @@ export function AddMember({ scope, members, onClose }: { scope: string; members:
         {whom === "user" ? (
           <Field label={t("email")} hint={t("emailHint")}>
             {(ids) => (
-              <Input {...ids} type="email" required autoFocus value={email} onChange={(event) => setEmail(event.target.value)} autoComplete="off" />
+              <Input {...ids} type="email" required autoFocus value={email} onChange={(event) => { setEmail(event.target.value); setError(null); }} autoComplete="off" />
             )}
           </Field>
         ) : (
@@ -88,15 +90,22 @@ export function AddMember({ scope, members, onClose }: { scope: string; members:
         {hasIt && <Callout tone="info">{t("hasIt", { who: shownSubject(subject) })}</Callout>}
         {nobody ? (
           <Callout tone="info" title={t("unknownTitle")}>
-            {t(can("user:create", "-") ? "unknownHint" : "unknownAsk")}
+            {t(makes ? "unknownOrMake" : "unknownHint")}
           </Callout>
         ) : (
           error !== null && <Callout tone="bad">{tell(error)}</Callout>
         )}
-        {nobody && can("user:create", "-") && can("user:set-password", "-") ? (
-          <Button look="primary" busy={busy} onClick={() => void makeUser()}>
-            {t("makeUser")}
-          </Button>
+        {nobody ? (
+          <>
+            <Button look="primary" icon="send" busy={busy} disabled={role === null} onClick={() => void attempt(() => invite(scope, email.trim(), role ?? "").then(onClose))}>
+              {t("inviteByMail")}
+            </Button>
+            {makes && (
+              <Button disabled={busy || role === null} onClick={() => void makeUser()}>
+                {t("makeUser")}
+              </Button>
+            )}
+          </>
         ) : (
           <Button type="submit" look="primary" busy={busy} disabled={role === null || hasIt || (whom === "service-account" && account === null)}>
             {t("give")}

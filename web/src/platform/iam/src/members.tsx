@@ -1,10 +1,11 @@
-/** Who has access at a scope and through what: given here, or reaching down from above. */
+/** Who has access at a scope and through what: given here, or reaching down from above; and who was invited. */
 import { Link, OPERATOR, deleteResource, createResource, pageAddress, resourceAddress, splitReference, tell, useBootstrap, useCan, useGo, usePages, usePlace, useQueryWord, useTable } from "@ironworks/sdk";
 import { Badge, Button, Callout, Choice, Confirm, DataTable, Empty, IconButton, Menu, Page, notify } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo, useState } from "react";
 
 import { AddMember, ChangeRole } from "./add.tsx";
+import { Invitations } from "./invitations.tsx";
 import { linesOf, membersAddress, shownRole, shownSubject, liveAccess } from "./members.ts";
 import type { Given, Member } from "./members.ts";
 import { t } from "./words.ts";
@@ -14,8 +15,9 @@ export default function Members() {
   const can = useCan();
   const [view, setView] = useQueryWord("show", "here");
   const below = view === "below";
+  const invited = view === "invited";
   const [adding, setAdding] = useState(false);
-  const members = usePages<Member, { above: boolean }>(membersAddress(scope), { below: below ? "true" : undefined }, { limit: 500, ...liveAccess(scope) });
+  const members = usePages<Member, { above: boolean }>(membersAddress(scope), { below: below ? "true" : undefined }, { limit: 500, enabled: !invited, ...liveAccess(scope) });
   const lines = useMemo(() => linesOf(members.items, scope, below), [members.items, scope, below]);
   const columns = useMemo(() => columnsOf(scope, below), [scope, below]);
   const add = can("role-assignment:create", scope) && (
@@ -32,29 +34,34 @@ export default function Members() {
         <>
           <Choice
             label={t("view")}
-            value={below ? "below" : "here"}
+            value={below || invited ? view : "here"}
             onChange={setView}
             options={[
               { value: "here", label: t("viewHere") },
               { value: "below", label: t("viewBelow") },
+              { value: "invited", label: t("viewInvited") },
             ]}
           />
           {add}
         </>
       }
     >
-      {members.first?.above && <Callout tone="info">{t("hiddenAbove")}</Callout>}
-      <DataTable
-        label={t("title")}
-        {...table}
-        columns={columns}
-        rowKey={(line) => `${line.member.subject} ${line.assignment}`}
-        empty={
-          <Empty icon="users" title={t(below ? "noneBelow" : "noneTitle")} actions={!below && add}>
-            {t(below ? "noneBelowHint" : "noneHint")}
-          </Empty>
-        }
-      />
+      {!invited && members.first?.above && <Callout tone="info">{t("hiddenAbove")}</Callout>}
+      {invited ? (
+        <Invitations scope={scope} add={add} />
+      ) : (
+        <DataTable
+          label={t("title")}
+          {...table}
+          columns={columns}
+          rowKey={(line) => `${line.member.subject} ${line.assignment}`}
+          empty={
+            <Empty icon="users" title={t(below ? "noneBelow" : "noneTitle")} actions={!below && add}>
+              {t(below ? "noneBelowHint" : "noneHint")}
+            </Empty>
+          }
+        />
+      )}
       {adding && <AddMember scope={scope} members={members.items} onClose={() => setAdding(false)} />}
     </Page>
   );

@@ -2,7 +2,7 @@ import { catalogue } from "@ironworks/ui";
 
 export const t = catalogue("settings", {
   preferences: "Preferences",
-  preferencesHint: "Kept in this browser.",
+  preferencesHint: "They go with you to every browser that you sign in from.",
   theme: "Theme",
   dark: "Dark",
   light: "Light",

@@ -35,6 +35,10 @@ export interface FeatureView {
 export interface Bootstrap {
   version: string;
   caller: Caller;
+  /** What the caller's pages remember, wherever he signs in. */
+  preferences: Record<string, unknown>;
+  /** Mails are sent; where they are not, the operator hands links over. */
+  mail: boolean;
   /** Permission → the topmost scopes at which it is held; it reaches all below. */
   permissions: Record<string, string[]>;
   scopes: ScopeNode[];
@@ -51,6 +55,8 @@ export interface ConsoleInfo {
   version: string;
   sign_in: { password: boolean; oidc: { id: string; label: string; url: string }[] };
   setup_needed: boolean;
+  /** Mails are sent; where they are not, the operator hands links over. */
+  mail: boolean;
 }
 
 const Current = createContext<Bootstrap | null>(null);

@@ -3,7 +3,7 @@ export { defineFeature } from "./contract.ts";
 export type { FeatureDefinition, FeatureManifest, FeatureRoute, Host, NavigationEntry, Page, Provider, RuntimeFeature } from "./contract.ts";
 export { ApiError, errorFrom, tell } from "./errors.ts";
 export type { FieldProblem } from "./errors.ts";
-export { accessToken, refresh, sessionEnded, setUp, signIn, signOut, useSession } from "./session.ts";
+export { accessToken, ask, refresh, sessionEnded, setUp, signIn, signOut, useSession } from "./session.ts";
 export { api, authorized, request, unwrap } from "./api.ts";
 export type { components, paths } from "./generated/api.ts";
 export { readEvents } from "./sse.ts";

@@ -2,7 +2,7 @@
 export { catalogue, translate, fill } from "./text.ts";
 export { cx } from "./classes.ts";
 export * from "./format.ts";
-export { usePreferences, setPreferences, followTheme, shownTheme } from "./prefs.ts";
+export { adoptPreferences, followTheme, onPreferences, preferencesSaved, setPreferences, shownTheme, unsavedPreferences, usePreferences } from "./prefs.ts";
 export type { Preferences, Theme } from "./prefs.ts";
 export { Icon, iconNames } from "./icons.tsx";
 export type { IconName } from "./icons.tsx";
