@@ -35,7 +35,7 @@ export function InvoiceHistory({ detail, payments }: HistoryProps) {
   }
   const document = (number: string) => `/api/v1/invoices/${encodeURIComponent(invoice.id)}/credit-notes/${encodeURIComponent(number)}/document?format=pdf`;
   return (
-    <div className="grid items-start gap-4 xl:grid-cols-2">
+    <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-2">
       <Section title={t("payments")} flush>
         <ul className="divide-y divide-line">
           {payments.map((payment) => (

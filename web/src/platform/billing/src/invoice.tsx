@@ -76,7 +76,7 @@ function Shown({ detail }: { detail: InvoiceDetail }) {
           {
             id: "lines", label: t("lines"),
             content: (
-              <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(20rem,26rem)]">
+              <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(20rem,26rem)]">
                 <InvoiceLines invoice={invoice} />
                 <Beside detail={detail} />
               </div>

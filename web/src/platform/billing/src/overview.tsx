@@ -47,7 +47,7 @@ function OfAccount({ account }: { account: string }) {
       ) : (
         !problem && <Skeleton className="h-22 w-full" />
       )}
-      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+      <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
         <div className="flex min-w-0 flex-col gap-4">
           {spent && <Breakdown account={account} spent={spent} standing={standing.data ?? null} />}
         </div>
@@ -70,7 +70,7 @@ function OfScope({ scope }: { scope: string }) {
       <Callout>{t("noRights")}</Callout>
       {usage.error && <Callout tone="bad">{tell(usage.error)}</Callout>}
       {usage.data && (
-        <div className="grid items-start gap-4 xl:grid-cols-2">
+        <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-2">
           <Breakdown account={null} spent={soFar(null, usage.data, currency)} standing={null} />
           <Trend rows={usage.data} currency={currency} />
         </div>

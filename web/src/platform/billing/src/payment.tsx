@@ -17,7 +17,7 @@ export default function PaymentPage() {
   if (account && !can("payment-method:read", account)) return <NotYours account={account} scope={scope} />;
   return (
     <Page title={t("payment")} meta={account && <span className="text-sm text-muted">{account}</span>}>
-      <div className="grid items-start gap-4 xl:grid-cols-2">
+      <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-2">
         {account ? <Methods account={account} /> : <Section><ChooseAccount page="payment" /></Section>}
         <DetailsForm scope={account ?? "-"} />
       </div>

@@ -44,7 +44,7 @@ function Form({ latest }: { latest: Plan | null }) {
   return (
     <Page title={latest ? t("newVersionOf", { plan: latest.title }) : t("newPlan")}>
       <form
-        className="grid max-w-6xl items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(20rem,2fr)]"
+        className="grid max-w-6xl grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(20rem,2fr)]"
         onSubmit={(event) => {
           event.preventDefault();
           void run(add);
@@ -121,8 +121,7 @@ function Basics({ draft, onChange, fresh }: PartProps & { fresh: boolean }) {
               {(ids) => (
                 <Input
                   {...ids}
-                  type="number"
-                  min={0}
+                  inputMode="numeric"
                   placeholder={t("unlimited")}
                   value={draft.limits[limit] ?? ""}
                   onChange={(event) => onChange({ limits: { ...draft.limits, [limit]: event.target.value } })}

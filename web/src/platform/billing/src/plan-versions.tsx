@@ -39,7 +39,7 @@ export default function PlanVersions() {
         )
       }
     >
-      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,2fr)_minmax(0,3fr)]">
+      <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(0,2fr)_minmax(0,3fr)]">
         <Section title={t("versions")} hint={t("versionsHint")} flush>
           <ol className="divide-y divide-line">
             {versions.map((version, index) => (

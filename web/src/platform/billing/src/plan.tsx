@@ -49,7 +49,7 @@ function OfAccount({ account, scope }: { account: string; scope: string }) {
           {...(may && { onChoose: setChoosing })}
         />
       </Section>
-      <div className="grid items-start gap-4 xl:grid-cols-2">
+      <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-2">
         <Quotas scope={scope} />
         <Charges account={account} />
       </div>
@@ -75,7 +75,7 @@ function Present({ account, standing }: { account: string; standing: Standing })
       <Suggested account={account} standing={standing} />
       {standing.ends_on && <Callout tone="warn">{t("endsOn", { day: showDay(standing.ends_on) })}</Callout>}
       {standing.next_plan && <Callout>{t("changesOn", { plan: standing.next_plan.title, day: showDay(standing.period_end) })}</Callout>}
-      <div className="grid items-start gap-4 xl:grid-cols-[minmax(18rem,2fr)_minmax(0,3fr)]">
+      <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(18rem,2fr)_minmax(0,3fr)]">
         <Section title={t("currentPlan")}>
           <Facts
             items={[

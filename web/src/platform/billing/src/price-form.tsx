@@ -34,7 +34,7 @@ export default function PriceForm() {
   return (
     <Page title={t("newPrice")}>
       <form
-        className="grid max-w-6xl items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(20rem,2fr)]"
+        className="grid max-w-6xl grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(20rem,2fr)]"
         onSubmit={(event) => {
           event.preventDefault();
           void run(add);

@@ -60,7 +60,7 @@ export default function Reports() {
         <Total label={t("unbilledTitle")} rows={unbilled.data} of="unbilled" currency={currency} />
         <Total label={t("receivables")} rows={receivables.data} of="total" currency={currency} />
       </div>
-      <div className="grid items-start gap-4 xl:grid-cols-2">
+      <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-2">
         <Section title={t("revenueChart")}>
           <Chart rows={revenue.data} names={["revenue"]} labels={[t("earned")]} from={period.from} currency={currency} label={t("revenueChart")} />
         </Section>
