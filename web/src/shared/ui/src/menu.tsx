@@ -1,6 +1,6 @@
 import * as Radix from "@radix-ui/react-dropdown-menu";
-import { useRef } from "react";
-import type { ReactElement, ReactNode } from "react";
+import { cloneElement, useImperativeHandle, useRef, useState } from "react";
+import type { HTMLAttributes, ReactElement, ReactNode, Ref } from "react";
 
 import { cx } from "./classes.ts";
 import { Icon } from "./icons.tsx";
@@ -20,18 +20,62 @@ export interface MenuItem {
 
 interface MenuProps {
   label: string;
-  trigger: ReactElement;
+  /** A button that hands events to the element it draws. */
+  trigger: ReactElement<HTMLAttributes<HTMLElement>>;
   header?: ReactNode;
   /** Groups, parted by a line. */
   groups: readonly (readonly MenuItem[])[];
   align?: "start" | "end";
 }
 
+interface Held {
+  button: HTMLElement;
+  open: boolean;
+}
+
+interface OpeningProps extends Omit<MenuProps, "trigger">, Held {
+  onOpenChange: (open: boolean) => void;
+}
+
+const OPENING = ["Enter", " ", "ArrowDown"];
+
+/** Its button alone until that is pressed or has the focus: a row of a long list has a menu, and most are never opened. */
+export function Menu({ trigger, ...rest }: MenuProps) {
+  const [held, setHeld] = useState<Held | null>(null);
+  const turn = (button: HTMLElement) => setHeld((before) => ({ button, open: !before?.open }));
+  return (
+    <>
+      {cloneElement(trigger, {
+        "aria-haspopup": "menu",
+        "aria-expanded": held?.open ?? false,
+        onFocus: ({ currentTarget: button }) => setHeld((before) => before ?? { button, open: false }),
+        onPointerDown: (event) => {
+          if (event.button !== 0 || event.ctrlKey) return;
+          if (!held?.open) event.preventDefault(); // the focus is the menu's
+          turn(event.currentTarget);
+        },
+        onKeyDown: (event) => {
+          if (!OPENING.includes(event.key)) return;
+          event.preventDefault();
+          turn(event.currentTarget);
+        },
+      })}
+      {held && <Opening {...rest} {...held} onOpenChange={(open) => setHeld({ ...held, open })} />}
+    </>
+  );
+}
+
+/** Stands for the button that is there already: the menu is placed at it and gives the focus back to it. */
+function Stand({ button, ref }: { button: HTMLElement; ref?: Ref<HTMLElement> }) {
+  useImperativeHandle(ref, () => button, [button]);
+  return null;
+}
+
 /**
  * Not modal: a modal one would inject styles to stop the page from scrolling. What was chosen is done once the trigger
  * has the focus again, so that a dialog which it opens gives it back there.
  */
-export function Menu({ label, trigger, header, groups, align = "end" }: MenuProps) {
+function Opening({ label, button, open, onOpenChange, header, groups, align = "end" }: OpeningProps) {
   const shown = groups.filter((group) => group.length > 0);
   const container = useWithin();
   const chosen = useRef<(() => void) | null>(null);
@@ -41,14 +85,17 @@ export function Menu({ label, trigger, header, groups, align = "end" }: MenuProp
     if (act) queueMicrotask(act);
   };
   return (
-    <Radix.Root modal={false}>
-      <Radix.Trigger asChild>{trigger}</Radix.Trigger>
+    <Radix.Root modal={false} open={open} onOpenChange={onOpenChange}>
+      <Radix.Trigger asChild>
+        <Stand button={button} />
+      </Radix.Trigger>
       <Radix.Portal container={container}>
         <Radix.Content
           align={align}
           sideOffset={4}
           collisionPadding={8}
           aria-label={label}
+          aria-labelledby={undefined}
           onCloseAutoFocus={finish}
           className="z-40 min-w-48 animate-appear rounded-lg border border-line bg-panel p-1 shadow-pop"
         >

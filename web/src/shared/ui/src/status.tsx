@@ -22,7 +22,8 @@ const DOT: Record<Tone, string> = {
   ok: "bg-ok",
   warn: "bg-warn",
   bad: "bg-bad",
-  info: "bg-info animate-pulse",
+  // at rest in lists: each that moves is a layer of its own, drawn anew sixty times a second
+  info: "bg-info animate-pulse in-[[role=grid]]:animate-none",
   idle: "bg-edge",
 };
 const SOFT: Record<Tone, string> = {

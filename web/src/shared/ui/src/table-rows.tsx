@@ -1,5 +1,4 @@
 /** The rows in sight of a long list, and walking through them by keyboard. */
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useEffect, useMemo, useRef, useState } from "react";
 import type { KeyboardEvent, ReactNode } from "react";
 
@@ -7,6 +6,7 @@ import type { Column } from "./arrange.ts";
 import { cx } from "./classes.ts";
 import { Icon } from "./icons.tsx";
 import { usePreferences } from "./prefs.ts";
+import { bringToSight, useSight } from "./sight.ts";
 import { isTyping } from "./typing.ts";
 import { t } from "./words.ts";
 
@@ -37,20 +37,10 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
   const active = useMemo(() => Math.max(0, rows.findIndex((row) => rowKey(row) === activeKey)), [rows, rowKey, activeKey]);
   const height = usePreferences().density === "compact" ? 34 : 44;
   const tracks = columns.map((column) => column.width ?? TRACK).join(" ");
-  const virtual = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => height,
-    overscan: 8,
-    scrollPaddingStart: 33, // the head
-    getItemKey: (index) => rowKey(rows[index] as T),
-  });
-  useEffect(() => virtual.measure(), [height, virtual]);
-  const items = virtual.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
+  const { first, end } = useSight(scroller, rows.length, height);
   useEffect(() => {
-    onNear(last);
-  }, [last, onNear]);
+    onNear(end - 1);
+  }, [end, onNear]);
 
   const walk = (event: KeyboardEvent) => {
     const grid = scroller.current;
@@ -68,7 +58,7 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
     else if (step !== undefined && rows.length > 0) {
       const next = Math.max(0, Math.min(rows.length - 1, active + step));
       setActiveKey(rowKey(rows[next] as T));
-      virtual.scrollToIndex(next);
+      bringToSight(grid, next, height);
     } else return;
     event.preventDefault();
   };
@@ -90,9 +80,9 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
             <HeadCell key={column.id} column={column} sort={sort} onSort={onSort} />
           ))}
         </div>
-        <div role="presentation" style={{ height: virtual.getTotalSize() }} className="relative">
-          {items.map((item) => {
-            const row = rows[item.index] as T;
+        <div role="presentation" style={{ height: rows.length * height }} className="relative">
+          {rows.slice(first, end).map((row, at) => {
+            const index = first + at;
             const key = rowKey(row);
             return (
               <Row
@@ -100,11 +90,10 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
                 id={key}
                 row={row}
                 columns={columns as readonly Column<unknown>[]}
-                index={item.index}
+                index={index}
                 tracks={tracks}
-                start={item.start}
-                size={item.size}
-                active={item.index === active}
+                height={height}
+                active={index === active}
                 onActive={setActiveKey}
                 onOpen={onOpen as ((row: unknown) => void) | undefined}
                 hrefOf={hrefOf as ((row: unknown) => string) | undefined}
@@ -129,8 +118,7 @@ interface RowProps {
   columns: readonly Column<unknown>[];
   index: number;
   tracks: string;
-  start: number;
-  size: number;
+  height: number;
   active: boolean;
   onActive: (id: string) => void;
   onOpen: ((row: unknown) => void) | undefined;
@@ -138,13 +126,13 @@ interface RowProps {
 }
 
 /** Drawn once; scrolling only adds those that come into sight. */
-const Row = memo(function Row({ id, row, columns, index, tracks, start, size, active, onActive, onOpen, hrefOf }: RowProps) {
+const Row = memo(function Row({ id, row, columns, index, tracks, height, active, onActive, onOpen, hrefOf }: RowProps) {
   return (
     <div
       id={`row-${id}`}
       role="row"
       aria-rowindex={index + 2}
-      style={{ gridTemplateColumns: tracks, height: size, top: start }}
+      style={{ gridTemplateColumns: tracks, height, top: index * height }}
       onClick={(event) => {
         onActive(id);
         // what a cell opens elsewhere, a menu or a dialog, is not a click on the row
