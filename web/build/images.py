@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ ELSEWHERE = {
     "lost": "A lost connection",
 }
 """Pictures of what has no address, by the name that the story gives them."""
+ID = re.compile(r"req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def main() -> int:
@@ -85,10 +87,14 @@ def text(pages: list[dict[str, str]]) -> str:
     for feature in dict.fromkeys(feature_of(page) for page in pages):
         manifest = features[feature]
         parts.append(f"## {manifest['display_name']}\n\n{manifest['description']}\n")
-        parts += [
-            shown(page["name"], f"{page['title']}: `{page['path']}`") for page in pages if feature_of(page) == feature
-        ]
+        parts += [shown(page["name"], titled(page)) for page in pages if feature_of(page) == feature]
     return "\n".join(parts)
+
+
+def titled(page: Mapping[str, str]) -> str:
+    """What a page is and its address; ids that mean something on one installation alone are left out."""
+    title = ID.sub("", page["title"]).strip() or page["name"].replace("-", " ").capitalize()
+    return f"{title}: `{ID.sub('…', page['path'])}`"
 
 
 def feature_of(page: Mapping[str, str]) -> str:

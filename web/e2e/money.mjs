@@ -62,8 +62,16 @@ export async function moneyPages(api, account) {
     "ledger-accounts": `${at}/ledger?tab=accounts`,
     transfer: `${at}/ledger/${transfer.id}`,
     prices: `${at}/prices`,
+    price: `${at}/prices/versions?meter=gpu_seconds`,
+    "price-new": `${at}/prices/new?meter=gpu_seconds&price=0.001/one`,
+    terms: `${at}/prices?tab=terms`,
+    "terms-of": `${at}/prices/terms?meter=gpu_seconds&of=${account}`,
+    "terms-new": `${at}/prices/terms/new?meter=gpu_seconds`,
     revenue: "/s/-/billing",
     plans: "/s/-/billing/plan",
+    "plan-new": "/s/-/billing/plan/new",
+    "plan-versions": "/s/-/billing/plans/growth",
+    "plan-version-new": "/s/-/billing/plans/growth/new",
     differences: "/s/-/billing/differences",
   };
 }

@@ -91,6 +91,10 @@ def test_a_payment_and_a_request_show_where_others_look_and_nobody_asks_for_noth
     stage.tell("live-money")
 
 
+def test_plans_prices_and_terms_are_offered_and_withdrawn(stage: Stage) -> None:
+    stage.tell("offers")
+
+
 def test_a_log_is_followed_searched_and_saved(stage: Stage) -> None:
     stage.tell("logs")
 
