@@ -56,6 +56,12 @@ async def until(what: Callable[[], bool], within: float = 60.0) -> None:
             await asyncio.sleep(0.005)
 
 
+async def until_served(http: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(60):
+        while (await http.post(CHAT, json=chat())).status_code != 200:
+            await asyncio.sleep(0.02)
+
+
 # --- what a caller sees -----------------------------------------------------------------------------------------------
 
 
@@ -68,7 +74,7 @@ async def test_headers_tell_how_the_limits_stand(upstream: Upstream, tmp_path: P
             assert answer.headers["x-ratelimit-remaining-requests"] == left
             assert answer.headers["ratelimit"].startswith(f'"requests-per-minute";r={left};t=')
             assert answer.headers["ratelimit-policy"] == '"requests-per-minute";q=3;w=60'
-        assert answer.headers["x-ratelimit-reset-requests"] in ("59s", "1m0s")
+        assert answer.headers["x-ratelimit-reset-requests"] in ("1m0s", *(f"{seconds}s" for seconds in range(41, 60)))
 
 
 async def test_a_refusal_is_openais_429(upstream: Upstream, tmp_path: Path) -> None:
@@ -76,7 +82,7 @@ async def test_a_refusal_is_openais_429(upstream: Upstream, tmp_path: Path) -> N
         assert (await http.post(CHAT, json=chat())).status_code == 200
         refused = await http.post(CHAT, json=chat())
         assert refused.status_code == 429
-        assert refused.headers["retry-after"] in ("59", "60")
+        assert 40 < int(refused.headers["retry-after"]) <= 60
         assert refused.headers["x-ratelimit-remaining-requests"] == "0"
         error = refused.json()["error"]
         assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
@@ -166,9 +172,7 @@ async def test_a_changed_limit_counts_at_once(upstream: Upstream, tmp_path: Path
         assert [(await http.post(CHAT, json=chat())).status_code for _ in range(2)] == [200, 429]
         world.source.limits = []
         world.gateway.notice("")
-        async with asyncio.timeout(60):
-            while (await http.post(CHAT, json=chat())).status_code != 200:
-                await asyncio.sleep(0.02)
+        await until_served(http)
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
@@ -177,7 +181,7 @@ async def test_a_changed_limit_counts_at_once(upstream: Upstream, tmp_path: Path
 async def test_tokens_count_while_an_answer_streams(upstream: Upstream, tmp_path: Path) -> None:
     """The stream has an estimate of input and four events of text; it is not over when others are refused for it."""
     size = -(-len(json.dumps(chat("waits", stream=True), separators=(",", ":"))) // 4)
-    views = (limit(SCOPE, tokens_per_minute=60, token_burst=size + 3),)
+    views = (limit(SCOPE, tokens_per_minute=6, token_burst=size + 3),)
     async with limited(upstream, tmp_path, *views) as world, world.http() as http, world.http() as other:
         async with http.stream("POST", CHAT, json=chat("waits", stream=True)) as stream:
             texts = stream.aiter_text()
@@ -237,7 +241,7 @@ async def test_a_caller_that_leaves_makes_room(upstream: Upstream, tmp_path: Pat
             refused = await http.post(CHAT, json=chat())
             assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_requests_in_flight")
         await until(lambda: upstream.left == 1)
-        assert (await http.post(CHAT, json=chat())).status_code == 200
+        await until_served(http)
 
 
 async def test_every_end_makes_room(upstream: Upstream, tmp_path: Path) -> None:

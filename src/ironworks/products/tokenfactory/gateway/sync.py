@@ -91,7 +91,7 @@ class GroupSync:
 
     def _done(self, problem: OSError | None) -> None:
         """The disk has it, or refused."""
-        telling, self._under_way = self._telling, False
+        telling, self._telling, self._under_way = self._telling, [], False
         if problem is None:
             for segment, (number, end) in self._synced.items():
                 if segment.number == number:  # else it was used again meanwhile
