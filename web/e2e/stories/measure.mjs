@@ -90,20 +90,55 @@ async function list(page, devtools, url, assert) {
     await page.locator("[data-live=live]").waitFor();
     opened.push(await page.evaluate(openList, LIST));
   }
-  const scroll = async (step) => {
-    const before = await metricsOf(devtools);
-    const times = await page.evaluate(scrollThrough, step);
-    const after = await metricsOf(devtools);
-    return { ...frames(times), cpu: ((after.TaskDuration - before.TaskDuration) * 1000) / times.length };
-  };
+  const scroll = (step) => scrolled(page, devtools, step);
   const loading = await scroll(120);
   const loaded = await page.getByRole("grid").getAttribute("aria-rowcount");
   assert.equal(Number(loaded), Number(rows) + 1, "the list did not load to its end");
   await page.evaluate(() => document.querySelector("[role=grid]").scrollTo(0, 0));
-  const held = { walk: await scroll(120), fling: await scroll(600) };
+  const held = { walk: await scroll(120), fling: await scroll(600), bare: await bare(page, 600) };
   const filter = await page.evaluate(typeInto, { selector: "main label input", words: ["key-9", "key-77", "key-4321"] });
   const elements = await page.evaluate(() => document.querySelectorAll("*").length);
-  return { opened, loading, ...held, filter, elements };
+  const row = await page.evaluate(() => document.querySelectorAll("[role=row]")[1].offsetHeight);
+  return { opened, loading, ...held, filter, elements, row };
+}
+
+async function scrolled(page, devtools, step) {
+  const before = await metricsOf(devtools);
+  const times = await page.evaluate(scrollThrough, step);
+  const after = await metricsOf(devtools);
+  return { ...frames(times), cpu: ((after.TaskDuration - before.TaskDuration) * 1000) / times.length };
+}
+
+/** The same through a list of the same size whose rows are empty boxes: what browser and machine can do at best. */
+async function bare(page, step) {
+  const size = await page.evaluate(() => {
+    const grid = document.querySelector("[role=grid]");
+    const [, ...drawn] = document.querySelectorAll("[role=row]");
+    return { width: grid.clientWidth, height: grid.clientHeight, row: drawn[0].offsetHeight, drawn: drawn.length };
+  });
+  const other = await page.context().newPage();
+  const devtools = await page.context().newCDPSession(other);
+  await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
+  await other.evaluate(drawBoxes, { ...size, rows: Number(rows) });
+  const found = await scrolled(other, devtools, step);
+  await other.close();
+  await page.bringToFront();
+  return found;
+}
+
+/** A box goes from the end that it leaves to the other one; nothing is in it and no library moves it. */
+function drawBoxes({ width, height, row, drawn, rows }) {
+  document.body.innerHTML = `<div role="grid" style="overflow: auto; width: ${width}px; height: ${height}px"><div style="position: relative; height: ${rows * row}px"></div></div>`;
+  const grid = document.querySelector("[role=grid]");
+  const style = `position: absolute; inset-inline: 0; box-sizing: border-box; height: ${row}px; border-bottom: 1px solid gray; contain: strict`;
+  const boxes = Array.from({ length: drawn }, () => Object.assign(document.createElement("div"), { style }));
+  grid.firstElementChild.append(...boxes);
+  const draw = () => {
+    const first = Math.floor(grid.scrollTop / row);
+    for (let at = first; at < first + drawn; at += 1) boxes[at % drawn].style.top = `${at * row}px`;
+  };
+  grid.addEventListener("scroll", draw, { passive: true });
+  draw();
 }
 
 /** Milliseconds from a click in the navigation until rows are painted. */

@@ -1,12 +1,12 @@
 /** One page of a feature: matched by its manifest, gated, loaded, and kept apart from everything else. */
-import { holdsWithin, PlaceProvider, reportError, useBootstrap } from "@ironworks/sdk";
+import { Link, PlaceProvider, holdsWithin, pageAddress, reportError, useBootstrap, useCan } from "@ironworks/sdk";
 import type { Bootstrap, FeatureDefinition, FeatureManifest } from "@ironworks/sdk";
-import { Empty, ErrorBoundary, Failure, Loading } from "@ironworks/ui";
+import { Empty, ErrorBoundary, Failure, Loading, buttonClass } from "@ironworks/ui";
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
 import type { ComponentType, ReactNode } from "react";
 
-import { NotFound } from "./not-found.tsx";
+import { NoScope, NotFound } from "./not-found.tsx";
 import { isEnabled, knownFeatures, loadFeature, matchRoute, mayUse } from "./registry.ts";
 import type { KnownFeature, Match } from "./registry.ts";
 import { usePageAddress } from "./place.ts";
@@ -18,17 +18,37 @@ export function FeaturePage() {
   const bootstrap = useBootstrap();
   const feature = knownFeatures(bootstrap).get(id);
   const match = feature ? matchRoute(feature.manifest, path) : null;
-  if (!feature || !match || !isVisible(bootstrap, scope)) return <NotFound />;
-  if (!isEnabled(bootstrap, feature.manifest)) {
-    return (
-      <Empty icon="plug" title={t("featureOff", { feature: feature.manifest.display_name })}>
-        {t("featureOffHint")}
-      </Empty>
-    );
-  }
+  if (!isVisible(bootstrap, scope)) return <NoScope scope={scope} />;
+  if (!feature || !match) return <NotFound />;
+  if (!isEnabled(bootstrap, feature.manifest)) return <SwitchedOff feature={feature.manifest.display_name} scope={scope} />;
   const { permission } = match.route;
   if (!mayUse(bootstrap, feature.manifest, scope) || (permission && !holdsWithin(bootstrap, permission, scope))) return <NotFound />;
   return <OpenPage key={id} feature={feature} match={match} scope={scope} />;
+}
+
+/** Reached by an address from elsewhere: what it is, and who could bring it back. */
+function SwitchedOff({ feature, scope }: { feature: string; scope: string }) {
+  const mayTurnOn = useCan()("platform:update", scope);
+  return (
+    <Empty
+      icon="plug"
+      title={t("featureOff", { feature })}
+      actions={
+        <>
+          {mayTurnOn && (
+            <Link to={pageAddress(scope, "settings", "features")} className={buttonClass("primary")}>
+              {t("toFeatures")}
+            </Link>
+          )}
+          <Link to={`/s/${scope}`} className={buttonClass("normal")}>
+            {t("goHome")}
+          </Link>
+        </>
+      }
+    >
+      {t(mayTurnOn ? "featureOffYours" : "featureOffHint")}
+    </Empty>
+  );
 }
 
 /** A scope that the caller cannot see looks like one that does not exist. */
@@ -59,11 +79,15 @@ function OpenPage({ feature, match, scope }: { feature: KnownFeature; match: Mat
   const paramText = JSON.stringify(match.params);
   const place = useMemo(() => ({ scope, feature: manifest.id, params: JSON.parse(paramText) as Record<string, string> }), [scope, manifest.id, paramText]);
 
-  if (code.error) return <Failure error={code.error} onRetry={() => void code.refetch()} />;
+  if (code.error) return <Failure error={code.error} title={t("featureFailed", { feature: manifest.display_name })} onRetry={() => void code.refetch()} />;
   if (!code.data) return <Loading />;
   const { Component } = code.data;
   return (
-    <ErrorBoundary resetKey={`${scope} ${page} ${paramText}`} onError={(error, component) => reportError(error, { feature: manifest.id, component })}>
+    <ErrorBoundary
+      title={t("featureCrashed", { feature: manifest.display_name })}
+      resetKey={`${scope} ${page} ${paramText}`}
+      onError={(error, component) => reportError(error, { feature: manifest.id, component })}
+    >
       <PlaceProvider value={place}>
         <Providers definition={code.data.definition} manifest={manifest}>
           <Component key={`${scope} ${page} ${paramText}`} />
@@ -76,7 +100,7 @@ function OpenPage({ feature, match, scope }: { feature: KnownFeature; match: Mat
 async function loadPage(feature: KnownFeature, page: string): Promise<{ definition: FeatureDefinition; Component: ComponentType }> {
   const definition = await loadFeature(feature);
   const open = definition.pages[page];
-  if (!open) throw new Error(t("featureFailed", { feature: feature.manifest.display_name, problem: t("noPage", { page }) }));
+  if (!open) throw new Error(t("noPage", { page }));
   const { default: Component } = await open();
   return { definition, Component };
 }

@@ -53,7 +53,7 @@ function VerifyAddress({ token, info }: { token: string; info: ConsoleInfo }) {
     setAccount((await ask<{ account: string }>("/api/v1/signup:verify", { token })).account);
   });
   return (
-    <Gate title={t("verifyTitle")} version={info.version}>
+    <Gate title={t(isDead(error) ? "linkBroken" : "verifyTitle")} version={info.version}>
       {isDead(error) ? (
         <Ended>{t("verifyDead")}</Ended>
       ) : (
@@ -83,7 +83,7 @@ function NewPassword({ token, info }: { token: string; info: ConsoleInfo }) {
     finish("/");
   });
   return (
-    <Gate title={t("newPasswordTitle")} version={info.version}>
+    <Gate title={t(isDead(error) ? "linkBroken" : "newPasswordTitle")} version={info.version}>
       {isDead(error) ? (
         <Ended>{t("passwordDead")}</Ended>
       ) : (

@@ -3,16 +3,20 @@ import { Empty, buttonClass } from "@ironworks/ui";
 
 import { t } from "./words.ts";
 
-export const NotFound = () => (
+export const NotFound = () => <Nothing title={t("notFound")} hint={t("notFoundHint")} />;
+
+export const NoScope = ({ scope }: { scope: string }) => <Nothing title={t("noScope", { scope })} hint={t("noScopeHint")} />;
+
+const Nothing = ({ title, hint }: { title: string; hint: string }) => (
   <Empty
     icon="search"
-    title={t("notFound")}
+    title={title}
     actions={
       <Link to="/" className={buttonClass("normal")}>
         {t("goHome")}
       </Link>
     }
   >
-    {t("notFoundHint")}
+    {hint}
   </Empty>
 );

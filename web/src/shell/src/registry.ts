@@ -132,7 +132,7 @@ export function loadFeature(feature: KnownFeature): Promise<FeatureDefinition> {
   if (!promise) {
     promise = within(LOAD_SECONDS, loadOnce(feature)).catch((error: unknown) => {
       loading.delete(id);
-      throw new Error(t("featureFailed", { feature: feature.manifest.display_name, problem: error instanceof Error ? error.message : String(error) }));
+      throw error;
     });
     loading.set(id, promise);
   }

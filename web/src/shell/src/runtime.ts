@@ -14,11 +14,17 @@ export async function loadRuntimeFeature({ url, integrity }: FeatureView): Promi
   const address = new URL(url, location.origin);
   if (address.origin !== location.origin) throw new Error(`${address.origin} is not this console's own`);
   // the address holds the digest of its content, so what is imported is what was checked
-  const checked = await fetch(address, { integrity, credentials: "omit" });
-  if (!checked.ok) throw new Error(`${address.pathname}: ${checked.status}`);
+  const checked = await fetch(address, { integrity, credentials: "omit" }).catch(() => refusedBy(address));
+  if (!checked.ok) throw new Error(t("notServed", { status: checked.status }));
   await checked.arrayBuffer();
   const loaded = (await import(/* @vite-ignore */ address.href)) as { default: RuntimeFeature };
   return { default: loaded.default({ react, sdk, ui }) };
+}
+
+/** A browser says the same of code that is not what was registered as of a server that is away. */
+async function refusedBy(address: URL): Promise<never> {
+  const there = await fetch(address, { credentials: "omit" }).catch(() => null);
+  throw new Error(t(there?.ok ? "tampered" : "noServer"));
 }
 
 /** The promise, or a failure when it takes longer. */

@@ -53,10 +53,10 @@ export function Invitations({ scope, add }: { scope: string; add: ReactNode }) {
 const TONES = { waiting: "info", expired: "warn", lapsed: "bad" } as const;
 
 const columnsOf = (scope: string): Column<Invitation>[] => [
-  { id: "who", label: t("who"), width: "minmax(13rem, 2fr)", value: ({ email }) => email },
-  { id: "role", label: t("role"), width: "minmax(8rem, 1fr)", value: ({ role }) => shownRole(role) },
+  { id: "who", label: t("who"), width: "minmax(10rem, 2fr)", value: ({ email }) => email },
+  { id: "role", label: t("role"), width: "minmax(6rem, 1fr)", value: ({ role }) => shownRole(role) },
   {
-    id: "state", label: t("state"), width: "7rem", value: ({ state }) => t(state), options: [t("waiting"), t("expired"), t("lapsed")],
+    id: "state", label: t("state"), width: "7rem", secondary: true, value: ({ state }) => t(state), options: [t("waiting"), t("expired"), t("lapsed")],
     cell: ({ state }) => <Badge tone={TONES[state]}>{t(state)}</Badge>,
   },
   { id: "inviter", label: t("inviter"), width: "minmax(10rem, 1.2fr)", secondary: true, value: ({ inviter }) => inviter },
