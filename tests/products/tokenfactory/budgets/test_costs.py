@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironworks.platform import metering, pricing
-from ironworks.platform.pricing.model import Measured
 from ironworks.products.tokenfactory.gateway.costs import LAG, Prices, lag_of, quantities_of
 from ironworks.products.tokenfactory.gateway.model import Usage
 
@@ -55,8 +54,8 @@ def books(draw: st.DrawFn, scopes: Sequence[str] = ("",)) -> list[pricing.Price]
 
 
 def rated(prices: Sequence[pricing.Price], usage: Usage, at: datetime, scope: str = "acme") -> pricing.Rating:
-    measured = [Measured("e", meter, n, "m", scope, at) for meter, n in quantities_of(usage).items() if n]
-    return pricing.rate(measured, pricing.PriceBook(prices))
+    event = metering.UsageEvent(id="e", occurred_at=at, scope=scope, quantities=quantities_of(usage), model="m")
+    return pricing.rate([event], pricing.PriceBook(prices))
 
 
 @given(books(), usages())
