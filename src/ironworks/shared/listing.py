@@ -14,6 +14,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from ironworks.shared import path as paths
 from ironworks.shared.errors import Invalid, invalid
@@ -22,6 +25,16 @@ from ironworks.shared.rendering import rendered
 
 MAX_PAGE = 500
 DEFAULT_PAGE = 100
+
+
+class PageQuery(BaseModel):
+    """How a page of a list is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
+    cursor: str | None = Field(None, max_length=1024)
+
+
 Ask: TypeAlias = Callable[..., Awaitable[Any]]
 """The one value of a query with its arguments, as some caller: `Call.ask`, or `fetchval` of a transaction."""
 
@@ -157,6 +170,17 @@ def read_moment(text: str) -> datetime:
             raise ValueError
         return at.astimezone(UTC)
     except (ValueError, OverflowError):
+        raise bad_cursor() from None
+
+
+def decode_newest(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """Where a page of what has a moment and an id ended, newest first; None for the first page. Raises Invalid."""
+    if not cursor:
+        return None
+    at, ident = decode_cursor(cursor)
+    try:
+        return read_moment(at), UUID(ident)
+    except ValueError:
         raise bad_cursor() from None
 
 

@@ -13,22 +13,14 @@ from ironworks.platform.billing.model import Explanation
 from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.listing import MAX_PAGE, PageQuery, decode_cursor, encode_cursor
 from ironworks.shared.path import show_path
 
 router = Router("platform.billing")
 
 
-class Money(BaseModel):
+class Money(pricing.ExactAmount):
     """An exact amount, twice: whole nano-units for programs, a decimal for people."""
-
-    currency: str
-    nano: int = Field(description="Whole nano-units (10⁻⁹) of the currency.")
-    amount: str
-
-    @classmethod
-    def of(cls, currency: str, nano: int) -> Money:
-        return cls(currency=currency, nano=nano, amount=pricing.show_nano(nano))
 
 
 class ExplainedUsage(BaseModel):
@@ -171,12 +163,6 @@ class RequestCostList(BaseModel):
     items: list[RequestCostView] = Field(description="Of those whose costs the caller may see, if any.")
 
 
-class LinesQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
-
-
 class TransferLinesPage(BaseModel):
     transfer: TransferView
     corrected_by: UUID | None = Field(description="The transfer that takes it back.")
@@ -210,7 +196,7 @@ async def explain_request(ctx: Context, request_id: str) -> ExplanationView:
 
 
 @router.get("/api/v1/billing/transfers/{transfer_id}", permission="billing:read")
-async def explain_transfer(ctx: Context, transfer_id: str, query: LinesQuery) -> TransferLinesPage:
+async def explain_transfer(ctx: Context, transfer_id: str, query: PageQuery) -> TransferLinesPage:
     """Show a transfer with the rated lines, and so the requests, that it moved."""
     after = decode_cursor(query.cursor) if query.cursor else ("", "")
     transfer, found = await service.explain_transfer(ctx, service.parse_id(transfer_id), after, query.limit + 1)

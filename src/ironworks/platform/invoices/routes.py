@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime
 from uuid import UUID
 
 from ironworks.platform import billing
@@ -29,12 +28,11 @@ from ironworks.platform.invoices.shapes import (
     NoteDocumentQuery,
     OnInvoiceList,
     OnInvoiceView,
-    PageQuery,
     ReasonRequest,
 )
 from ironworks.shared.context import Context
 from ironworks.shared.http import Call, Raw, Router
-from ironworks.shared.listing import bad_cursor, decode_cursor, encode_cursor, read_moment
+from ironworks.shared.listing import PageQuery, bad_cursor, decode_cursor, decode_newest, encode_cursor
 from ironworks.shared.path import parse_path
 
 router = Router("platform.invoices")
@@ -46,7 +44,7 @@ _DRAWING = asyncio.Semaphore(1)
 async def list_invoices(ctx: Context, path: str, query: InvoicesQuery) -> InvoicePage:
     """List an account's invoices, newest first ('-': everybody's)."""
     states = [query.state] if query.state else []
-    found = await service.list_invoices(ctx, path, states, _before(query.cursor), query.limit + 1)
+    found = await service.list_invoices(ctx, path, states, decode_newest(query.cursor), query.limit + 1)
     page = found[: query.limit]
     last = page[-1] if len(found) > query.limit else None
     return InvoicePage(
@@ -127,7 +125,7 @@ async def explain_on_invoice(ctx: Context, request_id: str) -> OnInvoiceList:
 @router.get("/api/v1/scopes/{path}/closes", permission="invoice:read")
 async def list_closes(ctx: Context, path: str, query: PageQuery) -> ClosePage:
     """List the closes of an account, newest first ('-': everybody's)."""
-    found = await service.list_closes(ctx, path, _before(query.cursor), query.limit + 1)
+    found = await service.list_closes(ctx, path, decode_newest(query.cursor), query.limit + 1)
     page = found[: query.limit]
     last = page[-1] if len(found) > query.limit else None
     return ClosePage(
@@ -202,16 +200,6 @@ async def set_details(ctx: Context, path: str, body: BillingDetails) -> BillingD
     """Replace how an account is addressed and taxed ('-': who issues); finalized invoices keep theirs."""
     await service.require_manager(ctx)
     return await service.set_details(ctx, parse_path(path), body)
-
-
-def _before(cursor: str | None) -> tuple[datetime, UUID] | None:
-    if not cursor:
-        return None
-    at, ident = decode_cursor(cursor)
-    try:
-        return read_moment(at), UUID(ident)
-    except ValueError:
-        raise bad_cursor() from None
 
 
 def _after_line(cursor: str | None) -> tuple[str, UUID] | None:

@@ -22,7 +22,7 @@ from ironworks.platform.invoices.model import (
     Payment,
 )
 from ironworks.platform.invoices.money import show_exact
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
+from ironworks.shared.listing import PageQuery
 
 
 class InvoiceAmount(BaseModel):
@@ -220,12 +220,6 @@ class BehindView(BaseModel):
             quantity=rated.quantity,
             amount=InvoiceAmount.of(rated.currency, rated.amount_nano),
         )
-
-
-class PageQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
 
 
 class InvoicesQuery(PageQuery):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
 
 from ironworks.platform.ledger import prepaid, service, standing
 from ironworks.platform.ledger.credit import CreditTerms
@@ -21,7 +19,6 @@ from ironworks.platform.ledger.shapes import (
     LedgerAccountPage,
     ListedTransfer,
     NewCredit,
-    PageQuery,
     PrepaidTerms,
     PrepaidView,
     TransferPage,
@@ -29,7 +26,7 @@ from ironworks.platform.ledger.shapes import (
 )
 from ironworks.shared.context import Context
 from ironworks.shared.http import Router
-from ironworks.shared.listing import bad_cursor, decode_cursor, encode_cursor, read_moment
+from ironworks.shared.listing import PageQuery, decode_cursor, decode_newest, encode_cursor
 
 router = Router("platform.ledger")
 
@@ -56,7 +53,7 @@ async def list_transfers(ctx: Context, path: str, query: TransfersQuery) -> Tran
         kind=query.kind,
         since=query.since,
         until=query.until,
-        before=_before(query.cursor),
+        before=decode_newest(query.cursor),
     )
     found = await service.find_transfers(ctx, wanted, query.limit + 1)
     page = found[: query.limit]
@@ -127,14 +124,3 @@ def _after(cursor: str | None) -> tuple[str, str, str]:
     path, rest = decode_cursor(cursor)
     purpose, _, currency = rest.partition(":")
     return path, purpose, currency
-
-
-def _before(cursor: str | None) -> tuple[datetime, UUID] | None:
-    """Raises Invalid for anything that we did not make."""
-    if not cursor:
-        return None
-    at, ident = decode_cursor(cursor)
-    try:
-        return read_moment(at), UUID(ident)
-    except ValueError:
-        raise bad_cursor() from None

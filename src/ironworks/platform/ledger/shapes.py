@@ -21,7 +21,7 @@ from ironworks.platform.ledger.credit import (
     PrepaidAccount,
 )
 from ironworks.platform.ledger.model import AccountName, LedgerAccount, Purpose, Transfer, TransferKind
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
+from ironworks.shared.listing import PageQuery
 from ironworks.shared.path import show_path
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))]
@@ -30,16 +30,8 @@ Amount = Annotated[Decimal, Field(ge=0, le=9_000_000_000, decimal_places=9, desc
 HOUR = timedelta(hours=1)
 
 
-class CreditAmount(BaseModel):
+class CreditAmount(pricing.ExactAmount):
     """An exact amount, twice: whole nano-units for programs, a decimal for people."""
-
-    currency: str
-    nano: int = Field(description="Whole nano-units (10⁻⁹) of the currency.")
-    amount: str
-
-    @classmethod
-    def of(cls, currency: str, nano: int) -> CreditAmount:
-        return cls(currency=currency, nano=nano, amount=pricing.show_nano(nano))
 
 
 class NewCredit(BaseModel):
@@ -147,12 +139,6 @@ class CreditBalanceView(BaseModel):
 class CreditView(BaseModel):
     account: str
     balances: list[CreditBalanceView] = Field(description="One per currency that it ever had money in.")
-
-
-class PageQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
 
 
 class AccountsQuery(PageQuery):

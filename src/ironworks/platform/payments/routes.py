@@ -15,7 +15,7 @@ from ironworks.platform.payments.provider import Method, PaymentProvider, Refund
 from ironworks.platform.payments.service import parse_id
 from ironworks.shared.context import Context
 from ironworks.shared.http import AUTHENTICATED, PUBLIC, Call, Raw, Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.listing import PageQuery, decode_newest, encode_cursor
 from ironworks.shared.path import parse_path
 
 router = Router("platform.payments")
@@ -84,12 +84,9 @@ class PaymentsPage(BaseModel):
     next_cursor: str | None
 
 
-class PaymentsQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class PaymentsQuery(PageQuery):
     account: str | None = Field(None, max_length=63, description="Only this account's.")
     invoice: str | None = Field(None, max_length=100, description="Only of this invoice: its number or id.")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
 
 
 class PayRequest(BaseModel):
@@ -166,17 +163,14 @@ class DifferencesPage(BaseModel):
     next_cursor: str | None
 
 
-class DifferencesQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class DifferencesQuery(PageQuery):
     gone: bool = Field(False, description="Also those that are no more.")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
 
 
 @router.get("/api/v1/payments", permission=AUTHENTICATED)
 async def list_payments(ctx: Context, query: PaymentsQuery) -> PaymentsPage:
     """List the payments that the caller may see, newest first."""
-    before = service.parse_cursor(*decode_cursor(query.cursor)) if query.cursor else None
+    before = decode_newest(query.cursor)
     account = parse_path(query.account) if query.account else None
     invoice = await service.find_invoice(ctx, query.invoice) if query.invoice else None
     found = await service.list_payments(ctx, account, invoice, before, query.limit + 1)
@@ -266,7 +260,7 @@ async def remove_payment_method(call: Call, provider: PaymentProvider, path: str
 @router.get("/api/v1/payment-differences", permission="reconciliation:read")
 async def list_payment_differences(ctx: Context, query: DifferencesQuery) -> DifferencesPage:
     """List where our books and the payment provider's differ."""
-    before = service.parse_cursor(*decode_cursor(query.cursor)) if query.cursor else None
+    before = decode_newest(query.cursor)
     last, found = await service.list_differences(ctx, gone=query.gone, before=before, limit=query.limit + 1)
     page = found[: query.limit]
     more = len(found) > query.limit

@@ -35,7 +35,6 @@ from ironworks.platform.payments.provider import (
 from ironworks.shared.context import Context
 from ironworks.shared.errors import NotFound, invalid
 from ironworks.shared.http import Call
-from ironworks.shared.listing import bad_cursor, read_moment
 from ironworks.shared.path import level
 
 PAYABLE = (invoices.InvoiceState.FINALIZED, invoices.InvoiceState.UNCOLLECTIBLE)
@@ -221,14 +220,6 @@ async def list_differences(
     return await notices.last_reconciled(ctx), await notices.list_differences(
         ctx, gone=gone, before=before, limit=limit
     )
-
-
-def parse_cursor(at: str, last: str) -> tuple[datetime, UUID]:
-    """Where a page ended. Raises Invalid."""
-    try:
-        return read_moment(at), UUID(last)
-    except ValueError:
-        raise bad_cursor() from None
 
 
 async def find_invoice(ctx: Context, text: str) -> UUID:

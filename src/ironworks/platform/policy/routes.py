@@ -11,18 +11,12 @@ from ironworks.platform.policy import service
 from ironworks.platform.policy.model import MAX_LIMIT, OVERRIDE, READ, EffectiveQuota
 from ironworks.shared.context import Context
 from ironworks.shared.http import Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.listing import PageQuery, decode_cursor, encode_cursor
 from ironworks.shared.path import show_path
 
 router = Router("platform.policy")
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))]
-
-
-class QuotasQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
 
 
 class NewOverride(BaseModel):
@@ -62,7 +56,7 @@ class QuotaList(BaseModel):
 
 
 @router.get("/api/v1/scopes/{path}/quotas", permission=READ)
-async def list_quotas(ctx: Context, path: str, query: QuotasQuery) -> QuotaList:
+async def list_quotas(ctx: Context, path: str, query: PageQuery) -> QuotaList:
     """List the limits that count in a scope, with what is used of them; what has none has no limit."""
     after = decode_cursor(query.cursor)[1] if query.cursor else ""
     found = await service.list_quotas(ctx, path, after, query.limit + 1)

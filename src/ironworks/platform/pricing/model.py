@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 from uuid import UUID
+
+from pydantic import BaseModel, Field
 
 from ironworks.platform import metering
 from ironworks.shared.errors import Conflict, invalid
@@ -268,6 +270,18 @@ def check_decimal(field: str, number: Decimal, most: Decimal) -> None:
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or not 0 <= number <= most or exponent < -MAX_SCALE:
         raise invalid(field, "is no price", f"use a decimal from 0 to {most}, at most {MAX_SCALE} places")
+
+
+class ExactAmount(BaseModel):
+    """An exact amount, twice: whole nano-units for programs, a decimal for people."""
+
+    currency: str
+    nano: int = Field(description="Whole nano-units (10⁻⁹) of the currency.")
+    amount: str
+
+    @classmethod
+    def of(cls, currency: str, nano: int) -> Self:
+        return cls(currency=currency, nano=nano, amount=show_nano(nano))
 
 
 def show_nano(amount_nano: int) -> str:

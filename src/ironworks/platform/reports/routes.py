@@ -28,7 +28,7 @@ from ironworks.platform.reports.model import (
 from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import Raw, Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.listing import PageQuery, decode_cursor, encode_cursor
 
 router = Router("platform.reports")
 
@@ -69,12 +69,6 @@ class ReportView(BaseModel):
     columns: list[ColumnView]
     items: list[dict[str, Any]] | None = Field(description="The rows; null where series were asked for.")
     series: list[SeriesView] | None
-
-
-class RatesQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
 
 
 class NewCostRate(BaseModel):
@@ -167,7 +161,7 @@ async def report_receivables(ctx: Context, path: str, query: ReportQuery) -> Raw
 
 
 @router.get("/api/v1/cost-rates", permission=MARGIN)
-async def list_cost_rates(ctx: Context, query: RatesQuery) -> CostRateList:
+async def list_cost_rates(ctx: Context, query: PageQuery) -> CostRateList:
     """List what usage costs the operator: every version."""
     found = await service.list_cost_rates(ctx, _after(query.cursor), query.limit + 1)
     page = found[: query.limit]

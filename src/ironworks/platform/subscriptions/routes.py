@@ -12,7 +12,6 @@ from ironworks.platform.subscriptions.shapes import (
     ChargeView,
     ListedCharge,
     NewPlanBody,
-    PageQuery,
     PlanList,
     PlansQuery,
     PlanView,
@@ -29,7 +28,7 @@ from ironworks.platform.subscriptions.shapes import (
 )
 from ironworks.shared.context import Context
 from ironworks.shared.http import AUTHENTICATED, Router
-from ironworks.shared.listing import bad_cursor, decode_cursor, encode_cursor, read_moment
+from ironworks.shared.listing import PageQuery, bad_cursor, decode_cursor, encode_cursor, read_moment
 
 router = Router("platform.subscriptions")
 

@@ -24,7 +24,7 @@ from ironworks.platform.subscriptions.model import (
     When,
 )
 from ironworks.platform.subscriptions.plans import MAX_FEE_NANO, MAX_LIMIT, MAX_QUANTITY, NewPlan
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
+from ironworks.shared.listing import PageQuery
 
 PlanName = Annotated[str, Field(min_length=1, max_length=63)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
@@ -34,22 +34,8 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class PageQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
-
-
-class Amount(BaseModel):
+class Amount(pricing.ExactAmount):
     """An exact amount, twice: whole nano-units for programs, a decimal for people."""
-
-    currency: str
-    nano: int = Field(description="Whole nano-units (10⁻⁹) of the currency.")
-    amount: str
-
-    @classmethod
-    def of(cls, currency: str, nano: int) -> Amount:
-        return cls(currency=currency, nano=nano, amount=pricing.show_nano(nano))
 
 
 class PlansQuery(BaseModel):

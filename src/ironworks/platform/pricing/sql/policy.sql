@@ -28,29 +28,20 @@ create policy api_create on platform_pricing.price_terms for insert to ironworks
 drop policy if exists worker on platform_pricing.price_terms;
 create policy worker on platform_pricing.price_terms to ironworks_worker using (true) with check (true);
 
-drop policy if exists api_read on platform_pricing.rated_alone;
-create policy api_read on platform_pricing.rated_alone for select to ironworks_api
-  using (scope <@ any ((select shared.granted('billing:read'))::ltree[]));
-drop policy if exists worker on platform_pricing.rated_alone;
-create policy worker on platform_pricing.rated_alone to ironworks_worker using (true) with check (true);
-drop policy if exists gateway on platform_pricing.rated_alone;
-create policy gateway on platform_pricing.rated_alone for insert to ironworks_gateway with check (true);
-
-drop policy if exists api_read on platform_pricing.rated_event;
-create policy api_read on platform_pricing.rated_event for select to ironworks_api
-  using (scope <@ any ((select shared.granted('billing:read'))::ltree[]));
-drop policy if exists worker on platform_pricing.rated_event;
-create policy worker on platform_pricing.rated_event to ironworks_worker using (true) with check (true);
-drop policy if exists gateway on platform_pricing.rated_event;
-create policy gateway on platform_pricing.rated_event for insert to ironworks_gateway with check (true);
-
-drop policy if exists api_read on platform_pricing.unrated_line;
-create policy api_read on platform_pricing.unrated_line for select to ironworks_api
-  using (scope <@ any ((select shared.granted('billing:read'))::ltree[]));
-drop policy if exists worker on platform_pricing.unrated_line;
-create policy worker on platform_pricing.unrated_line to ironworks_worker using (true) with check (true);
-drop policy if exists gateway on platform_pricing.unrated_line;
-create policy gateway on platform_pricing.unrated_line for insert to ironworks_gateway with check (true);
+do $$
+declare
+  t text;
+begin
+  foreach t in array array['rated_alone', 'rated_event', 'unrated_line'] loop
+    execute format('drop policy if exists api_read on platform_pricing.%I', t);
+    execute format('create policy api_read on platform_pricing.%I for select to ironworks_api'
+      ' using (scope <@ any ((select shared.granted(''billing:read''))::ltree[]))', t);
+    execute format('drop policy if exists worker on platform_pricing.%I', t);
+    execute format('create policy worker on platform_pricing.%I to ironworks_worker using (true) with check (true)', t);
+    execute format('drop policy if exists gateway on platform_pricing.%I', t);
+    execute format('create policy gateway on platform_pricing.%I for insert to ironworks_gateway with check (true)', t);
+  end loop;
+end $$;
 
 grant execute on function platform_pricing.nano_amount(bigint, numeric) to ironworks_api, ironworks_worker;
 

@@ -14,16 +14,13 @@ from ironworks.products.tokenfactory.budgets.service import BurnDown
 from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.listing import PageQuery, decode_cursor, encode_cursor
 from ironworks.shared.path import show_path
 
 router = Router("tokenfactory.budgets")
 
 
-class LeasesQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
+class LeasesQuery(PageQuery):
     state: LeaseState | None = Field(None, description="Only leases in this state.")
 
 

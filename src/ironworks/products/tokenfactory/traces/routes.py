@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from ironworks.platform import secrets
 from ironworks.products.tokenfactory.traces import service
@@ -13,16 +13,10 @@ from ironworks.products.tokenfactory.traces.declarations import DELETE, READ
 from ironworks.products.tokenfactory.traces.model import OpenedTrace, TraceView
 from ironworks.shared.context import Context
 from ironworks.shared.http import Router
-from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor, read_moment
+from ironworks.shared.listing import PageQuery, decode_cursor, encode_cursor, read_moment
 from ironworks.shared.path import show_path
 
 router = Router("tokenfactory.traces")
-
-
-class TraceQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    limit: int = Field(DEFAULT_PAGE, ge=1, le=MAX_PAGE)
-    cursor: str | None = Field(None, max_length=1024)
 
 
 class TraceSummary(BaseModel):
@@ -74,7 +68,7 @@ def facts_of(view: TraceView) -> dict[str, object]:
 
 
 @router.get("/api/v1/scopes/{path}/traces", permission=READ)
-async def list_traces(ctx: Context, path: str, query: TraceQuery) -> TracePage:
+async def list_traces(ctx: Context, path: str, query: PageQuery) -> TracePage:
     """List the traced requests of a scope and all below it, newest first, without their texts."""
     before = _decode(query.cursor) if query.cursor else None
     found = await service.list_traces(ctx, path, query.limit + 1, before)
