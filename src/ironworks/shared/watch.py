@@ -178,6 +178,8 @@ class _Stream:
 
     async def _history(self, upto: int) -> AsyncIterator[bytes]:
         """What was logged between the cursor and the moment of subscribing."""
+        if not self.kinds:
+            self.position = upto
         while self.position < upto:
             async with self.watches.db.transaction(system_actor("watch")) as ctx:
                 rows = await ctx.db.fetch(
@@ -197,6 +199,7 @@ class _Stream:
         async for chunk in self._tell_topics(touched.places, touched.complete):
             yield chunk
         self.oldest = touched.oldest
+        yield self._heartbeat()
 
     async def _live(self, news: Subscription, touches: Listener | None) -> AsyncIterator[bytes]:
         ends = time.monotonic() + self.watches.lifetime * random.uniform(0.9, 1.1)  # noqa: S311

@@ -22,6 +22,7 @@ from ironworks.products.tokenfactory.analytics.model import METERS
 from ironworks.shared.changelog import LoggedEvent
 from ironworks.shared.context import Actor
 from ironworks.shared.errors import Invalid, NotFound
+from ironworks.shared.topics import read_touched
 from tests.support.lower import LowerWorld
 from tests.support.money import NOON, TENANT, money_world, usage
 from tests.support.postgres import Server, TestDatabase
@@ -254,7 +255,10 @@ async def test_hours_are_made_anew_from_metering_while_others_count(world: Lower
             return await analytics.rebuild_hours(ctx, TENANT, NOON, NOON + 4 * HOUR)
 
     await asyncio.gather(*(count(world, told(f"more{n}")) for n in range(8)), rebuild(), rebuild())
+    api = await world.database("api")
+    before = (await read_touched(api, None)).oldest
     await rebuild()
+    assert ("usage", TENANT) in (await read_touched(api, before)).places
     await check_against_metering(world)
     actor = await reader(world, "acme")
     report = await ask(world, actor, until=NOON + 9 * HOUR)

@@ -243,6 +243,7 @@ async def rebuild_hours(ctx: Context, path: str, since: datetime, until: datetim
         before = page[-1].event.occurred_at, page[-1].event.id
     if rows:
         await store.set_rows(ctx, "hourly", rows)
+        await ctx.touch("usage", path)
     return count
 
 
