@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.api import BootstrappedPlace, bootstrapped_database, served_api
-from tests.support.browser import Stage, build_console, find_browser
+from tests.support.browser import Stage, build_console, find_browser, pictures
 from tests.support.postgres import Server, free_port
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -36,12 +35,8 @@ def bootstrapped(postgres: Server, run_folder: Path) -> Iterator[BootstrappedPla
     postgres.drop_database(place)
 
 
-def test_a_person_signs_in_by_a_provider(
-    bootstrapped: BootstrappedPlace, issuer: str, run_folder: Path, tmp_path: Path
-) -> None:
+def test_a_person_signs_in_by_a_provider(bootstrapped: BootstrappedPlace, issuer: str, tmp_path: Path) -> None:
     build_console()
-    shots = Path(os.environ.get("CONSOLE_SHOTS") or run_folder / "shots")
-    shots.mkdir(parents=True, exist_ok=True)
     port, ours, secret = free_port(), bootstrapped.settings, tmp_path / "secret"
     secret.write_text("a secret")
     settings = replace(
@@ -49,4 +44,4 @@ def test_a_person_signs_in_by_a_provider(
         oidc_label="Example",
     )  # fmt: skip
     with served_api(bootstrapped, settings, port=port, console=True) as served:
-        Stage(find_browser(), served.url, bootstrapped.operator_token, shots).tell("sign-on")
+        Stage(find_browser(), served.url, bootstrapped.operator_token, pictures()).tell("sign-on")

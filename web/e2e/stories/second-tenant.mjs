@@ -5,7 +5,7 @@
 import { close } from "../money.mjs";
 import { until } from "../until.mjs";
 
-const SETTLED = "main [role=status], main .animate-pulse:not([aria-hidden] .size-1\\.5)";
+const SETTLED = "main [role=status], main .animate-pulse:not(.size-1\\.5)";
 const PASSWORD = "a password for one story";
 
 export default async function ({ page, url, api, signIn, open, assert }) {
