@@ -135,7 +135,7 @@ function drawBoxes({ width, height, row, drawn, rows }) {
   grid.firstElementChild.append(...boxes);
   const draw = () => {
     const first = Math.floor(grid.scrollTop / row);
-    for (let at = first; at < first + drawn; at += 1) boxes[at % drawn].style.top = `${at * row}px`;
+    for (let at = first; at < Math.min(rows, first + drawn); at += 1) boxes[at % drawn].style.top = `${at * row}px`;
   };
   grid.addEventListener("scroll", draw, { passive: true });
   draw();
