@@ -8,6 +8,8 @@ import { discoverFeatures } from "./build/discover.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+const API = process.env["CONSOLE_API"] ?? "http://127.0.0.1:7070";
+
 export default defineConfig({
   root: here("./src/shell"),
   plugins: [
@@ -27,7 +29,7 @@ export default defineConfig({
     manifest: "manifest.json",
   },
   server: {
-    proxy: { "/api": process.env["CONSOLE_API"] ?? "http://127.0.0.1:7070" },
+    proxy: { "/api": API, "/console/features": API },
   },
   test: {
     root: here("."),

@@ -1,4 +1,7 @@
-/** A feature that comes while the console runs shows its page; one that throws takes nothing else down. */
+/**
+ * A feature that comes while the console runs shows its page; one that throws takes nothing else down, one whose code is
+ * not what was registered never runs, and one that is switched off says so to whoever comes by its address.
+ */
 const manifest = (id, title) => ({
   id, version: "1.0.0", display_name: title, description: `${title}, added at run time.`, icon: "plug",
   routes: [{ path: "", page: "main", title }], navigation: [{ id: "main", label: title, route: "", order: 700 }],
@@ -22,12 +25,31 @@ export default async function ({ page, url, api, signIn, assert, errors }) {
     await links.getByRole("link", { name: "Greeting" }).click();
     await page.getByRole("heading", { name: "Hello from demo.app.dev" }).waitFor();
     await links.getByRole("link", { name: "Grumpy" }).click();
+    await page.getByRole("heading", { name: "Grumpy failed" }).waitFor();
     await page.getByText("it is what it is").waitFor();
     await links.getByRole("link", { name: "Overview" }).click();
     await page.getByRole("heading", { name: "dev", level: 1 }).waitFor();
-    assert.ok(errors.every((error) => error.includes("it is what it is")), errors.join("\n"));
+
+    const altered = async (route) => route.fulfill({ contentType: "text/javascript", body: `${await (await route.fetch()).text()}\nthrow new Error("it ran");` });
+    await page.route("**/console/features/*/index.js", altered);
+    await page.goto(`${url}/s/demo.app.dev/greeting`);
+    await page.getByRole("heading", { name: "Greeting could not be loaded" }).waitFor();
+    await page.getByText("its code is not what was registered", { exact: false }).waitFor();
+    await page.unroute("**/console/features/*/index.js", altered);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("heading", { name: "Hello from demo.app.dev" }).waitFor();
+
+    await api("PUT", "/api/v1/scopes/demo.app/console/features/greeting", { enabled: false });
+    await page.goto(`${url}/s/demo.app.dev/greeting`);
+    await page.getByRole("heading", { name: "Greeting is switched off" }).waitFor();
+    await page.getByRole("main").getByRole("link", { name: "Features of this platform" }).click();
+    await page.waitForURL(/settings\/features$/);
+    await page.goto(`${url}/s/demo.app.nowhere/overview`);
+    await page.getByRole("heading", { name: "There is no scope demo.app.nowhere" }).waitFor();
+    assert.ok(errors.every((error) => /it is what it is|digest|integrity checks/.test(error)), errors.join("\n"));
     errors.length = 0;
   } finally {
+    await api("PUT", "/api/v1/scopes/demo.app/console/features/greeting", { enabled: true });
     await api("DELETE", "/api/v1/console/features/greeting");
     await api("DELETE", "/api/v1/console/features/grumpy");
   }

@@ -156,6 +156,8 @@ interface BoundaryProps {
   onError?: (error: Error, component: string) => void;
   /** When this changes, what failed is tried again. */
   resetKey?: string;
+  /** What is said to have failed. */
+  title?: string;
 }
 
 /** Keeps a failure where it happened. */
@@ -176,25 +178,53 @@ export class ErrorBoundary extends Component<BoundaryProps, { error: Error | nul
 
   override render(): ReactNode {
     if (!this.state.error) return this.props.children;
-    return <Failure error={this.state.error} onRetry={() => this.setState({ error: null })} />;
+    return <Failure error={this.state.error} title={this.props.title} onRetry={() => this.setState({ error: null })} />;
   }
 }
 
-export const Failure = ({ error, onRetry }: { error: Error; onRetry?: () => void }) => (
-  <div role="alert">
-    <Empty
-      icon="alert"
-      title={t("crashed")}
-      actions={
-        onRetry && (
-          <Button icon="refresh" onClick={onRetry}>
-            {t("tryAgain")}
-          </Button>
-        )
-      }
-    >
-      <p>{t("crashedHint")}</p>
-      <p className="mt-2 font-mono text-xs break-words text-bad">{error.message}</p>
-    </Empty>
-  </div>
-);
+interface FailureProps {
+  error: Error;
+  /** What failed; it says so itself where the API refused. */
+  title?: string | undefined;
+  onRetry?: () => void;
+}
+
+/** A failure of ours, or what the API refused: that is no failure, and says what can be done. */
+export function Failure({ error, title, onRetry }: FailureProps) {
+  const refused = "status" in error && typeof error.status === "number" ? refusalOf(error.status) : null;
+  return (
+    <div role="alert">
+      <Empty
+        icon={refused?.icon ?? "alert"}
+        title={refused ? t(refused.title) : (title ?? t("crashed"))}
+        actions={
+          onRetry && (
+            <Button icon="refresh" onClick={onRetry}>
+              {t("tryAgain")}
+            </Button>
+          )
+        }
+      >
+        {refused ? (
+          <>
+            <p className="break-words first-letter:uppercase">{error.message}.</p>
+            {refused.hint && <p className="mt-2">{t(refused.hint)}</p>}
+          </>
+        ) : (
+          <>
+            <p>{t("crashedHint")}</p>
+            <p className="mt-2 font-mono text-xs break-words text-bad">{error.message}</p>
+          </>
+        )}
+      </Empty>
+    </div>
+  );
+}
+
+/** By the status of the answer; 0: there was none. */
+function refusalOf(status: number) {
+  if (status === 0) return { icon: "offline", title: "unreachable" } as const;
+  if (status === 401 || status === 403) return { icon: "shield", title: "forbidden", hint: "forbiddenHint" } as const;
+  if (status === 404 || status === 410) return { icon: "search", title: "absent", hint: "absentHint" } as const;
+  return { icon: "alert", title: "refused", hint: status >= 500 ? "refusedHint" : undefined } as const;
+}

@@ -18,8 +18,22 @@ export default function EndpointPage() {
   const { data, error, isPending } = useResource(PLURAL, at, name);
   if (error) return <Callout tone="bad">{tell(error)}</Callout>;
   if (isPending) return <Loading />;
-  if (!data) return <Empty icon="search" title={t("gone", { name })} />;
+  if (!data) return <Gone name={name} />;
   return <Shown endpoint={data as unknown as Endpoint} />;
+}
+
+function Gone({ name }: { name: string }) {
+  const { scope } = usePlace();
+  const list = (
+    <Link to={pageAddress(scope, "endpoints")} className={buttonClass("normal")}>
+      {t("title")}
+    </Link>
+  );
+  return (
+    <Empty icon="search" title={t("gone", { name })} actions={list}>
+      {t("goneHint")}
+    </Empty>
+  );
 }
 
 function Shown({ endpoint }: { endpoint: Endpoint }) {

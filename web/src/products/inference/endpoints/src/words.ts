@@ -29,6 +29,7 @@ export const t = catalogue("endpoints", {
   noneTitle: "No model is served here yet",
   noneHint: "Deploy one: it answers OpenAI's and Anthropic's dialects at this installation's address, and is metered from its first token.",
   gone: "The endpoint {name} does not exist",
+  goneHint: "It was deleted, or it never was, or you may not see it.",
   overview: "Overview",
   call: "Call it",
   logs: "Logs",

@@ -22,7 +22,7 @@ export default function BudgetPage() {
   const { data, error, isPending } = useResource(PLURAL, at, name);
   if (error) return <Callout tone="bad">{tell(error)}</Callout>;
   if (isPending) return <Loading />;
-  if (!data) return <Empty icon="search" title={t("gone", { name })} />;
+  if (!data) return <Empty icon="search" title={t("gone", { name })}>{t("goneHint")}</Empty>;
   return <Shown budget={data as unknown as Budget} />;
 }
 

@@ -24,7 +24,7 @@ function Editing({ at, name }: { at: string; name: string }) {
   const { data, error, isPending } = useResource(PLURAL, at, name);
   if (error) return <Callout tone="bad">{tell(error)}</Callout>;
   if (isPending) return <Loading />;
-  if (!data) return <Empty icon="search" title={t("gone", { name })} />;
+  if (!data) return <Empty icon="search" title={t("gone", { name })}>{t("goneHint")}</Empty>;
   return <Form budget={data as unknown as Budget} />;
 }
 

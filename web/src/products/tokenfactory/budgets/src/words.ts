@@ -36,6 +36,7 @@ export const t = catalogue("budgets", {
   noneTitle: "No budget yet",
   noneHint: "A budget says how much may be spent in a day, a week, a month or in all: by everything here, by one key, or on one route. A hard one refuses calls before they would exceed it; a soft one only tells.",
   gone: "There is no budget {name}",
+  goneHint: "It was deleted, or it never was, or you may not see it.",
   edit: "Edit",
   all: "All fields",
   remove: "Delete",

@@ -18,7 +18,7 @@ export default function EditProvider() {
   const { data, error, isPending } = useResource(EXTERNALS, at, name);
   if (error) return <Callout tone="bad">{tell(error)}</Callout>;
   if (isPending || !kind) return <Loading />;
-  if (!data) return <Empty icon="search" title={t("gone", { name })} />;
+  if (!data) return <Empty icon="search" title={t("gone", { name })}>{t("goneHint")}</Empty>;
   return <Edit kind={kind} first={data as unknown as External} />;
 }
 

@@ -16,7 +16,7 @@ export default function EditRoute() {
   const { data, error, isPending } = useResource(ROUTES, at, name);
   if (error) return <Callout tone="bad">{tell(error)}</Callout>;
   if (isPending) return <Loading />;
-  if (!data) return <Empty icon="search" title={t("gone", { name })} />;
+  if (!data) return <Empty icon="search" title={t("gone", { name })}>{t("goneHint")}</Empty>;
   return <Edit first={data as unknown as Route} />;
 }
 
