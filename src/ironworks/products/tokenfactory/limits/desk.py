@@ -200,8 +200,8 @@ class Desk:
                 raise self._refuse(plan, gates, now)
         for gate in gates.flights:
             words[gate.count + self._mine] += 1
-        for gate, after in zip(gates.rates, times, strict=True):
-            words[gate.at + TIME] = after
+        for n, gate in enumerate(gates.rates):
+            words[gate.at + TIME] = times[n]
         return Grant(self, plan, gates, times, now, input_tokens)
 
     def _room_after_all(self, gate: Gate) -> bool:

@@ -6,7 +6,7 @@ OpenAI writes times as Go does (`1s`, `6m0s`, `120ms`); the IETF's are whole sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from ironworks.products.tokenfactory.limits.plans import Gate, Gates, Plan, Rule
 
@@ -24,40 +24,39 @@ def policy_line(rules: Iterable[Rule]) -> bytes:
     return f"ratelimit-policy: {', '.join(dict.fromkeys(items))}\r\n".encode() if items else b""
 
 
-def limit_lines(plan: Plan, gates: Gates, times: Sequence[int], now: int) -> bytes:
+def limit_lines(plan: Plan, gates: Gates, times: list[int], now: int) -> bytes:
     """All headers, each line with its CRLF, for cells that stand at `times`: of each unit, its tightest limit's."""
     requests: Gate | None = None
     tokens: Gate | None = None
     least = least_tokens = 0.0
     until = tokens_until = now
-    for gate, after in zip(gates.rates, times, strict=True):
+    for n, gate in enumerate(gates.rates):
+        after = times[n]
         room = (gate.span + now - after) * gate.pace
         if gate.tokens:
             if tokens is None or room < least_tokens:
                 tokens, least_tokens, tokens_until = gate, room, after
         elif requests is None or room < least:
             requests, least, until = gate, room, after
-    lines = b"" if requests is None else _lines(b"requests", requests, until, now)
+    lines = b"" if requests is None else _lines(requests, until, now)
     if tokens is not None:
-        lines += _lines(b"tokens", tokens, tokens_until, now)
+        lines += _lines(tokens, tokens_until, now)
     return lines + plan.policy
 
 
-def _lines(unit: bytes, gate: Gate, until: int, now: int) -> bytes:
+def _lines(gate: Gate, until: int, now: int) -> bytes:
     """What remains of a unit and when it is whole, in OpenAI's form and in the IETF's."""
     reset = until - now
-    left = max((gate.span - reset) * gate.limit // gate.window, 0)
-    return (
-        b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
-        b'ratelimit: "%b";r=%d;t=%d\r\n'
-        % (unit, gate.asked, unit, left, unit, duration(reset), gate.name, left, -(-reset // _SECOND))
-    )
+    left = str(max((gate.span - reset) * gate.limit // gate.window, 0)).encode()
+    words = gate.words
+    seconds = str(-(-reset // _SECOND)).encode()
+    return b"%b%b%b%b%b%b;t=%b\r\n" % (words[0], left, words[1], duration(reset), words[2], left, seconds)
 
 
 def duration(nanoseconds: int) -> bytes:
     """As OpenAI writes it: milliseconds below a second, else rounded up to whole seconds."""
     if nanoseconds < _SECOND:
-        return b"%dms" % -(-nanoseconds // _MS)
+        return str(-(-nanoseconds // _MS)).encode() + b"ms"
     seconds = -(-nanoseconds // _SECOND)
     if seconds < 60:
         return b"%ds" % seconds

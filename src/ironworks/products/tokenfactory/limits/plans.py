@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -64,12 +65,13 @@ class Gate:
         span: how far ahead of now its cell's time may be; step: by how much the request moves it. Nanoseconds.
         limit: how many per `window` (nanoseconds) are allowed on this host, or at once where the window is 0.
         pace: `limit` per nanosecond.
-        name, asked: of its rule. tokens: it counts tokens. subject: whose count it is. personal: one end user's.
+        words: what its header lines have around their numbers. tokens: it counts tokens. subject: whose count it is.
+        personal: one end user's.
     """
 
     __slots__ = (
-        "asked", "at", "count", "high", "limit", "low", "name", "owner", "pace", "personal", "rule", "span", "step",
-        "subject", "tokens", "window",
+        "at", "count", "high", "limit", "low", "owner", "pace", "personal", "rule", "span", "step", "subject", "tokens",
+        "window", "words",
     )  # fmt: skip
 
     def __init__(self, key: tuple[int, int], owner: int, rule: Rule, subject: str, personal: bool) -> None:
@@ -77,8 +79,6 @@ class Gate:
         self.owner = owner
         self.at = self.count = 0
         self.rule = rule
-        self.name = rule.name.encode()
-        self.asked = rule.asked
         self.tokens = rule.tokens
         self.personal = personal
         self.window = rule.window
@@ -87,6 +87,7 @@ class Gate:
         self.step = rule.window // rule.limit
         self.span = rule.burst * rule.window // rule.limit
         self.subject = subject
+        self.words = _words_of(rule)
 
     def moved(self, time: int, tokens: int, end: int, now: int) -> int:
         """A cell's `time` after a debit of `tokens`, or giving them back where negative.
@@ -96,6 +97,13 @@ class Gate:
         """
         spent = tokens * self.window // self.limit
         return time + (spent if tokens >= 0 else -min(-spent, max(0, end - now)))
+
+
+@lru_cache(maxsize=1024)
+def _words_of(rule: Rule) -> tuple[bytes, bytes, bytes]:
+    unit = "tokens" if rule.tokens else "requests"
+    lines = f"x-ratelimit-limit-{unit}: {rule.asked}\r\nx-ratelimit-remaining-{unit}: "
+    return lines.encode(), f"\r\nx-ratelimit-reset-{unit}: ".encode(), f'\r\nratelimit: "{rule.name}";r='.encode()
 
 
 class Gates:
