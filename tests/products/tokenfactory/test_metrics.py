@@ -6,10 +6,12 @@ import asyncio
 from pathlib import Path
 
 import httpx
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from ironworks.products.tokenfactory.gateway import ObservingSettings
-from ironworks.products.tokenfactory.gateway.metrics import MOST_MODELS, Metrics
+from ironworks.products.tokenfactory.gateway.metrics import MOST_MODELS, Metrics, Tally
 from tests.products.tokenfactory.upstream import Upstream
 from tests.products.tokenfactory.world import World, chat, run_world, target, targets_for
 
@@ -130,3 +132,17 @@ def test_gauges_may_be_large_or_endless() -> None:
     assert "ironworks_gateway_budget_lease_remaining_seconds 0.25" in text
     [age] = [line for line in text.splitlines() if line.startswith("ironworks_gateway_snapshot_age_seconds ")]
     assert float(age.rpartition(" ")[2]) > 1e11
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 4.0, 4.5, 1e9]), max_size=30), st.integers(0, 30))
+def test_values_fall_into_the_buckets_that_they_belong_to(figures: list[float], pause: int) -> None:
+    tally, values = Tally(1, (1.0, 2.0, 4.0), 10), memoryview(bytearray(8 * 6)).cast("q")
+    for figure in figures[:pause]:
+        tally.add(figure)
+    tally.put_down(values)
+    for figure in figures[pause:]:
+        tally.add(figure)
+    tally.put_down(values)
+    bounds = [(-1.0, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, 1e10)]
+    counts = [sum(low < figure <= high for figure in figures) for low, high in bounds]
+    assert values.tolist() == [0, *counts, sum(figures) * 10]

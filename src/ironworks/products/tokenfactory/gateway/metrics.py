@@ -3,11 +3,13 @@
 The names are OpenTelemetry's for generative AI (semantic conventions 1.37, written as its Prometheus exporter writes
 them: `gen_ai.server.request.duration` in seconds is `gen_ai_server_request_duration_seconds`) and, for what only a
 gateway knows, `ironworks_gateway_…`. Model names are the tenants' own: the first hundred are told apart, what comes
-after them is `other`. Counts lie in `cells.py`; adding one is an addition to a number in memory.
+after them is `other`. Counts lie in `cells.py`. What finished requests add is put there twice a second: so much, and no
+usage, is lost of a process that is killed.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from bisect import bisect_left
@@ -105,34 +107,72 @@ _WORST_IS_LEAST: Final = frozenset(
 """Of several processes the worst is told; of all other gauges the sum."""
 
 
+class Tally:
+    """What came to one histogram since it was last put down: `total` in the family's unit. Most values fall where the
+    one before them did."""
+
+    __slots__ = ("_at", "_buckets", "_counts", "_high", "_low", "_place", "_scale", "total")
+
+    def __init__(self, place: int, buckets: tuple[float, ...], scale: int = NANO) -> None:
+        self._place = place
+        self._buckets = buckets
+        self._scale = scale
+        self._counts = [0] * (len(buckets) + 1)
+        self.total = 0.0
+        self._at = 0
+        self._low = self._high = 0.0
+
+    def add(self, value: float) -> None:
+        """One more value, in the family's unit."""
+        if not self._low < value <= self._high:
+            self._find(value)
+        self._counts[self._at] += 1
+        self.total += value
+
+    def _find(self, value: float) -> None:
+        bounds = (-math.inf, *self._buckets, math.inf)
+        self._at = at = bisect_left(self._buckets, value)
+        self._low, self._high = bounds[at], bounds[at + 1]
+
+    def put_down(self, values: memoryview[int]) -> None:
+        """Add it to the numbers that everybody sees."""
+        for at, count in enumerate(self._counts):
+            if count:
+                values[self._place + at] += count
+                self._counts[at] = 0
+        values[self._place + len(self._counts)] += round(self.total * self._scale)
+        self.total = 0.0
+
+
 class _Line:
-    """The places of all that a finished request adds to; `leg` is what the others hold for."""
+    """What requests of one sort came to since it was last put down; `leg` is what served them, `count` how many."""
 
     __slots__ = (
-        "duration", "input", "input_usage", "leg", "output", "output_usage", "overhead", "requests", "server_duration",
+        "_places", "count", "duration", "leg", "made", "overhead", "read", "server_duration",
     )  # fmt: skip
 
     def __init__(
-        self,
-        leg: Leg | None,
-        requests: int,
-        duration: int,
-        overhead: int,
-        server_duration: int,
-        given: int,
-        made: int,
-        given_usage: int,
-        made_usage: int,
+        self, leg: Leg | None, places: tuple[int, int, int], histograms: tuple[int, int, int, int, int]
     ) -> None:
+        """Where in the numbers they are: requests, tokens read and made; the histograms in the attributes' order."""
         self.leg = leg
-        self.requests = requests
-        self.duration = duration
-        self.overhead = overhead
-        self.server_duration = server_duration
-        self.input = given
-        self.output = made
-        self.input_usage = given_usage
-        self.output_usage = made_usage
+        self.count = 0
+        self._places = places
+        self.duration = Tally(histograms[0], _SECONDS)
+        self.overhead = Tally(histograms[1], _OVERHEAD)
+        self.server_duration = Tally(histograms[2], _DURATION)
+        self.read = Tally(histograms[3], _TOKENS, 1)
+        self.made = Tally(histograms[4], _TOKENS, 1)
+
+    def put_down(self, values: memoryview[int]) -> None:
+        """Add it to the numbers that everybody sees."""
+        requests, read, made = self._places
+        values[requests] += self.count
+        self.count = 0
+        values[read] += int(self.read.total)
+        values[made] += int(self.made.total)
+        for tally in (self.duration, self.overhead, self.server_duration, self.read, self.made):
+            tally.put_down(values)
 
 
 class Metrics(Collector):
@@ -149,6 +189,7 @@ class Metrics(Collector):
         self._values = self._cells.values
         self._places: dict[tuple[str, tuple[str, ...]], int] = {}
         self._lines: dict[tuple[str, int, str, str, int], _Line] = {}
+        self._fresh: list[_Line] = []
         self._models: dict[str, str] = {}
         self._helps: dict[str, str] = {}
         self._cpu = 0
@@ -186,18 +227,17 @@ class Metrics(Collector):
         """A request that was admitted is over."""
         seconds = time.perf_counter() - exchange.began
         error = "" if status == 200 else refusal.code if refusal else str(status)
-        at = self._line_of(exchange, status, error)
-        values = self._values
-        values[at.requests] += 1
-        _add(values, at.duration, _SECONDS, seconds)
-        _add(values, at.overhead, _OVERHEAD, exchange.overhead_ms / 1000)
-        _add(values, at.server_duration, _DURATION, seconds)
+        line = self._line_of(exchange, status, error)
+        if not line.count:
+            self._fresh.append(line)
+        line.count += 1
+        line.duration.add(seconds)
+        line.overhead.add(exchange.overhead_ms / 1000)
+        line.server_duration.add(seconds)
         if usage.input_tokens:
-            values[at.input] += usage.input_tokens
-            _add(values, at.input_usage, _TOKENS, usage.input_tokens, 1)
+            line.read.add(usage.input_tokens)
         if usage.output_tokens:
-            values[at.output] += usage.output_tokens
-            _add(values, at.output_usage, _TOKENS, usage.output_tokens, 1)
+            line.made.add(usage.output_tokens)
         if usage.cached_tokens:
             self.count("ironworks_gateway_tokens", exchange.api.path, "cached", by=usage.cached_tokens)
         if usage.counted:
@@ -221,14 +261,18 @@ class Metrics(Collector):
         operation, labels = exchange.api.path, self._gen_ai_labels(exchange)
         return _Line(
             None if exchange.pick is None else exchange.pick.leg,
-            self._place("ironworks_gateway_requests", (operation, str(status))),
-            self._place("ironworks_gateway_request_duration_seconds", (operation,)),
-            self._place("ironworks_gateway_overhead_seconds", (operation,)),
-            self._place("gen_ai_server_request_duration_seconds", (*labels, error)),
-            self._place("ironworks_gateway_tokens", (operation, "input")),
-            self._place("ironworks_gateway_tokens", (operation, "output")),
-            self._place("gen_ai_client_token_usage", (*labels, "input")),
-            self._place("gen_ai_client_token_usage", (*labels, "output")),
+            (
+                self._place("ironworks_gateway_requests", (operation, str(status))),
+                self._place("ironworks_gateway_tokens", (operation, "input")),
+                self._place("ironworks_gateway_tokens", (operation, "output")),
+            ),
+            (
+                self._place("ironworks_gateway_request_duration_seconds", (operation,)),
+                self._place("ironworks_gateway_overhead_seconds", (operation,)),
+                self._place("gen_ai_server_request_duration_seconds", (*labels, error)),
+                self._place("gen_ai_client_token_usage", (*labels, "input")),
+                self._place("gen_ai_client_token_usage", (*labels, "output")),
+            ),
         )
 
     def _stream_finished(
@@ -260,6 +304,9 @@ class Metrics(Collector):
 
     def publish(self) -> None:
         """Let the other processes see how things stand here; twice a second is often enough."""
+        fresh, self._fresh = self._fresh, []
+        for line in fresh:
+            line.put_down(self._values)
         for provide in self.gauges:
             for name, (what, value) in provide().items():
                 self._helps[name] = what
@@ -333,12 +380,6 @@ def _of(name: str, family: Family, numbers: Numbers) -> Iterator[tuple[tuple[str
 def _scale(name: str) -> int:
     """Gauges are kept in millionths, but for what is whole and may be large."""
     return 1 if name.endswith(("_nano", "_bytes")) else MICRO
-
-
-def _add(values: memoryview[int], place: int, buckets: tuple[float, ...], value: float, scale: int = NANO) -> None:
-    """One value to the histogram at `place`."""
-    values[place + bisect_left(buckets, value)] += 1
-    values[place + len(buckets) + 1] += int(value * scale)
 
 
 def operation_name(path: str) -> str:
