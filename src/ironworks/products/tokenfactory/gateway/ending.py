@@ -29,7 +29,6 @@ log = telemetry.logger(__name__)
 
 NEVER = float("inf")
 CLIENT_LEFT = 499
-NANO = 10**9
 
 
 class Ending(ABC):
@@ -157,7 +156,7 @@ class Ending(ABC):
     def _closing_comment(self) -> bytes:
         """What a whole answer says in its headers, for a stream, whose headers are gone by then."""
         cost = b" cost=%b" % show_cost(self.cost_nano) if self.cost_nano >= 0 else b""
-        return b":%b overhead_ms=%.2f\n\n" % (cost, self.overhead_ms)
+        return b":%b overhead_ms=%b\n\n" % (cost, _show_hundredths(self.overhead_ms))
 
     @property
     def overhead_ms(self) -> float:
@@ -179,9 +178,9 @@ class Ending(ABC):
         self.bytes_out = len(answer.body)
         if self.watch is not None:
             self.watch.shown(answer.body)
-        extra = self._about() + answer.headers + b"x-ironworks-overhead-ms: %.2f\r\n" % self.overhead_ms
-        if self.cost_nano >= 0:
-            extra += b"x-ironworks-cost: %b\r\n" % show_cost(self.cost_nano)
+        cost = b"x-ironworks-cost: %b\r\n" % show_cost(self.cost_nano) if self.cost_nano >= 0 else b""
+        overhead = _show_hundredths(self.overhead_ms)
+        extra = b"%b%bx-ironworks-overhead-ms: %b\r\n%b" % (self._about(), answer.headers, overhead, cost)
         self._client.respond(self.request, 200, answer.body, answer.content_type, extra)
 
     def _counted(self) -> Usage:
@@ -360,4 +359,14 @@ def _nothing() -> None:
 
 def show_cost(nano: int) -> bytes:
     """Nano-units as an exact decimal of the currency."""
-    return b"%d.%09d" % divmod(nano, NANO)
+    return _with_point(nano, 9)
+
+
+def _show_hundredths(number: float) -> bytes:
+    return _with_point(int(number * 100 + 0.5), 2)
+
+
+def _with_point(number: int, places: int) -> bytes:
+    """`number`, not negative, as a decimal with so many places."""
+    digits = str(number).zfill(places + 1)
+    return f"{digits[:-places]}.{digits[-places:]}".encode()

@@ -188,7 +188,7 @@ class UsageRecord(NamedTuple):
         """The record of a closing in a spool, also one that the release before routes wrote."""
         if len(fields) == _FIRST_FIELDS:
             return cls(*read_opening(fields[:_FIRST_OPENING]), *fields[_FIRST_OPENING:])
-        values = [*fields, *_LATER[len(fields) :]]
+        values = [*fields, *_LATER[len(fields) :]] if len(fields) < len(_LATER) else list(fields)
         # pairs are lists in JSON, which native code does not take for them
         values[_HOLDS] = [(lease, nano) for lease, nano in values[_HOLDS]]
         if values[_STEPS]:

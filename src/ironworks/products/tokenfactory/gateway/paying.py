@@ -244,12 +244,13 @@ class Payments:
         """Hold what the request may cost; False: `then` is called when there is an answer."""
         if bill.plan is None or self.desk is None:
             return True
-        quotes = [self.prices.quote(leg.model, bill.at, bill.scope) for leg in route.legs]
         few = min(bill.output_tokens, LEAST_OUTPUT) * bill.choices
-        wanted = max(
-            [quote.worst(bill.input_tokens, bill.output_tokens * bill.choices, bill.extra) for quote in quotes]
-        )
-        least = max([quote.worst(bill.input_tokens, few, bill.extra) for quote in quotes])
+        many = bill.output_tokens * bill.choices
+        wanted = least = 0
+        for leg in route.legs:
+            quote = self.prices.quote(leg.model, bill.at, bill.scope)
+            wanted = max(wanted, quote.worst(bill.input_tokens, many, bill.extra))
+            least = max(least, quote.worst(bill.input_tokens, few, bill.extra))
         bill.wanted = wanted
         bill.reservation = self.desk.reserve(bill.plan, least, wanted, then)
         return bill.reservation is not None
