@@ -20,17 +20,17 @@ function columnsOf(everybody: boolean, order: Map<string, number>): Column<Grant
   return [
     ...(everybody
       ? [{ id: "account", label: t("account"), value: (row: Grant) => row.account, width: "minmax(8rem, 1fr)" }]
-      : [{ id: "order", label: t("order"), width: "4.5rem", value: (row: Grant) => order.get(row.id) ?? null, cell: (row: Grant) => order.get(row.id) ?? faint }]),
+      : [{ id: "order", label: t("order"), width: "4.5rem", secondary: true, value: (row: Grant) => order.get(row.id) ?? null, cell: (row: Grant) => order.get(row.id) ?? faint }]),
     { id: "reference", label: t("reference"), value: (row) => row.reference, width: "minmax(8rem, 1.5fr)" },
     money("remaining", t("remaining"), (row) => row.remaining),
     { ...money("granted", t("given"), (row) => row.granted), secondary: true },
     {
-      id: "source", label: t("source"), width: "6rem", value: (row) => t(row.source === "paid" ? "sourcePaid" : "sourcePromotion"),
+      id: "source", label: t("source"), width: "6rem", secondary: true, value: (row) => t(row.source === "paid" ? "sourcePaid" : "sourcePromotion"),
       options: [t("sourcePaid"), t("sourcePromotion")],
     },
     { id: "priority", label: t("priority"), align: "right", width: "5.5rem", secondary: true, value: (row) => row.priority },
     {
-      id: "expires", label: t("expires"), width: "minmax(8rem, 1fr)", value: (row) => (row.expires_at ? Date.parse(row.expires_at) : null),
+      id: "expires", label: t("expires"), width: "minmax(6.5rem, 1fr)", value: (row) => (row.expires_at ? Date.parse(row.expires_at) : null),
       cell: (row) => (row.held ? <Badge tone="warn">{t("held")}</Badge> : row.expires_at ? <Time at={row.expires_at} /> : <span className="text-faint">{t("never")}</span>),
     },
     { id: "note", label: t("note"), secondary: true, value: (row) => row.note },

@@ -27,8 +27,8 @@ export function InvoiceHistory({ detail, payments }: HistoryProps) {
   if (payments.length === 0 && detail.payments.length === 0 && detail.credit_notes.length === 0) {
     return (
       <div className="panel">
-        <Empty icon="card" title={t("history")}>
-          {t("noMethod")}
+        <Empty icon="card" title={t("nothingPaid")}>
+          {t("nothingPaidHint")}
         </Empty>
       </div>
     );

@@ -1,7 +1,8 @@
 /** An invoice's lines by platform and tenant; each opens into what is behind it. */
 import { Link, live, pageAddress, tell, usePages, usePlace } from "@ironworks/sdk";
-import { Button, Callout, Empty, Icon, Loading, formatNumber, words } from "@ironworks/ui";
+import { Button, Callout, Empty, Icon, Loading, formatNumber } from "@ironworks/ui";
 
+import { lineWords } from "./line-words.ts";
 import { nanoOf, showExact, showPrice, sum, toDecimal } from "./money.ts";
 import { Money } from "./parts.tsx";
 import type { Invoice, InvoiceLine } from "./types.ts";
@@ -19,13 +20,6 @@ export function sectionsOf(lines: readonly InvoiceLine[]): [string, InvoiceLine[
     sections.set(platform, [...(sections.get(platform) ?? []), line]);
   }
   return [...sections];
-}
-
-/** `input_tokens` as people write it, with its model. */
-export function lineWords(line: InvoiceLine): string {
-  const about = line.kind === "adjustment" && line.meter ? `${line.meter}: ` : "";
-  const text = words(`${about}${line.description}`);
-  return line.model && line.model !== "*" ? `${text} · ${line.model}` : text;
 }
 
 export function priceWords(line: InvoiceLine): string {

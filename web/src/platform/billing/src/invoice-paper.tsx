@@ -23,7 +23,7 @@ function Paper({ html, name }: { html: string; name: string }) {
     const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
     const { style, body } = partsOf(html);
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(style);
+    sheet.replaceSync(`${style}.body{min-width:38rem;box-sizing:border-box}`); // a phone scrolls it as it is
     root.adoptedStyleSheets = [sheet];
     root.replaceChildren(body);
   }, [html]);

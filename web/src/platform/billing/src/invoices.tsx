@@ -8,7 +8,7 @@ import { NotYours, accountOf } from "./account.tsx";
 import { addDays, showPeriod, today } from "./days.ts";
 import { FormDialog } from "./form-dialog.tsx";
 import { nanoOf, toNumber } from "./money.ts";
-import { Day, InvoiceState, Money, nameOf, stateWords } from "./parts.tsx";
+import { Day, InvoiceState, Money, Tail, nameOf, stateWords } from "./parts.tsx";
 import type { Invoice } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -20,7 +20,7 @@ function columnsOf(everybody: boolean): Column<Invoice>[] {
     id, label, align: "right", width: "minmax(5.5rem, 1fr)", secondary, value: (row) => toNumber(nanoOf(of(row))), cell: (row) => <Money amount={of(row)} />,
   });
   return [
-    { id: "number", label: t("number"), value: nameOf, width: "minmax(8.5rem, 1.3fr)" },
+    { id: "number", label: t("number"), value: nameOf, width: "minmax(8.5rem, 1.4fr)", cell: (row) => <Tail text={nameOf(row)} from="-" /> },
     ...(everybody ? [{ id: "account", label: t("account"), value: (row: Invoice) => row.account, width: "minmax(7rem, 1fr)" }] : []),
     {
       id: "state", label: t("state"), width: "6rem", value: stateWords, cell: (row) => <InvoiceState invoice={row} />,

@@ -6,7 +6,7 @@ import type { Column } from "@ironworks/ui";
 import { useState } from "react";
 
 import { nanoOf, toNumber } from "./money.ts";
-import { Money, scopeWords } from "./parts.tsx";
+import { Money, Tail, scopeWords } from "./parts.tsx";
 import type { Account, Transfer } from "./types.ts";
 import { t } from "./words.ts";
 
@@ -34,7 +34,7 @@ const TRANSFERS: Column<Transfer>[] = [
 ];
 
 const ACCOUNTS: Column<Account>[] = [
-  { id: "scope", label: t("scope"), value: (row) => scopeWords(row.scope), width: "minmax(7rem, 1.5fr)" },
+  { id: "scope", label: t("scope"), value: (row) => scopeWords(row.scope), width: "minmax(7rem, 1.5fr)", cell: (row) => <Tail text={scopeWords(row.scope)} from="." /> },
   { id: "purpose", label: t("purpose"), width: "minmax(6rem, 1fr)", value: (row) => words(row.purpose), options: PURPOSES.map(words) },
   { id: "balance", label: t("balance"), align: "right", width: "minmax(7rem, 1fr)", value: (row) => toNumber(nanoOf(row.balance)), cell: (row) => <Money exact amount={row.balance} /> },
   { id: "currency", label: t("currency"), width: "6rem", secondary: true, value: (row) => row.balance.currency },

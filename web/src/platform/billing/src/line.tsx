@@ -3,7 +3,8 @@ import { Link, live, pageAddress, tell, usePages, usePlace, useTable } from "@ir
 import { DataTable, Empty, Loading, Page, Stat, buttonClass, formatNumber } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
-import { lineWords, priceWords } from "./invoice-lines.tsx";
+import { priceWords } from "./invoice-lines.tsx";
+import { lineWords } from "./line-words.ts";
 import { nanoOf, toNumber } from "./money.ts";
 import { Day, Money } from "./parts.tsx";
 import type { Behind, InvoiceLine } from "./types.ts";

@@ -19,6 +19,8 @@ export const INVOICES = {
   lines: "Lines",
   document: "Document",
   history: "Payments and notes",
+  nothingPaid: "Nothing was paid or noted yet",
+  nothingPaidHint: "Payments show here as they come in, refunds and credit notes too.",
   download: "Download",
   invoiceOf: "Invoice {number}",
   saved: "Saved as {name}",
