@@ -1,5 +1,5 @@
 /** A plan with all its versions and who is on it: for the operator. */
-import { Link, api, pageAddress, tell, unwrap, useCan, usePages, usePlace, useQueryClient, useQueryWord, useTable } from "@ironworks/sdk";
+import { Link, api, live, pageAddress, tell, unwrap, useCan, usePages, usePlace, useQueryClient, useQueryWord, useTable } from "@ironworks/sdk";
 import { Badge, Button, Callout, Confirm, DataTable, Empty, Loading, Page, Section, Time, buttonClass, notify } from "@ironworks/ui";
 import { useState } from "react";
 
@@ -17,7 +17,7 @@ export default function PlanVersions() {
   const may = useCan()("plan:create", "-");
   const plans = useEveryPlan();
   const [withdrawing, setWithdrawing] = useState(false);
-  const list = usePages<Subscription>("/api/v1/subscriptions", { plan: name });
+  const list = usePages<Subscription>("/api/v1/subscriptions", { plan: name }, live("-", "subscriptions"));
   const table = useTable(list, (row) => pageAddress(row.account, "billing", "plan"));
   if (plans.error) return <Callout tone="bad">{tell(plans.error)}</Callout>;
   if (!plans.data) return <Loading />;

@@ -1,5 +1,5 @@
 /** Every version of the terms of one meter, model and scope. */
-import { Link, pageAddress, useCan, usePages, usePlace, useQueryString, useTable } from "@ironworks/sdk";
+import { Link, live, pageAddress, useCan, usePages, usePlace, useQueryString, useTable } from "@ironworks/sdk";
 import { DataTable, Empty, Page, buttonClass, words } from "@ironworks/ui";
 
 import { isOf, keyFrom, standOf, withEnds, wordsOf } from "./book.ts";
@@ -15,7 +15,7 @@ export default function TermsVersions() {
   const [params] = useQueryString();
   const key = keyFrom(params);
   const may = useCan()("price:create", "-");
-  const list = usePages<Terms>("/api/v1/price-terms", { scope: key.scope, meter: key.meter }, { limit: 200 });
+  const list = usePages<Terms>("/api/v1/price-terms", { scope: key.scope, meter: key.meter }, { limit: 200, ...live(key.scope, "prices") });
   const versions = withEnds(list.items.filter((terms) => isOf(terms, key))).reverse();
   const table = useTable({ ...list, items: versions });
   const write = (words: Record<string, string>) => pageAddress(scope, "billing", "prices/terms/new", { ...wordsOf(key), ...words });
