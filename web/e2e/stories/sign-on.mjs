@@ -27,6 +27,10 @@ export default async function ({ page, url, shots, api, signIn, assert }) {
     await byProvider(page, "", person);
     await page.getByRole("alert").filter({ hasText: TOLD[problem] }).waitFor();
   }
+  await api("POST", "/api/v1/scopes/-/invitations", { email: "carl@example.com", role: "-/viewer" });
+  await byProvider(page, "", "carl"); // whoever was invited is known by that
+  await page.locator("[data-live=live]").waitFor();
+  await signOut(page, "carl@example.com");
   await page.getByRole("button", { name: "Sign in with Example" }).click();
   await page.getByRole("button", { name: "Deny" }).click();
   await page.getByRole("alert").filter({ hasText: TOLD.expired }).waitFor(); // this provider leaves the state out, so nobody knows what was cancelled
