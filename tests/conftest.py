@@ -23,7 +23,7 @@ from tests.support.postgres import Server, TestDatabase, shared_server
 _PR_SET_PDEATHSIG = 1
 TOGETHER = "tests/e2e/installed/"
 """Tests that share an installation, which costs more than most tests, and change it one after the other."""
-BY_FILE = ("tests/cli/", "tests/e2e/test_token_factory.py")
+BY_FILE = ("tests/cli/", "tests/e2e/test_token_factory.py", "tests/app/test_up.py")
 """Each file of these shares a served API or an installation."""
 _ROOM = 6 << 30
 _GUARD = pytest.StashKey[subprocess.Popen[bytes]]()

@@ -25,6 +25,10 @@ PARTS = {"supervisor", "postgres", "api", "worker", "gateway"}
 @pytest.fixture
 def home(run_folder: Path) -> Path:
     """A folder that any user may reach; pytest's own is private."""
+    return _reachable(run_folder)
+
+
+def _reachable(run_folder: Path) -> Path:
     folder = run_folder / f"i{uuid4().hex[:8]}"
     folder.mkdir()
     folder.chmod(0o711)
@@ -37,51 +41,62 @@ def installed(home: Path) -> Iterator[Installation]:
         yield found
 
 
-async def test_a_run_from_nothing_to_nothing(installed: Installation) -> None:
-    first = installed.run("up", "--no-demo")
-    assert first.returncode == 0, first.stderr
-    parts = installed.parts()
+@pytest.fixture(scope="module")
+def first_start(run_folder: Path) -> Iterator[tuple[Installation, list[tuple[int, str]]]]:
+    """An installation for all tests that need one, started by two commands at once; how these ended, and their words."""
+    with installation(_reachable(run_folder)) as found:
+        both = [found.start("up", "--no-demo") for _ in range(2)]
+        said = ["".join(process.communicate(timeout=150)) for process in both]
+        yield found, [(process.returncode, words) for process, words in zip(both, said, strict=True)]
+
+
+@pytest.fixture
+def running(first_start: tuple[Installation, object]) -> Installation:
+    """The same, up again whatever a test has done to it."""
+    installed, _ = first_start
+    started = installed.run("up", "--no-demo")
+    assert started.returncode == 0, started.stderr
+    return installed
+
+
+async def test_two_at_once_start_everything_once(first_start: tuple[Installation, list[tuple[int, str]]]) -> None:
+    installed, ends = first_start
+    assert [code for code, _ in ends] == [0, 0], ends
+    assert sum("waiting for it" in words for _, words in ends) == 1
+    names = [status.name for status in await installed.client.list()]
+    assert sorted(names) == ["api", "gateway", "postgres", "worker"]
+
+
+async def test_what_is_up_is_left_alone(running: Installation) -> None:
+    parts = running.parts()
     assert set(parts) == PARTS
     assert {part["state"] for part in parts.values()} == {"ready"}
     assert all(lives(part["pid"]) for part in parts.values())
 
-    again = installed.run("up", "--no-demo")
+    again = running.run("up", "--no-demo")
     assert again.returncode == 0, again.stderr
-    assert installed.pids() == {name: part["pid"] for name, part in parts.items()}
+    assert running.pids() == {name: part["pid"] for name, part in parts.items()}
 
-    table = installed.run("status")
+    table = running.run("status")
     assert table.returncode == 0
-    assert installed.settings.api_url in table.stdout
-
-    down = installed.run("down")
-    assert down.returncode == 0, down.stderr
-    assert installed.processes() == []
-    assert not any(lives(part["pid"]) for part in parts.values())
-    stopped = installed.run("status", "-o", "json")
-    assert stopped.returncode == 3
-    assert {part["state"] for part in installed.parts().values()} == {"stopped"}
-
-    assert installed.run("down").returncode == 0
-    assert installed.run("down", "--purge").returncode == 0
-    assert not installed.home.exists()
+    assert running.settings.api_url in table.stdout
 
 
-async def test_it_survives_the_death_of_anything(installed: Installation) -> None:
-    assert installed.run("up", "--no-demo").returncode == 0
-    before = installed.pids()
+async def test_it_survives_the_death_of_anything(running: Installation) -> None:
+    before = running.pids()
     for name in ("postgres", "api", "worker", "gateway"):
         os.kill(_pid(before, name), signal.SIGKILL)
-    await until(lambda: _all_ready_anew(installed, before), within=60)
+    await until(lambda: _all_ready_anew(running, before), within=60)
 
     # the supervisor's programs outlive it, and its successor takes them over
-    healed = installed.pids()
+    healed = running.pids()
     os.kill(_pid(healed, "supervisor"), signal.SIGKILL)
     await until(lambda: not lives(healed["supervisor"]))
-    orphans = installed.parts()
+    orphans = running.parts()
     assert orphans["supervisor"]["state"] == "stopped"
     assert all(orphans[name]["pid"] == healed[name] for name in PARTS - {"supervisor"})
-    assert installed.run("up", "--no-demo").returncode == 0
-    after = installed.pids()
+    assert running.run("up", "--no-demo").returncode == 0
+    after = running.pids()
     assert {name: after[name] for name in PARTS - {"supervisor"}} == {
         name: healed[name] for name in PARTS - {"supervisor"}
     }
@@ -89,8 +104,23 @@ async def test_it_survives_the_death_of_anything(installed: Installation) -> Non
     # and when nobody takes them over, `down` ends them all the same
     os.kill(_pid(after, "supervisor"), signal.SIGKILL)
     await until(lambda: not lives(after["supervisor"]))
-    assert installed.run("down").returncode == 0
+    assert running.run("down").returncode == 0
     assert not any(lives(pid) for pid in after.values())
+
+
+async def test_its_end_leaves_nothing(running: Installation) -> None:
+    parts = running.parts()
+    down = running.run("down")
+    assert down.returncode == 0, down.stderr
+    assert running.processes() == []
+    assert not any(lives(part["pid"]) for part in parts.values())
+    stopped = running.run("status", "-o", "json")
+    assert stopped.returncode == 3
+    assert {part["state"] for part in running.parts().values()} == {"stopped"}
+
+    assert running.run("down").returncode == 0
+    assert running.run("down", "--purge").returncode == 0
+    assert not running.home.exists()
 
 
 def _pid(pids: dict[str, int | None], name: str) -> int:
@@ -104,15 +134,6 @@ def _all_ready_anew(installed: Installation, before: dict[str, int | None]) -> b
     return all(
         parts[name]["state"] == "ready" and parts[name]["pid"] != before[name] for name in PARTS - {"supervisor"}
     )
-
-
-async def test_two_at_once_start_everything_once(installed: Installation) -> None:
-    first, second = installed.start("up", "--no-demo"), installed.start("up", "--no-demo")
-    outputs = [process.communicate(timeout=150) for process in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), outputs
-    assert sum("waiting for it" in output for output, _ in outputs) == 1
-    names = [status.name for status in await installed.client.list()]
-    assert sorted(names) == ["api", "gateway", "postgres", "worker"]
 
 
 async def test_a_taken_port_that_was_asked_for_is_an_error(home: Path) -> None:
