@@ -1,7 +1,7 @@
 """What a tenant used in the days before, for pictures: an installation that is some minutes old has no past.
 
-It is charged as gateways charge it, so that budgets, usage, requests and ledger say the same of it. Only the budget's own
-age is made up, for what was spent before a budget was made is not the budget's.
+It is charged as gateways charge it, so that budgets, usage, requests and ledger say the same of it. Only the budget's
+own age is made up, for what was spent before a budget was made is not the budget's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def use_before(site: Site) -> None:
 
 def _records(key: str, endpoint: dict[str, Any]) -> Iterator[UsageRecord]:
     """One request an hour: many tokens by day, few by night and at weekends; the same in each run but for its days."""
-    chance = random.Random(22)  # noqa: S311 - a picture's
+    chance = random.Random(22)
     now, uid = datetime.now(UTC), endpoint["metadata"]["uid"]
     for hours in range(24 * DAYS, 0, -1):
         at = now - timedelta(hours=hours)
