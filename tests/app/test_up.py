@@ -43,7 +43,7 @@ def installed(home: Path) -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def first_start(run_folder: Path) -> Iterator[tuple[Installation, list[tuple[int, str]]]]:
-    """An installation for all tests that need one, started by two commands at once; how these ended, and their words."""
+    """An installation for all tests that need one, started by two commands at once; how they ended, and their words."""
     with installation(_reachable(run_folder)) as found:
         both = [found.start("up", "--no-demo") for _ in range(2)]
         said = ["".join(process.communicate(timeout=150)) for process in both]

@@ -124,7 +124,7 @@ async def test_a_dead_workers_items_are_taken_over_and_the_attempt_counts(boxes:
         == 1
     )
     lane = Lane(boxes, "Thing")
-    run = await runner(boxes, lane, lease=0.4, poll=0.05)
+    run = await runner(boxes, lane, lease=1.0, poll=0.05)
     running = asyncio.create_task(run.run())
     async with asyncio.timeout(60):
         while not lane.seen:
@@ -137,9 +137,9 @@ async def test_a_dead_workers_items_are_taken_over_and_the_attempt_counts(boxes:
 
 async def test_a_live_workers_items_are_left_alone_however_long_it_takes(boxes: Boxes) -> None:
     await put(boxes, "Thing")
-    first = Lane(boxes, "Thing", act=lambda _: asyncio.sleep(1.5))
+    first = Lane(boxes, "Thing", act=lambda _: asyncio.sleep(2.5))
     second = Lane(boxes, "Thing")
-    runs = [await runner(boxes, lane, lease=0.4, poll=0.05) for lane in (first, second)]
+    runs = [await runner(boxes, lane, lease=1.0, poll=0.05) for lane in (first, second)]
     running = [asyncio.create_task(runs[0].run())]
     await asyncio.sleep(0.2)
     running.append(asyncio.create_task(runs[1].run()))

@@ -10,7 +10,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from tests.e2e.installed.test_limits import run
+from tests.e2e.installed.test_limits import SOON, run
 from tests.e2e.site import EMBED, TENANT, Site, eventually
 
 NAME = f"{TENANT}/thrifty"
@@ -31,14 +31,14 @@ def spend(site: Site) -> Decimal:
     return Decimal(json.loads(run(site, "get", "budget", NAME, "-o", "json"))["status"]["spent"])
 
 
-def test_a_budget_acts_within_a_second_counts_what_is_charged_and_ends_as_fast(site: Site, key: str) -> None:
+def test_a_budget_acts_soon_counts_what_is_charged_and_ends_as_fast(site: Site, key: str) -> None:
     with site.gateway(key) as http:
         eventually(lambda: call(http).status_code == 200)
         cost = Decimal(call(http).headers["x-ironworks-cost"])
         assert cost > 0
         run(site, "budgets", "set", NAME, "--key", "thrifty", "--amount", "0.000000001", "--period", "day")
         try:
-            until = time.monotonic() + 1
+            until = time.monotonic() + SOON
             while (answer := call(http)).status_code == 200:
                 assert time.monotonic() < until
                 time.sleep(0.01)
@@ -48,7 +48,7 @@ def test_a_budget_acts_within_a_second_counts_what_is_charged_and_ends_as_fast(s
             assert int(answer.headers["retry-after"]) > 0
             before = spend(site)
             run(site, "budgets", "set", NAME, "--key", "thrifty", "--amount", "1", "--period", "day")
-            until = time.monotonic() + 1
+            until = time.monotonic() + SOON
             while call(http).status_code != 200:
                 assert time.monotonic() < until
                 time.sleep(0.01)

@@ -13,6 +13,8 @@ from ironworks.cli.main import main
 from tests.e2e.site import EMBED, TENANT, Site, eventually
 
 NAME = f"{TENANT}/limited"
+SOON = 20.0
+"""Seconds. On a machine that does nothing else it takes less than one."""
 
 
 def run(site: Site, *words: str) -> str:
@@ -32,13 +34,13 @@ def call(http: httpx.Client) -> httpx.Response:
     return http.post("/embeddings", json={"model": EMBED, "input": "hello"})
 
 
-def test_a_limit_acts_within_a_second_and_ends_as_fast(site: Site, key: str) -> None:
+def test_a_limit_acts_soon_and_ends_as_fast(site: Site, key: str) -> None:
     with site.gateway(key) as http:
         eventually(lambda: call(http).status_code == 200)
         assert "x-ratelimit-limit-requests" not in call(http).headers
         run(site, "limits", "set", NAME, "--key", "limited", "--rpm", "1", "--burst", "2")
         try:
-            until = time.monotonic() + 1
+            until = time.monotonic() + SOON
             while "x-ratelimit-limit-requests" not in (answer := call(http)).headers:
                 assert time.monotonic() < until
                 time.sleep(0.01)
@@ -47,10 +49,10 @@ def test_a_limit_acts_within_a_second_and_ends_as_fast(site: Site, key: str) -> 
             refused = call(http)
             assert refused.status_code == 429
             assert refused.json()["error"]["message"].startswith("this key may use 1 requests per minute")
-            assert int(refused.headers["retry-after"]) > 50
+            assert int(refused.headers["retry-after"]) > 20
         finally:
             run(site, "delete", "limit", NAME)
-        until = time.monotonic() + 1
+        until = time.monotonic() + SOON
         while call(http).status_code != 200:
             assert time.monotonic() < until
             time.sleep(0.01)

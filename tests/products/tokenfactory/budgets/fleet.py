@@ -114,14 +114,12 @@ class Fleet:
 
     async def settled(self, within: float = 60.0) -> None:
         """Until every spool is charged."""
-        seen = -1
+        seen, quiet = -1, 0
         async with asyncio.timeout(within):
-            while True:
+            while quiet < 3:
                 now = await self.books.world.admin.fetchval("select count(*) from platform_metering.usage_event")
-                if now == seen:
-                    return
-                seen = now
-                await asyncio.sleep(0.5)
+                seen, quiet = now, quiet + 1 if now == seen else 0
+                await asyncio.sleep(0.3)
 
 
 AUTHORIZATION = {"authorization": f"Bearer {SECRET}"}

