@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironworks.products.tokenfactory.gateway import UsageRecord, forcing, sync
-from ironworks.products.tokenfactory.gateway.forcing import Done, Forcer
-from ironworks.products.tokenfactory.gateway.segments import Segment, encode_record, read_records
+from ironworks.products.tokenfactory.gateway.forcing import Done, Forcer, KernelForcer, ThreadForcer
+from ironworks.products.tokenfactory.gateway.segments import encode_record, read_records
 from ironworks.products.tokenfactory.gateway.shipping import Shipper, dead_records
 from ironworks.products.tokenfactory.gateway.spool import Cursor, Spool, SpoolFull
 from tests.products.tokenfactory.upstream import Upstream
@@ -326,25 +326,23 @@ async def test_a_full_disk_refuses_and_heals(
         assert not world.ledger.conflicts
 
 
-@pytest.mark.parametrize("by_kernel", [True, False])
+@pytest.mark.parametrize("kind", [KernelForcer, ThreadForcer])
 async def test_an_answer_whose_usage_is_not_on_disk_is_withheld(
-    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_kernel: bool
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[KernelForcer | ThreadForcer]
 ) -> None:
-    if not by_kernel:
+    begin = kind.begin
+    if kind is ThreadForcer:
         monkeypatch.setattr(forcing, "KernelForcer", no_aio)
-    files = Segment.files
     with os.fdopen(os.eventfd(0)) as no_file:  # which nobody can force to disk
         async with run_world(tmp_path / "spool", targets_for(upstream.address)) as world, world.http() as http:
             for stream in (False, True):
-                monkeypatch.setattr(Segment, "files", lambda segment: [no_file.fileno()])
-                text = (
-                    await world.raw(post("/v1/chat/completions", chat(stream=stream), "connection: close"))
-                ).decode()
-                assert "spool_unavailable" in text
-                assert "[DONE]" not in text
-                assert not text.endswith("0\r\n\r\n")
+                monkeypatch.setattr(kind, "begin", lambda forcer, files: begin(forcer, [no_file.fileno()]))
+                answer = await world.raw(post("/v1/chat/completions", chat(stream=stream), "connection: close"))
+                assert b"spool_unavailable" in answer
+                assert b"[DONE]" not in answer
+                assert not answer.endswith(b"0\r\n\r\n")
                 assert (await http.get("/healthz")).json()["problems"] == ["spool_unavailable"]
-                monkeypatch.setattr(Segment, "files", files)
+                monkeypatch.setattr(kind, "begin", begin)
                 assert (await http.post("/v1/chat/completions", json=chat())).status_code == 200
                 assert (await http.get("/healthz")).status_code == 200
             await world.ledger.expect(4)
