@@ -1,5 +1,7 @@
 /** Somebody is invited by mail, comes in with a password of his own, sees what he was invited to alone, and forgets it. */
-export default async function ({ page, url, api, signIn, open, assert }) {
+import { THEMES, look } from "./pages.mjs";
+
+export default async function ({ page, url, shots, api, signIn, open, assert }) {
   const tag = Date.now().toString(36);
   const email = `gus-${tag}@example.com`;
   const account = `guests-${tag}`;
@@ -26,6 +28,7 @@ export default async function ({ page, url, api, signIn, open, assert }) {
   await guest.page.goto(`${url}/link#${token}`);
   await guest.page.getByRole("heading", { name: `You are invited to ${account}` }).waitFor();
   assert.equal(guest.page.url(), `${url}/link`);
+  for (const theme of THEMES) await look(guest.page, shots, "link-invitation", theme, assert);
   let asGuest = "";
   guest.page.on("request", (request) => {
     asGuest = request.headers()["authorization"] ?? asGuest;

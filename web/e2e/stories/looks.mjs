@@ -11,6 +11,14 @@ export default async function ({ page, url, shots, signIn, assert, open }) {
   await before.page.goto(`${url}/`);
   await before.page.locator("form").waitFor();
   await each("sign-in", before.page);
+  await before.page.getByRole("button", { name: "Forgot your password?" }).click();
+  await before.page.getByRole("heading", { name: "Forgot your password?" }).waitFor();
+  await each("forgot", before.page);
+  for (const [token, title] of [["iwp_", "Set a new password"], ["iws_", "Verify your address"], ["nothing", "This link does not work"]]) {
+    await before.page.goto(`${url}/link#${token}`);
+    await before.page.getByRole("heading", { name: title }).waitFor();
+    await each(`link-${token.replace("_", "")}`, before.page);
+  }
   await before.context.close();
 
   await signIn(page);
