@@ -52,6 +52,7 @@ async def test_whatever_changes_a_topic_touches_it_where_it_lies(world: ApiWorld
         ("POST", "prices", price, {("prices", "")}),
         ("PUT", "scopes/acme/quotas/endpoints", {"limit": 9}, {("quotas", "acme")}),
         ("POST", "scopes/acme/subscription", {"plan": "starter"}, {("subscriptions", "acme")}),
+        ("PUT", "scopes/acme.shop/console/features/usage", {"enabled": False}, {("features", "acme.shop")}),
         ("POST", "usage", {"events": [usage]}, {("usage", "acme.shop")}),
         ("POST", "usage", {"events": [usage | {"id": "job-2", "subject": "nowhere"}]}, set()),
     ):  # fmt: skip

@@ -16,12 +16,13 @@ const BAD = `export default ({ react }) => ({
 });`;
 
 export default async function ({ page, url, api, signIn, assert, errors }) {
+  await signIn(page);
+  await page.goto(`${url}/s/demo.app.dev/overview`);
+  const links = page.getByRole("navigation", { name: "Navigation" });
+  await links.getByRole("link", { name: "Overview" }).waitFor();
   await api("PUT", "/api/v1/console/features/greeting", { manifest: manifest("greeting", "Greeting"), module: GOOD });
   await api("PUT", "/api/v1/console/features/grumpy", { manifest: manifest("grumpy", "Grumpy"), module: BAD });
   try {
-    await signIn(page);
-    await page.goto(`${url}/s/demo.app.dev/overview`);
-    const links = page.getByRole("navigation", { name: "Navigation" });
     await links.getByRole("link", { name: "Greeting" }).click();
     await page.getByRole("heading", { name: "Hello from demo.app.dev" }).waitFor();
     await links.getByRole("link", { name: "Grumpy" }).click();

@@ -32,3 +32,7 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
 $$;
 alter function platform_console.read_module(text) owner to ironworks_system;
 grant execute on function platform_console.read_module(text) to ironworks_api;
+
+-- What the domain's topics are made of.
+select shared.tell_changes('features', 'platform_console.feature', $$''::ltree$$);
+select shared.tell_changes('features', 'platform_console.feature_switch');

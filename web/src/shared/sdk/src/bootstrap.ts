@@ -9,6 +9,7 @@ import { request } from "./api.ts";
 import type { FeatureManifest } from "./contract.ts";
 import { covers } from "./resource.ts";
 import type { Kind, KindDetail } from "./resource.ts";
+import { live } from "./topics.ts";
 
 export interface Caller {
   uid: string;
@@ -68,6 +69,7 @@ export const fetchBootstrap = (scope: string): Promise<Bootstrap> =>
 export const bootstrapQuery = (scope: string) => ({
   queryKey: ["bootstrap", scope],
   queryFn: () => fetchBootstrap(scope),
+  ...live(scope, "features"),
   staleTime: 5 * 60_000,
   placeholderData: keepPreviousData,
 });

@@ -28,6 +28,8 @@ export interface Change {
 const SILENCE_MS = 60_000;
 const FLUSH_MS = 40;
 const MAX_WAIT_MS = 10_000;
+/** So much of what topics were before it began a stream tells at least. */
+const TOLD_MS = 4_000;
 
 let status: LiveStatus = { state: "off", since: new Date() };
 const statusListeners = new Set<() => void>();
@@ -185,7 +187,7 @@ class ChangeQueue {
 
   /** What was read before the stream began may have changed since. */
   rereadOlderThan(moment: number): void {
-    this.freshener.touchOlder(moment);
+    this.freshener.touchOlder(moment - TOLD_MS);
     void this.subscription.client.invalidateQueries({
       predicate: (query) => ["list", "one"].includes(String(query.queryKey[0])) && query.state.dataUpdatedAt > 0 && query.state.dataUpdatedAt < moment,
     });
