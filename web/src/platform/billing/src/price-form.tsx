@@ -1,11 +1,12 @@
 /** A new version of a price: what it is for, what it costs from when on, and what that would have made of the last weeks. */
-import { api, live, pageAddress, tell, unwrap, useGo, usePages, usePlace, useQueryString, useWriting } from "@ironworks/sdk";
-import { Button, Callout, Choice, Facts, Field, Input, Page, Section, Time, notify } from "@ironworks/ui";
+import { api, live, pageAddress, unwrap, useGo, usePages, usePlace, useQueryString, useWriting } from "@ironworks/sdk";
+import { Choice, Facts, Field, Input, Section, Time, notify } from "@ironworks/ui";
 import { useState } from "react";
 
 import { countsFor, isOf, keyFrom, readDraft, standOf, unitPriceOf, wordsOf } from "./book.ts";
 import type { BookKey } from "./book.ts";
-import { KeyFields, PriceInput } from "./book-fields.tsx";
+import { PriceInput } from "./book-fields.tsx";
+import { BookForm } from "./book-form.tsx";
 import { placeWords, priceWords } from "./parts.tsx";
 import { Simulated } from "./simulated.tsx";
 import type { Price } from "./types.ts";
@@ -20,7 +21,7 @@ export default function PriceForm() {
   const [price, setPrice] = useState(() => readDraft(params.get("price") ?? ""));
   const [when, setWhen] = useState<"now" | "later">("now");
   const [moment, setMoment] = useState("");
-  const { busy, failure, run } = useWriting();
+  const writing = useWriting();
   const unit = unitPriceOf(price);
   const ready = key.meter !== "" && (action === "withdraw" || unit !== null) && (when === "now" || moment !== "");
   const add = async () => {
@@ -32,55 +33,42 @@ export default function PriceForm() {
   };
   const simulated = action === "set" && key.meter && unit !== null ? { prices: [{ meter: key.meter, model: key.model, scope: key.scope, unit_price: unit }], terms: [] } : null;
   return (
-    <Page title={t("newPrice")}>
-      <form
-        className="grid max-w-6xl grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(20rem,2fr)]"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void run(add);
-        }}
-      >
-        <Section>
-          <div className="flex flex-col gap-5">
-            <KeyFields value={key} onChange={(change) => setKey({ ...key, ...change })} scopeHint={t("whereHint")} />
-            <div className="flex flex-col items-start gap-1">
-              <Choice label={t("whatHappens")} value={action} onChange={setAction} options={[{ value: "set", label: t("setIt") }, { value: "withdraw", label: t("withdrawIt") }]} />
-              {action === "withdraw" && <p className="text-xs text-faint">{t("withdrawPriceHint")}</p>}
-            </div>
-            <div className="grid items-start gap-x-3 gap-y-4 sm:grid-cols-2">
-              {action === "set" && (
-                <Field label={t("priceField", { currency: key.currency })} hint={unit && `${unit} ${key.currency}, ${t("perUnit").toLowerCase()}`} problem={price.text && unit === null ? t("priceProblem") : undefined}>
-                  {(ids) => <PriceInput {...ids} required value={price} onChange={setPrice} />}
-                </Field>
-              )}
-              <div className="flex flex-col items-start gap-1">
-                <span className="text-xs font-medium text-muted">{t("begins")}</span>
-                <Choice label={t("begins")} value={when} onChange={setWhen} options={[{ value: "now", label: t("atOnce") }, { value: "later", label: t("atMoment") }]} />
-              </div>
-              {when === "later" && (
-                <Field label={t("beginsAt")} hint={t("beginsAtHint")}>
-                  {(ids) => <Input {...ids} type="datetime-local" required value={moment} onChange={(event) => setMoment(event.target.value)} />}
-                </Field>
-              )}
-            </div>
-            {failure !== null && (
-              <Callout tone="bad">
-                <span className="whitespace-pre-wrap">{tell(failure)}</span>
-              </Callout>
-            )}
-            <div>
-              <Button type="submit" look="primary" busy={busy} disabled={!ready}>
-                {t("addPrice")}
-              </Button>
-            </div>
-          </div>
-        </Section>
-        <div className="flex min-w-0 flex-col gap-4">
+    <BookForm
+      title={t("newPrice")}
+      of={key}
+      onOf={setKey}
+      scopeHint={t("whereHint")}
+      ready={ready}
+      writing={writing}
+      add={add}
+      aside={
+        <>
           <Present of={key} />
           <Simulated at={key.scope} currency={key.currency} book={simulated} />
+        </>
+      }
+    >
+      <div className="flex flex-col items-start gap-1">
+        <Choice label={t("whatHappens")} value={action} onChange={setAction} options={[{ value: "set", label: t("setIt") }, { value: "withdraw", label: t("withdrawIt") }]} />
+        {action === "withdraw" && <p className="text-xs text-faint">{t("withdrawPriceHint")}</p>}
+      </div>
+      <div className="grid items-start gap-x-3 gap-y-4 sm:grid-cols-2">
+        {action === "set" && (
+          <Field label={t("priceField", { currency: key.currency })} hint={unit && `${unit} ${key.currency}, ${t("perUnit").toLowerCase()}`} problem={price.text && unit === null ? t("priceProblem") : undefined}>
+            {(ids) => <PriceInput {...ids} required value={price} onChange={setPrice} />}
+          </Field>
+        )}
+        <div className="flex flex-col items-start gap-1">
+          <span className="text-xs font-medium text-muted">{t("begins")}</span>
+          <Choice label={t("begins")} value={when} onChange={setWhen} options={[{ value: "now", label: t("atOnce") }, { value: "later", label: t("atMoment") }]} />
         </div>
-      </form>
-    </Page>
+        {when === "later" && (
+          <Field label={t("beginsAt")} hint={t("beginsAtHint")}>
+            {(ids) => <Input {...ids} type="datetime-local" required value={moment} onChange={(event) => setMoment(event.target.value)} />}
+          </Field>
+        )}
+      </div>
+    </BookForm>
   );
 }
 

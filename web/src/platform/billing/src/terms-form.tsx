@@ -1,13 +1,13 @@
 /** A new version of terms, and what it would have made of the last weeks. */
-import { ApiError, api, pageAddress, tell, unwrap, useGo, usePlace, useQueryString, useWriting } from "@ironworks/sdk";
-import { Button, Callout, Choice, Field, Input, Page, Section, notify } from "@ironworks/ui";
+import { ApiError, api, pageAddress, unwrap, useGo, usePlace, useQueryString, useWriting } from "@ironworks/sdk";
+import { Choice, Field, Input, Section, notify } from "@ironworks/ui";
 import { SchemaForm } from "@ironworks/ui/form";
 import { useState } from "react";
 
 import { accountOf } from "./account.tsx";
 import { keyFrom, wordsOf } from "./book.ts";
 import type { BookKey } from "./book.ts";
-import { KeyFields } from "./book-fields.tsx";
+import { BookForm } from "./book-form.tsx";
 import { today } from "./days.ts";
 import { Simulated } from "./simulated.tsx";
 import { TERMS_SCHEMA, saidTerms, termsWords } from "./terms.ts";
@@ -30,8 +30,8 @@ export default function TermsForm() {
   const [action, setAction] = useState<Action>(params.get("do") === "withdraw" ? "withdraw" : "set");
   const [terms, setTerms] = useState<object>({});
   const [day, setDay] = useState(today());
-  const { busy, failure, run } = useWriting();
-  const problems = problemsOf(failure);
+  const writing = useWriting();
+  const problems = problemsOf(writing.failure);
   const said = action === "set" ? (saidTerms(terms) as NewTerms["terms"]) : ({} as NewTerms["terms"]);
   const spoken = spokenOf(said, key.currency);
   const ready = key.meter !== "" && (action !== "set" || spoken.length > 0);
@@ -42,52 +42,40 @@ export default function TermsForm() {
   };
   const book = ready && action !== "withdraw" ? { prices: [], terms: [{ meter: key.meter, model: key.model, scope: key.scope, terms: said }] } : null;
   return (
-    <Page title={t("newTerms")}>
-      <form
-        className="grid max-w-6xl grid-cols-1 items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(20rem,2fr)]"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void run(add);
-        }}
-      >
-        <Section>
-          <div className="flex flex-col gap-5">
-            <KeyFields value={key} onChange={(change) => setKey({ ...key, ...change })} scopeHint={t("whereTermsHint")} />
-            <div className="flex flex-col items-start gap-1">
-              <Choice
-                label={t("termsDo")}
-                value={action}
-                onChange={setAction}
-                options={(Object.keys(ACTIONS) as Action[]).map((value) => ({ value, label: t(ACTIONS[value]) }))}
-              />
-              <p className="text-xs text-faint">{t(HINTS[action])}</p>
-            </div>
-            {action === "set" && <SchemaForm schema={TERMS_SCHEMA} value={terms} onChange={(next) => setTerms(next as object)} problems={problems} />}
-            <div className="sm:w-1/2 sm:pr-1.5">
-              <Field label={t("beginsAt")} hint={t("beginsOnHint")}>
-                {(ids) => <Input {...ids} type="date" required min={today()} value={day} onChange={(event) => setDay(event.target.value)} />}
-              </Field>
-            </div>
-            {failure !== null && problems.length === 0 && (
-              <Callout tone="bad">
-                <span className="whitespace-pre-wrap">{tell(failure)}</span>
-              </Callout>
-            )}
-            <div>
-              <Button type="submit" look="primary" busy={busy} disabled={!ready}>
-                {t("addPrice")}
-              </Button>
-            </div>
-          </div>
-        </Section>
-        <div className="flex min-w-0 flex-col gap-4">
+    <BookForm
+      title={t("newTerms")}
+      of={key}
+      onOf={setKey}
+      scopeHint={t("whereTermsHint")}
+      ready={ready}
+      writing={writing}
+      placed={problems.length > 0 && problems.length === (writing.failure as ApiError).fields.length}
+      add={add}
+      aside={
+        <>
           <Section title={t("termsSay")}>
             <p className="text-sm">{action === "set" ? spoken.join(", ") || <span className="text-muted">{t("termsNothing")}</span> : t(ACTIONS[action])}</p>
           </Section>
           <Simulated at={accountOf(key.scope) ?? "-"} currency={key.currency} book={book} />
-        </div>
-      </form>
-    </Page>
+        </>
+      }
+    >
+      <div className="flex flex-col items-start gap-1">
+        <Choice
+          label={t("termsDo")}
+          value={action}
+          onChange={setAction}
+          options={(Object.keys(ACTIONS) as Action[]).map((value) => ({ value, label: t(ACTIONS[value]) }))}
+        />
+        <p className="text-xs text-faint">{t(HINTS[action])}</p>
+      </div>
+      {action === "set" && <SchemaForm schema={TERMS_SCHEMA} value={terms} onChange={(next) => setTerms(next as object)} problems={problems} />}
+      <div className="sm:w-1/2 sm:pr-1.5">
+        <Field label={t("beginsAt")} hint={t("beginsOnHint")}>
+          {(ids) => <Input {...ids} type="date" required min={today()} value={day} onChange={(event) => setDay(event.target.value)} />}
+        </Field>
+      </div>
+    </BookForm>
   );
 }
 
