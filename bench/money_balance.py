@@ -67,7 +67,8 @@ async def measure(url: str, worker_url: str, admin: asyncpg.Connection[asyncpg.R
     everything = await _read(api, reader, "", 20)
     await api.close()
     await worker.close()
-    return Reading(tenant, account, everything, summed)
+    accounts = await admin.fetchval("select count(*) from platform_ledger.ledger_account")
+    return Reading(tenant, account, everything, summed, accounts)
 
 
 async def _read(api: Database, reader: Actor, path: str, times: int) -> float:

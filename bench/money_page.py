@@ -24,12 +24,16 @@ DAILY: Final = 100_000_000
 
 @dataclass(frozen=True)
 class Reading:
-    """Milliseconds: a tenant's balance, an account's, that of all; adding up the operator's revenue instead."""
+    """Milliseconds: a tenant's balance, an account's, that of all; adding up the operator's revenue instead.
+
+    `accounts`: how many ledger accounts there are, those of the closed subscriptions among them.
+    """
 
     tenant: float
     account: float
     everything: float
     summed: float
+    accounts: int
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ connection: no policy is asked, no id looked up, nothing rated, nothing posted. 
 its processor time. The CPU columns say what one request costs and hold better than the rates on a machine that is busy
 besides; two cores cannot charge more than 2,000,000 / both.
 
-A balance is a kept snapshot and what was posted since: that of all 1,001 ledger accounts takes
+A balance is a kept snapshot and what was posted since: that of all {reading.accounts:,} ledger accounts takes
 {reading.everything:.1f} ms; adding up the operator's revenue without a snapshot takes {reading.summed:,.0f} ms.
 
 Closing took {closing.worker_cpu:.1f} s of the worker's processor time and {closing.postgres_cpu:.1f} s of Postgres's.

@@ -92,8 +92,8 @@ def transfers_for(rating: pricing.Rating, correlation: str) -> dict[pricing.Tran
     revenue.
     """
     totals: dict[pricing.TransferOf, int] = defaultdict(int)
-    for rated in rating.events:
-        totals[rated.transfer_of] += sum(rated.amounts_nano)
+    for _, _, _, amounts, currency, scope, day, _ in rating.events:
+        totals[scope, currency, day] += sum(amounts)
     return {
         (scope, currency, day): ledger.NewTransfer(
             debit=ledger.AccountName(scope, ledger.Purpose.RECEIVABLE, currency),

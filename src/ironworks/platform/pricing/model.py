@@ -154,10 +154,6 @@ class RatedEvent(NamedTuple):
     day: date
     model: str
 
-    @property
-    def transfer_of(self) -> TransferOf:
-        return self.scope, self.currency, self.day
-
     def lines(self) -> Iterator[RatedLine]:
         """One by one."""
         columns = self.tariff.meters, self.tariff.prices, self.quantities, self.amounts_nano

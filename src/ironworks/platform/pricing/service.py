@@ -316,7 +316,8 @@ async def list_lines(ctx: Context, usage_event_id: str) -> list[RatedLine]:
 
 async def sum_costs(ctx: Context, usage_event_ids: Sequence[str]) -> dict[str, int]:
     """What usage events cost in nano-units of CURRENCY, of those lines that the caller may see."""
-    return await store.sum_costs(ctx, usage_event_ids, CURRENCY)
+    costs = await store.list_costs(ctx, usage_event_ids)
+    return {event_id: nano[CURRENCY] for event_id, nano in costs.items() if CURRENCY in nano}
 
 
 async def list_costs(ctx: Context, usage_event_ids: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -287,17 +287,6 @@ async def list_lines(ctx: Context, usage_event_id: str) -> list[RatedLine]:
     return [_line(row) for row in rows]
 
 
-async def sum_costs(ctx: Context, usage_event_ids: Sequence[str], currency: str) -> dict[str, int]:
-    """The rated lines of usage events, added up by event."""
-    rows = await ctx.db.fetch(
-        "select usage_event_id, sum(amount_nano)::bigint as nano from platform_pricing.rated_line"
-        " where usage_event_id = any($1::text[]) and currency = $2 group by usage_event_id",
-        usage_event_ids,
-        currency,
-    )
-    return {row["usage_event_id"]: row["nano"] for row in rows}
-
-
 async def list_costs(ctx: Context, usage_event_ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """The rated lines of usage events, added up by event and currency."""
     rows = await ctx.db.fetch(
