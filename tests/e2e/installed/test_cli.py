@@ -195,11 +195,14 @@ def test_logs(run: Run) -> None:
 
 
 def test_chat_usage_and_bill(run: Run, site: Site) -> None:
-    said = run("chat", "Say hello.", "--max-tokens", "6")
-    assert said.stdout.strip()
-    facts = re.search(r"\[(\d+) tokens in, (\d+) out.* ([\d.]+) USD; (req_\w+)\]", said.stdout + said.stderr)
-    assert facts is not None, said
-    _, out, cost, request = facts.groups()
+    def talk() -> tuple[str, ...]:
+        said = run("chat", "Say hello.", "--max-tokens", "6")
+        assert said.stdout.strip()
+        facts = re.search(r"\[(\d+) tokens in, (\d+) out.* ([\d.]+) USD; (req_\w+)\]", said.stdout + said.stderr)
+        assert facts is not None, said
+        return facts.groups()
+
+    _, out, cost, request = eventually(talk)  # the command waits five seconds for the cost
     piped = run("chat", "--max-tokens", "2", given="Say hello.\n")
     assert "2 out" in piped.stderr, piped  # two tokens may both be white space
 
