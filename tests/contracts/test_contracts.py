@@ -252,7 +252,9 @@ def test_every_route_needs_a_permission_that_is_declared() -> None:
 PUBLIC_ROUTES = {
     "GET /.well-known/jwks.json", "GET /api/v1/auth/jwks", "GET /api/v1/openapi.json", "GET /healthz", "GET /readyz",
     "POST /api/v1/auth:login", "POST /api/v1/auth:logout", "POST /api/v1/auth:refresh", "POST /api/v1/signup",
-    "POST /api/v1/signup:resend", "POST /api/v1/signup:verify",
+    "POST /api/v1/signup:resend", "POST /api/v1/signup:verify", "POST /api/v1/password:forgot",
+    # with a mailed link's token in their bodies
+    "POST /api/v1/password:reset", "POST /api/v1/invitations:read", "POST /api/v1/invitations:join",
     "GET /api/v1/session/oidc", "GET /api/v1/session/oidc/callback",
     "GET /api/v1/console", "POST /api/v1/session", "POST /api/v1/session/token", "DELETE /api/v1/session",
     "POST /api/v1/setup",  # with the operator's key in its body
