@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from ironworks.shared.errors import Invalid
 from ironworks.shared.kind import EVERYWHERE, Kind, Ref, Resource, Spec
@@ -22,7 +22,9 @@ Per: TypeAlias = Literal["tenant", "key", "route", "end_user"]
 
 _RATES: Final = ("requests_per_second", "requests_per_minute")
 _COUNTS: Final = (*_RATES, "tokens_per_minute", "concurrency")
-ModelPattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=512)]
+_SUGGESTS: Final[dict[str, JsonValue]] = {"x-suggests": "Model"}
+"""For forms: what can be called at the limit's scope may be written here."""
+ModelPattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=512, json_schema_extra=_SUGGESTS)]
 
 
 class LimitSpec(Spec):
@@ -40,6 +42,7 @@ class LimitSpec(Spec):
         None,
         min_length=1,
         max_length=700,
+        json_schema_extra=_SUGGESTS,
         description="Only calls of this model: a name as it is called from the limit's scope, or `path/name`.",
     )
     per: list[Per] = Field(

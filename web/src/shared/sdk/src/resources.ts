@@ -5,6 +5,7 @@ import { useCallback, useMemo } from "react";
 import { request } from "./api.ts";
 import { useBootstrap } from "./bootstrap.ts";
 import { ApiError } from "./errors.ts";
+import { useModels } from "./models.ts";
 import { apiAddress, resourceKey } from "./resource.ts";
 import type { Applied, Resource, ResourcePage } from "./resource.ts";
 
@@ -74,11 +75,18 @@ export interface ReferenceOption {
   hint?: string;
 }
 
+/** No kind: what can be called at a scope, by the names that callers write. */
+const MODEL = "Model";
+
 /** The resources of `kind` that a document at `scope` may name: `name` for those beside it, `path/name` for all others. */
 export function useReferenceOptions(kind: string, scope: string): ReferenceOption[] {
+  const { models } = useModels(scope, { enabled: kind === MODEL });
   const known = useBootstrap().kinds.find((one) => one.name === kind);
   const { items } = useResources(known?.plural ?? "", scope, { inherited: known?.inherited ?? false, enabled: known !== undefined });
-  return useMemo(() => items.map((item) => optionOf(item, scope)), [items, scope]);
+  return useMemo(
+    () => (kind === MODEL ? models.map(({ id, scope: at }) => ({ value: id, label: id, hint: at })) : items.map((item) => optionOf(item, scope))),
+    [kind, models, items, scope],
+  );
 }
 
 export function optionOf({ metadata, status }: Resource, scope: string): ReferenceOption {

@@ -31,7 +31,7 @@ export function Control(props: ControlProps) {
   const { hints } = useForm();
   const { shape, path } = props;
   const declared = declaredName(path);
-  const kind = hints.references?.[declared];
+  const kind = hints.references?.[declared] ?? (shape.type === "text" ? shape.suggests : "");
   if (kind) return <ReferenceControl {...props} kind={kind} />;
   if (hints.secrets?.includes(declared)) return <SecretControl {...props} />;
   if (shape.type === "choice") return <ChoiceControl {...props} />;

@@ -23,6 +23,12 @@ const SCHEMA = {
 };
 const shape = (name: keyof typeof SCHEMA.properties) => shapeOf(SCHEMA.properties[name], SCHEMA);
 
+it("offers what a schema suggests, for one text and for each of a list", () => {
+  const suggested = { type: "string", "x-suggests": "Model" };
+  expect(shapeOf(suggested, {})).toMatchObject({ type: "text", suggests: "Model" });
+  expect(shapeOf({ anyOf: [{ type: "array", items: suggested }, { type: "null" }] }, {})).toMatchObject({ type: "list", item: suggested });
+});
+
 it("reads what Pydantic writes", () => {
   expect(shape("model")).toMatchObject({ type: "text", nullable: true, default: null, pattern: "^a", description: "What callers write." });
   expect(shape("cache")).toMatchObject({ type: "object", nullable: true, description: "Off if null.", fields: [{ name: "ttl_seconds", required: false }] });

@@ -22,7 +22,7 @@ interface Common {
 
 export type Shape = Common &
   (
-    | { type: "text"; format: string; pattern: string; longest: number | null }
+    | { type: "text"; format: string; pattern: string; longest: number | null; suggests: string }
     | { type: "number"; whole: boolean; least: number | null; most: number | null }
     | { type: "boolean" }
     | { type: "choice"; options: (string | number)[] }
@@ -67,7 +67,7 @@ export function shapeOf(given: JsonSchema, root: JsonSchema): Shape {
   if (Array.isArray(options)) return { ...common, type: "choice", options: options.filter((one) => one !== null) as (string | number)[] };
   switch (schema["type"]) {
     case "string":
-      return { ...common, type: "text", format: textOr(schema["format"]), pattern: textOr(schema["pattern"]), longest: numberOr(schema["maxLength"], null) };
+      return { ...common, type: "text", format: textOr(schema["format"]), pattern: textOr(schema["pattern"]), longest: numberOr(schema["maxLength"], null), suggests: textOr(schema["x-suggests"]) };
     case "integer":
     case "number":
       return {
