@@ -66,7 +66,7 @@ export default async function ({ page, url, api, signIn, open, assert }) {
   for (const place of [name, ...places]) {
     for (const path of [`/s/${place}/overview`, `/s/${place}/resources/endpoints/${place}/${name}`, `/s/${place}/audit`]) {
       await first.page.goto(url + path);
-      await first.page.getByText("There is nothing here").waitFor();
+      await first.page.getByText(`There is no scope ${place}`).waitFor();
     }
     for (const rest of ["endpoints", "api-keys", "usage", "analytics", "audit", "members", "budgets", `endpoints/${name}`]) {
       const answer = await fetch(`${url}/api/v1/scopes/${place}/${rest}`, { headers: { authorization: token } });

@@ -25,7 +25,7 @@ export default async function ({ page, url, api, signIn, assert, open }) {
   assert.equal(await other.page.getByRole("button", { name: "Edit" }).count(), 0);
 
   await other.page.goto(`${url}/s/globex/overview`);
-  await other.page.getByText("There is nothing here").waitFor();
+  await other.page.getByText("There is no scope globex").waitFor();
   await other.page.getByRole("button", { name: /Switch scope/ }).first().click();
   assert.equal(await other.page.getByRole("option", { name: /globex/ }).count(), 0);
 
