@@ -78,15 +78,18 @@ export const Row = ({ label, hint, value, children }: { label: ReactNode; hint?:
   </div>
 );
 
-/** What is told apart by its end, where it does not fit: the end stays. */
+/** What is told apart by its end, where it does not fit: the end stays. To whoever listens it is one word. */
 export function Tail({ text, from }: { text: string; from: string }) {
   const at = text.lastIndexOf(from);
   if (at <= 0) return text;
   return (
-    <span className="flex min-w-0">
-      <span className="clip-line">{text.slice(0, at)}</span>
-      <span className="shrink-0">{text.slice(at)}</span>
-    </span>
+    <>
+      <span className="sr-only">{text}</span>
+      <span aria-hidden className="flex min-w-0">
+        <span className="clip-line">{text.slice(0, at)}</span>
+        <span className="shrink-0">{text.slice(at)}</span>
+      </span>
+    </>
   );
 }
 
