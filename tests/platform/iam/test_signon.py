@@ -132,6 +132,8 @@ async def test_who_was_invited_accepts_by_what_the_provider_proves(http: httpx.A
     grants = (await http.get("/api/v1/me", headers=mine)).json()["grants"]
     assert [(grant["scope"], grant["role"]) for grant in grants] == [("acme", "-/viewer"), ("acme.shop", "-/developer")]
     assert await world.admin.fetchval("select count(*) from platform_iam.password") == 0
+    told = await world.admin.fetch("select scopes[1]::text as scope from shared.touched where topic = 'invitations'")
+    assert [row["scope"] for row in told] == ["acme.shop", "acme", "acme.shop", "acme"], "made, then accepted"
     waiting = await http.get("/api/v1/scopes/acme/invitations", headers=bearer)
     assert waiting.json()["items"] == []
 

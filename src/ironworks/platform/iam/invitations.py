@@ -122,10 +122,8 @@ async def admit_invited(ctx: Context, email: str) -> UUID | None:
 
 async def _record(ctx: Context, found: Accepted) -> None:
     if found.inviter is not None:
-        place = parse_path(found.scope)
-        await ctx.touch("invitations", place)
         await ctx.audit(
-            "iam.invitation.accept", ROLE_ASSIGNMENT.name, found.email, place,
+            "iam.invitation.accept", ROLE_ASSIGNMENT.name, found.email, parse_path(found.scope),
             after={"role": found.role, "inviter": found.inviter},
         )  # fmt: skip
 

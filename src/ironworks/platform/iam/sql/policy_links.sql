@@ -236,6 +236,7 @@ begin
     perform set_config('ironworks.subject', coalesce(before, ''), true);
   end if;
   update platform_iam.link l set used_at = at, used_by = who where l.uid = which;
+  perform shared.touch_topic('invitations', i.scope::text);
   return query select coalesce(nullif(i.scope::text, ''), '-'), given, address,
     (select p.name from platform_iam.principal p where p.uid = i.inviter);
 end $$;
@@ -354,7 +355,7 @@ begin
   return next;
 end $$;
 
--- What the domain's topic is made of; that one is mailed or accepted, its use cases tell.
+-- What the domain's topic is made of; that one is mailed or accepted is told besides.
 select shared.tell_changes('invitations', 'platform_iam.invitation');
 
 select platform_iam.hand_out(
