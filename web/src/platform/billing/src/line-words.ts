@@ -17,6 +17,7 @@ function spelled(text: string): string {
 /** With its model, where it is one's own. */
 export function lineWords(line: Pick<InvoiceLine, "kind" | "meter" | "description" | "model">): string {
   const about = line.kind === "adjustment" && line.meter ? `${line.meter}: ` : "";
-  const text = spelled(`${about}${line.description}`);
+  const named = line.meter ? line.description.replaceAll(line.meter.replaceAll("_", " "), line.meter) : line.description;
+  const text = spelled(`${about}${named}`);
   return line.model && line.model !== "*" ? `${text} · ${line.model}` : text;
 }
