@@ -218,12 +218,26 @@ platform_iam.binding.assignment uuid not null
 platform_iam.binding.subject uuid not null
 platform_iam.binding.scope ltree not null
 platform_iam.binding.role uuid not null
+platform_iam.invitation.uid uuid not null
+platform_iam.invitation.scope ltree not null
+platform_iam.invitation.role uuid not null
+platform_iam.invitation.inviter uuid not null
 platform_iam.key_material.key uuid not null
 platform_iam.key_material.hash bytea not null
 platform_iam.key_material.previous_hash bytea
 platform_iam.key_material.previous_until timestamp with time zone
 platform_iam.key_material.issued_at timestamp with time zone not null
 platform_iam.key_material.last_used_at timestamp with time zone
+platform_iam.link.uid uuid not null
+platform_iam.link.purpose text not null
+platform_iam.link.email text not null
+platform_iam.link.token_hash bytea
+platform_iam.link.expires_at timestamp with time zone
+platform_iam.link.created_at timestamp with time zone not null
+platform_iam.link.asked_at timestamp with time zone not null
+platform_iam.link.sent_at timestamp with time zone
+platform_iam.link.used_at timestamp with time zone
+platform_iam.link.used_by uuid
 platform_iam.login_guard.guard text not null
 platform_iam.login_guard.failures integer not null
 platform_iam.login_guard.last_attempt timestamp with time zone not null
@@ -334,16 +348,10 @@ platform_iam.signing_key.public_key bytea not null
 platform_iam.signing_key.published_at timestamp with time zone not null
 platform_iam.signing_key.verifies_until timestamp with time zone not null
 platform_iam.signup.uid uuid not null
-platform_iam.signup.email text not null
 platform_iam.signup.display_name text
 platform_iam.signup.password_hash text not null
 platform_iam.signup.account uuid not null
 platform_iam.signup.account_name text not null
-platform_iam.signup.token_hash bytea
-platform_iam.signup.token_expires_at timestamp with time zone
-platform_iam.signup.sent_at timestamp with time zone
-platform_iam.signup.created_at timestamp with time zone not null
-platform_iam.signup.verified_at timestamp with time zone
 platform_iam.user.uid uuid not null default gen_random_uuid()
 platform_iam.user.scope ltree not null
 platform_iam.user.path text not null generated as ltree2text(scope)
@@ -892,6 +900,7 @@ platform_subscriptions.plan.overage jsonb not null
 platform_subscriptions.plan.trial_days integer not null
 platform_subscriptions.plan.created_at timestamp with time zone not null default now()
 platform_subscriptions.plan.created_by text not null
+platform_subscriptions.plan.withdrawn boolean not null default false
 platform_subscriptions.plan_span.subscription_id uuid not null
 platform_subscriptions.plan_span.position integer not null
 platform_subscriptions.plan_span.scope ltree not null
@@ -1107,6 +1116,12 @@ shared.migration.applied_at timestamp with time zone not null default now()
 shared.queue_worker.worker uuid not null
 shared.queue_worker.runner text not null
 shared.queue_worker.heartbeat_at timestamp with time zone not null
+shared.touched.made_in xid8 not null default pg_current_xact_id()
+shared.touched.at timestamp with time zone not null default clock_timestamp()
+shared.touched.topic text not null
+shared.touched.scopes ltree[] not null
+shared.touched_floor.only_row boolean not null default true
+shared.touched_floor.made_in xid8 not null default '1'::xid8
 shared.work_item.kind text not null
 shared.work_item.uid uuid not null
 shared.work_item.wanted bigint not null default 1
@@ -1149,6 +1164,7 @@ tokenfactory_analytics.hourly.images bigint not null default 0
 tokenfactory_analytics.hourly.cached_responses bigint not null default 0
 tokenfactory_analytics.hourly.latency integer[] not null
 tokenfactory_analytics.hourly.first_token integer[] not null
+tokenfactory_analytics.hourly.target text not null default ''::text
 tokenfactory_analytics.minutely.series uuid not null
 tokenfactory_analytics.minutely.bucket timestamp with time zone not null
 tokenfactory_analytics.minutely.scope ltree not null
@@ -1175,6 +1191,7 @@ tokenfactory_analytics.minutely.images bigint not null default 0
 tokenfactory_analytics.minutely.cached_responses bigint not null default 0
 tokenfactory_analytics.minutely.latency integer[] not null
 tokenfactory_analytics.minutely.first_token integer[] not null
+tokenfactory_analytics.minutely.target text not null default ''::text
 tokenfactory_budgets.budget.uid uuid not null default gen_random_uuid()
 tokenfactory_budgets.budget.scope ltree not null
 tokenfactory_budgets.budget.path text not null generated as ltree2text(scope)
@@ -1244,6 +1261,21 @@ tokenfactory_gateway.process.reported_at timestamp with time zone not null defau
 tokenfactory_gateway.process.stopped_at timestamp with time zone
 tokenfactory_gateway.process.status text not null
 tokenfactory_gateway.process.troubles jsonb not null
+tokenfactory_gateway.process.waiting_bytes bigint not null default 0
+tokenfactory_gateway.process.lag_seconds double precision not null default 0
+tokenfactory_gateway.target_state.process uuid not null
+tokenfactory_gateway.target_state.route uuid not null
+tokenfactory_gateway.target_state.scope ltree not null
+tokenfactory_gateway.target_state.place smallint not null
+tokenfactory_gateway.target_state.upstream text not null
+tokenfactory_gateway.target_state.upstreams smallint not null
+tokenfactory_gateway.target_state.standing text not null
+tokenfactory_gateway.target_state.until timestamp with time zone
+tokenfactory_gateway.target_state.fault text not null
+tokenfactory_gateway.target_state.failed_at timestamp with time zone
+tokenfactory_gateway.target_state.in_flight integer not null
+tokenfactory_gateway.target_state.queued integer not null
+tokenfactory_gateway.target_state.latency_ms double precision
 tokenfactory_limits.host.uid uuid not null
 tokenfactory_limits.host.seen_at timestamp with time zone not null
 tokenfactory_limits.limit.uid uuid not null default gen_random_uuid()
@@ -1436,6 +1468,10 @@ platform_iam.api_key_label FOREIGN KEY (uid) REFERENCES platform_iam.api_key(uid
 platform_iam.api_key_label PRIMARY KEY (uid, key)
 platform_iam.binding FOREIGN KEY (subject) REFERENCES platform_iam.principal(uid) ON DELETE CASCADE
 platform_iam.binding PRIMARY KEY (assignment)
+platform_iam.invitation FOREIGN KEY (inviter) REFERENCES platform_iam.principal(uid) ON DELETE CASCADE
+platform_iam.invitation FOREIGN KEY (role) REFERENCES platform_iam.role(uid) ON DELETE CASCADE
+platform_iam.invitation FOREIGN KEY (uid) REFERENCES platform_iam.link(uid) ON DELETE CASCADE
+platform_iam.invitation PRIMARY KEY (uid)
 platform_iam.key_material CHECK (((previous_hash IS NULL) = (previous_until IS NULL)))
 platform_iam.key_material CHECK ((length(hash) = 32))
 platform_iam.key_material CHECK ((length(previous_hash) = 32))
@@ -1443,6 +1479,11 @@ platform_iam.key_material FOREIGN KEY (key) REFERENCES platform_iam.principal(ui
 platform_iam.key_material PRIMARY KEY (key)
 platform_iam.key_material UNIQUE (hash)
 platform_iam.key_material UNIQUE (previous_hash)
+platform_iam.link CHECK (((email = lower(email)) AND (length(email) <= 254)))
+platform_iam.link CHECK ((length(token_hash) = 32))
+platform_iam.link CHECK ((purpose = ANY (ARRAY['signup'::text, 'invitation'::text, 'password'::text])))
+platform_iam.link PRIMARY KEY (uid)
+platform_iam.link UNIQUE (token_hash)
 platform_iam.login_guard PRIMARY KEY (guard)
 platform_iam.password FOREIGN KEY (user_uid) REFERENCES platform_iam.principal(uid) ON DELETE CASCADE
 platform_iam.password PRIMARY KEY (user_uid)
@@ -1484,9 +1525,8 @@ platform_iam.session FOREIGN KEY (user_uid) REFERENCES platform_iam.principal(ui
 platform_iam.session PRIMARY KEY (id)
 platform_iam.signing_key CHECK ((length(public_key) = 32))
 platform_iam.signing_key PRIMARY KEY (kid)
-platform_iam.signup CHECK ((length(token_hash) = 32))
+platform_iam.signup FOREIGN KEY (uid) REFERENCES platform_iam.link(uid) ON DELETE CASCADE
 platform_iam.signup PRIMARY KEY (uid)
-platform_iam.signup UNIQUE (token_hash)
 platform_iam.user CHECK ((length(display_name) <= 128))
 platform_iam.user CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
 platform_iam.user PRIMARY KEY (uid)
@@ -1777,6 +1817,8 @@ shared.kind UNIQUE (table_name)
 shared.migration PRIMARY KEY (name)
 shared.migration UNIQUE (number)
 shared.queue_worker PRIMARY KEY (worker)
+shared.touched_floor CHECK (only_row)
+shared.touched_floor PRIMARY KEY (only_row)
 shared.work_item CHECK (((token IS NULL) = (worker IS NULL)))
 shared.work_item PRIMARY KEY (kind, uid)
 shared.work_pin PRIMARY KEY (kind, uid)
@@ -1813,6 +1855,8 @@ tokenfactory_budgets.threshold_told PRIMARY KEY (budget, period_start, percent)
 tokenfactory_gateway.incident FOREIGN KEY (process) REFERENCES tokenfactory_gateway.process(uid) ON DELETE CASCADE
 tokenfactory_gateway.incident PRIMARY KEY (process, component, reason, since)
 tokenfactory_gateway.process PRIMARY KEY (uid)
+tokenfactory_gateway.target_state FOREIGN KEY (process) REFERENCES tokenfactory_gateway.process(uid) ON DELETE CASCADE
+tokenfactory_gateway.target_state PRIMARY KEY (process, route, place, upstream)
 tokenfactory_limits.host PRIMARY KEY (uid)
 tokenfactory_limits.limit CHECK ((length(display_name) <= 128))
 tokenfactory_limits.limit CHECK ((name ~ '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$'::text))
@@ -1892,11 +1936,15 @@ CREATE INDEX hourly_bucket_idx ON tokenfactory_analytics.hourly USING btree (buc
 CREATE INDEX hourly_path_bucket_idx ON tokenfactory_analytics.hourly USING btree (path, bucket)
 CREATE INDEX idempotency_created_at_idx ON shared.idempotency USING btree (created_at)
 CREATE INDEX incident_since_idx ON tokenfactory_gateway.incident USING btree (since DESC)
+CREATE INDEX invitation_inviter_idx ON platform_iam.invitation USING btree (inviter)
+CREATE INDEX invitation_role_idx ON platform_iam.invitation USING btree (role)
+CREATE INDEX invitation_scope_idx ON platform_iam.invitation USING btree (scope)
 CREATE INDEX invoice_due_at_id_idx ON platform_invoices.invoice USING btree (due_at, id) WHERE (state = 'finalized'::text)
 CREATE INDEX invoice_path_created_at_id_idx ON platform_invoices.invoice USING btree (path, created_at, id)
 CREATE INDEX ledger_account_split_part_idx ON platform_ledger.ledger_account USING btree (split_part(path, '.'::text, 1)) WHERE (purpose = 'receivable'::text)
 CREATE INDEX limit_label_key_value_path_name_idx ON tokenfactory_limits.limit_label USING btree (key, value, path, name)
 CREATE INDEX limit_ref_key_idx ON tokenfactory_limits."limit" USING btree (ref_key)
+CREATE INDEX link_email_idx ON platform_iam.link USING btree (email)
 CREATE INDEX live_leases_of ON tokenfactory_budgets.lease USING btree (holder) WHERE (state = ANY (ARRAY['open'::text, 'frozen'::text]))
 CREATE INDEX login_guard_last_attempt_idx ON platform_iam.login_guard USING btree (last_attempt)
 CREATE INDEX mail_created_at_uid_idx ON platform_notification.mail USING btree (created_at DESC, uid)
@@ -1944,11 +1992,12 @@ CREATE INDEX session_expires_at_idx ON platform_iam.session USING btree (expires
 CREATE INDEX session_user_uid_idx ON platform_iam.session USING btree (user_uid)
 CREATE INDEX set_aside_path_recorded_at_idx ON platform_metering.set_aside USING btree (path, recorded_at)
 CREATE INDEX signing_key_verifies_until_idx ON platform_iam.signing_key USING btree (verifies_until)
-CREATE INDEX signup_email_idx ON platform_iam.signup USING btree (email)
 CREATE INDEX subscription_closes_on_id_idx ON platform_subscriptions.subscription USING btree (closes_on, id) WHERE (closes_on IS NOT NULL)
 CREATE INDEX subscription_least_idx ON platform_subscriptions.subscription USING btree (LEAST(period_end, ends_on)) WHERE (status <> 'canceled'::text)
 CREATE INDEX subscription_path_started_on_idx ON platform_subscriptions.subscription USING btree (path, started_on)
+CREATE INDEX target_state_route_idx ON tokenfactory_gateway.target_state USING btree (route)
 CREATE INDEX tenant_label_key_value_path_name_idx ON platform_tenancy.tenant_label USING btree (key, value, path, name)
+CREATE INDEX touched_made_in_idx ON shared.touched USING btree (made_in)
 CREATE INDEX trace_expires_at_idx ON tokenfactory_traces.trace USING btree (expires_at)
 CREATE INDEX trace_key_master_key_id_idx ON tokenfactory_traces.trace_key USING btree (master_key_id)
 CREATE INDEX trace_path_occurred_at_request_id_idx ON tokenfactory_traces.trace USING btree (path, occurred_at DESC, request_id)
@@ -2038,6 +2087,7 @@ CREATE UNIQUE INDEX host_pkey ON tokenfactory_limits.host USING btree (uid)
 CREATE UNIQUE INDEX hourly_pkey ON tokenfactory_analytics.hourly USING btree (series, bucket)
 CREATE UNIQUE INDEX idempotency_pkey ON shared.idempotency USING btree (subject, method, path, key)
 CREATE UNIQUE INDEX incident_pkey ON tokenfactory_gateway.incident USING btree (process, component, reason, since)
+CREATE UNIQUE INDEX invitation_pkey ON platform_iam.invitation USING btree (uid)
 CREATE UNIQUE INDEX invoice_close_id_currency_key ON platform_invoices.invoice USING btree (close_id, currency)
 CREATE UNIQUE INDEX invoice_number_key ON platform_invoices.invoice USING btree (number)
 CREATE UNIQUE INDEX invoice_pkey ON platform_invoices.invoice USING btree (id)
@@ -2055,6 +2105,8 @@ CREATE UNIQUE INDEX limit_path_name_key ON tokenfactory_limits."limit" USING btr
 CREATE UNIQUE INDEX limit_pkey ON tokenfactory_limits."limit" USING btree (uid)
 CREATE UNIQUE INDEX line_invoice_id_path_kind_meter_model_unit_price_reference_key ON platform_invoices.line USING btree (invoice_id, path, kind, meter, model, unit_price, reference) NULLS NOT DISTINCT
 CREATE UNIQUE INDEX line_pkey ON platform_invoices.line USING btree (id)
+CREATE UNIQUE INDEX link_pkey ON platform_iam.link USING btree (uid)
+CREATE UNIQUE INDEX link_token_hash_key ON platform_iam.link USING btree (token_hash)
 CREATE UNIQUE INDEX login_guard_pkey ON platform_iam.login_guard USING btree (guard)
 CREATE UNIQUE INDEX mail_dedup_key_key ON platform_notification.mail USING btree (dedup_key)
 CREATE UNIQUE INDEX mail_pkey ON platform_notification.mail USING btree (uid)
@@ -2074,6 +2126,7 @@ CREATE UNIQUE INDEX one_at_a_time ON platform_subscriptions.subscription USING b
 CREATE UNIQUE INDEX one_live_lease ON tokenfactory_budgets.lease USING btree (budget, period_start, holder) WHERE (state = ANY (ARRAY['open'::text, 'frozen'::text]))
 CREATE UNIQUE INDEX one_live_payment ON platform_payments.payment USING btree (invoice_id) WHERE ((state = ANY (ARRAY['planned'::text, 'sending'::text, 'processing'::text, 'failed'::text, 'exhausted'::text])) OR ((state = 'succeeded'::text) AND (provider <> 'manual'::text) AND (recorded_at IS NULL)))
 CREATE UNIQUE INDEX one_version_at_a_time ON platform_pricing.price USING btree (meter, model, currency, path, valid_from)
+CREATE UNIQUE INDEX password_of_an_address ON platform_iam.link USING btree (email) WHERE (purpose = 'password'::text)
 CREATE UNIQUE INDEX password_pkey ON platform_iam.password USING btree (user_uid)
 CREATE UNIQUE INDEX payment_method_reference_key ON platform_invoices.payment USING btree (method, reference)
 CREATE UNIQUE INDEX payment_pkey ON platform_invoices.payment USING btree (id)
@@ -2137,16 +2190,17 @@ CREATE UNIQUE INDEX settled_period_pkey ON platform_subscriptions.settled_period
 CREATE UNIQUE INDEX settled_pkey ON platform_metering.settled USING btree (month, meter, path, series)
 CREATE UNIQUE INDEX signing_key_pkey ON platform_iam.signing_key USING btree (kid)
 CREATE UNIQUE INDEX signup_pkey ON platform_iam.signup USING btree (uid)
-CREATE UNIQUE INDEX signup_token_hash_key ON platform_iam.signup USING btree (token_hash)
 CREATE UNIQUE INDEX snapshot_mismatch_pkey ON platform_ledger.snapshot_mismatch USING btree (account, cluster, horizon)
 CREATE UNIQUE INDEX snapshot_run_pkey ON platform_ledger.snapshot_run USING btree (cluster, horizon)
 CREATE UNIQUE INDEX spending_pkey ON tokenfactory_budgets.spending USING btree (budget, period_start, at)
 CREATE UNIQUE INDEX subscription_pkey ON platform_subscriptions.subscription USING btree (id)
 CREATE UNIQUE INDEX suggestion_pkey ON platform_subscriptions.suggestion USING btree (subscription_id, period_start, meter, percent)
+CREATE UNIQUE INDEX target_state_pkey ON tokenfactory_gateway.target_state USING btree (process, route, place, upstream)
 CREATE UNIQUE INDEX tenant_label_pkey ON platform_tenancy.tenant_label USING btree (uid, key)
 CREATE UNIQUE INDEX tenant_path_name_key ON platform_tenancy.tenant USING btree (path, name)
 CREATE UNIQUE INDEX tenant_pkey ON platform_tenancy.tenant USING btree (uid)
 CREATE UNIQUE INDEX threshold_told_pkey ON tokenfactory_budgets.threshold_told USING btree (budget, period_start, percent)
+CREATE UNIQUE INDEX touched_floor_pkey ON shared.touched_floor USING btree (only_row)
 CREATE UNIQUE INDEX trace_key_pkey ON tokenfactory_traces.trace_key USING btree (policy)
 CREATE UNIQUE INDEX trace_pkey ON tokenfactory_traces.trace USING btree (request_id)
 CREATE UNIQUE INDEX trace_policy_label_pkey ON tokenfactory_traces.trace_policy_label USING btree (uid, key)
@@ -2234,7 +2288,9 @@ platform_iam.api_key_label api_read for r to ironworks_api using ((scope <@ ANY 
 platform_iam.api_key_label system for * to ironworks_system using (true) with check (true)
 platform_iam.api_key_label worker for * to ironworks_worker using (true) with check (true)
 platform_iam.binding system for * to ironworks_system using (true) with check (true)
+platform_iam.invitation system for * to ironworks_system using (true) with check (true)
 platform_iam.key_material system for * to ironworks_system using (true) with check (true)
+platform_iam.link system for * to ironworks_system using (true) with check (true)
 platform_iam.login_guard system for * to ironworks_system using (true) with check (true)
 platform_iam.password system for * to ironworks_system using (true) with check (true)
 platform_iam.preference system for * to ironworks_system using (true) with check (true)
@@ -2504,6 +2560,8 @@ shared.dead_letter system for * to ironworks_system using (true) with check (tru
 shared.dead_letter worker for * to ironworks_worker using (true) with check (true)
 shared.idempotency own for * to ironworks_api using ((subject = shared.subject())) with check ((subject = shared.subject()))
 shared.idempotency worker for * to ironworks_worker using (true) with check ()
+shared.touched system for * to ironworks_system using (true) with check (true)
+shared.touched_floor system for * to ironworks_system using (true) with check (true)
 tokenfactory_analytics.history worker for * to ironworks_worker using (true) with check (true)
 tokenfactory_analytics.hourly api_read for r to ironworks_api using ((scope <@ ANY (( SELECT shared.granted('usage:read'::text) AS granted)::ltree[]))) with check ()
 tokenfactory_analytics.hourly gateway for * to ironworks_gateway using (true) with check (true)
@@ -2540,6 +2598,9 @@ tokenfactory_gateway.incident worker for * to ironworks_worker using (true) with
 tokenfactory_gateway.process api_read for r to ironworks_api using ((''::ltree = ANY (( SELECT shared.granted('gateway:read'::text) AS granted)::ltree[]))) with check ()
 tokenfactory_gateway.process system for * to ironworks_system using (true) with check (true)
 tokenfactory_gateway.process worker for * to ironworks_worker using (true) with check ()
+tokenfactory_gateway.target_state api_read for r to ironworks_api using (((scope <@ ANY (( SELECT shared.granted('route:read'::text) AS granted)::ltree[])) OR (scope @> ANY (( SELECT shared.granted('route:read'::text) AS granted)::ltree[])))) with check ()
+tokenfactory_gateway.target_state system for * to ironworks_system using (true) with check (true)
+tokenfactory_gateway.target_state worker for r to ironworks_worker using (true) with check ()
 tokenfactory_limits.host gateway for * to ironworks_gateway using (true) with check (true)
 tokenfactory_limits.limit api_create for a to ironworks_api using () with check ((scope <@ ANY (( SELECT shared.granted('limit:create'::text) AS granted)::ltree[])))
 tokenfactory_limits.limit api_delete for d to ironworks_api using (((deletion_timestamp IS NOT NULL) AND (scope <@ ANY (( SELECT shared.granted('limit:delete'::text) AS granted)::ltree[])))) with check ()
@@ -2648,7 +2709,9 @@ platform_iam.api_key_label to ironworks_api: SELECT
 platform_iam.api_key_label to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 platform_iam.api_key_label to ironworks_worker: SELECT
 platform_iam.binding to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+platform_iam.invitation to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 platform_iam.key_material to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+platform_iam.link to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 platform_iam.login_guard to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 platform_iam.password to ironworks_system: DELETE, INSERT, SELECT, UPDATE
 platform_iam.preference to ironworks_system: DELETE, INSERT, SELECT, UPDATE
@@ -2873,6 +2936,8 @@ shared.resource_version to ironworks_api: USAGE
 shared.resource_version to ironworks_gateway: USAGE
 shared.resource_version to ironworks_system: USAGE
 shared.resource_version to ironworks_worker: USAGE
+shared.touched to ironworks_system: DELETE, INSERT, SELECT
+shared.touched_floor to ironworks_system: SELECT, UPDATE
 shared.work_item to ironworks_system: INSERT, SELECT, UPDATE
 shared.work_item to ironworks_worker: DELETE, INSERT, SELECT, UPDATE
 shared.work_pin to ironworks_system: SELECT
@@ -2908,6 +2973,9 @@ tokenfactory_gateway.incident to ironworks_worker: DELETE, SELECT
 tokenfactory_gateway.process to ironworks_api: SELECT
 tokenfactory_gateway.process to ironworks_system: INSERT, SELECT, UPDATE
 tokenfactory_gateway.process to ironworks_worker: DELETE, SELECT
+tokenfactory_gateway.target_state to ironworks_api: SELECT
+tokenfactory_gateway.target_state to ironworks_system: DELETE, INSERT, SELECT, UPDATE
+tokenfactory_gateway.target_state to ironworks_worker: SELECT
 tokenfactory_limits.host to ironworks_gateway: DELETE, INSERT, SELECT
 tokenfactory_limits.limit to ironworks_api: DELETE, SELECT
 tokenfactory_limits.limit to ironworks_gateway: SELECT
@@ -3119,6 +3187,95 @@ CREATE TRIGGER never_updated BEFORE UPDATE ON platform_ledger.balance_snapshot F
 CREATE TRIGGER never_updated BEFORE UPDATE ON platform_ledger.snapshot_run FOR EACH STATEMENT EXECUTE FUNCTION platform_ledger.refuse_change()
 CREATE TRIGGER one_public_name BEFORE INSERT OR UPDATE OF spec ON tokenfactory_routing.route FOR EACH ROW EXECUTE FUNCTION tokenfactory_routing.refuse_second_name()
 CREATE TRIGGER show_phase AFTER UPDATE OF phase ON platform_tenancy.node_path FOR EACH ROW EXECUTE FUNCTION platform_tenancy.show_phase()
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_console.feature REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', '''''::ltree')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_console.feature_switch REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_iam.invitation REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invitations', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_invoices.billing_details REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_invoices.close REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_invoices.credit_note REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_invoices.invoice REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_invoices.payment REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_ledger.credit_grant REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_ledger.credit_hold REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_ledger.prepaid_account REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_payments.customer REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-methods', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_payments.difference REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-differences', '''''::ltree')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_payments.method REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-methods', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_payments.payment REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payments', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_payments.reconciliation REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-differences', '''''::ltree')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_payments.refund REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payments', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_policy.plan_quota REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('quotas', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_policy.quota_override REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('quotas', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_pricing.account_currency REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_pricing.price REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_pricing.price_terms REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_subscriptions.charge REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_subscriptions.plan REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('plans', '''''::ltree')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_subscriptions.plan_span REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_subscriptions.subscription REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON platform_subscriptions.suggestion REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_delete AFTER DELETE ON tokenfactory_gateway.target_state REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('route-health', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_audit.pending REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('audit', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_audit.record REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('audit', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_console.feature REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', '''''::ltree')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_console.feature_switch REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_iam.invitation REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invitations', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_invoices.billing_details REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_invoices.close REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_invoices.credit_note REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_invoices.invoice REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_invoices.payment REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_ledger.credit_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_ledger.credit_hold REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_ledger.prepaid_account REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_ledger.transfer REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_metering.set_aside REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('usage', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_metering.usage_event REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('usage', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_payments.customer REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-methods', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_payments.difference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-differences', '''''::ltree')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_payments.method REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-methods', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_payments.payment REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payments', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_payments.reconciliation REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-differences', '''''::ltree')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_payments.refund REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payments', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_policy.plan_quota REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('quotas', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_policy.quota_override REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('quotas', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_pricing.account_currency REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_pricing.price REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_pricing.price_terms REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.charge REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.plan REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('plans', '''''::ltree')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.plan_span REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.subscription REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.suggestion REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON tokenfactory_gateway.target_state REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('route-health', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_console.feature REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', '''''::ltree')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_console.feature_switch REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_iam.invitation REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invitations', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_invoices.billing_details REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_invoices.close REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_invoices.credit_note REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_invoices.invoice REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_invoices.payment REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_ledger.credit_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_ledger.credit_hold REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_ledger.prepaid_account REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('ledger', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_payments.customer REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-methods', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_payments.difference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-differences', '''''::ltree')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_payments.method REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-methods', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_payments.payment REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payments', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_payments.reconciliation REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payment-differences', '''''::ltree')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_payments.refund REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('payments', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_policy.plan_quota REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('quotas', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_policy.quota_override REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('quotas', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_pricing.account_currency REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_pricing.price REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_pricing.price_terms REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_subscriptions.charge REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_subscriptions.plan REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('plans', '''''::ltree')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_subscriptions.plan_span REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_subscriptions.subscription REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_subscriptions.suggestion REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON tokenfactory_gateway.target_state REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('route-health', 'scope')
 
 
 -- functions
@@ -3132,8 +3289,12 @@ platform_audit.refuse_change() returns trigger owner ironworks_owner, run by nob
 platform_audit.save_head(head platform_audit.chain_head) returns void owner ironworks_owner, run by ironworks_system
 platform_audit.seal(max integer) returns integer security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_console.read_module(wanted text) returns bytea security definer owner ironworks_system, run by ironworks_api
+platform_iam.accept_invitation(token bytea, assignment_name text, at timestamp with time zone) returns TABLE(scope text, role text, email text, inviter text) security definer owner ironworks_system, run by ironworks_api
+platform_iam.admit_invited(address text, user_name text, at timestamp with time zone) returns uuid security definer owner ironworks_system, run by ironworks_api
 platform_iam.admit_newcomer(signup_uid uuid, user_name text, role_name text, place ltree) returns uuid security definer owner ironworks_system, run by ironworks_api
-platform_iam.arm_signup(signup_uid uuid, new_token_hash bytea, at timestamp with time zone, until timestamp with time zone) returns TABLE(email text, display_name text, account_name text, known boolean) security definer owner ironworks_system, run by ironworks_worker
+platform_iam.arm_link(link_uid uuid, new_token_hash bytea, at timestamp with time zone, until timestamp with time zone) returns TABLE(email text, known boolean, display_name text, account text, scope text, role text, inviter text) security definer owner ironworks_system, run by ironworks_worker
+platform_iam.ask_password(new_uid uuid, address text, at timestamp with time zone, asked_before timestamp with time zone) returns uuid security definer owner ironworks_system, run by ironworks_api
+platform_iam.ask_signups_again(address text, asked_before timestamp with time zone, at timestamp with time zone) returns SETOF uuid security definer owner ironworks_system, run by ironworks_api
 platform_iam.attempt_succeeded(account_guard text, address_guard text) returns void security definer owner ironworks_system, run by ironworks_api
 platform_iam.begin_attempt(guards text[], free integer[], at timestamp with time zone) returns timestamp with time zone security definer owner ironworks_system, run by ironworks_api
 platform_iam.begin_signup(signup_uid uuid, address text, title text, password_hash text, account uuid, account_name text, at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api
@@ -3156,7 +3317,11 @@ platform_iam.granted(permission text) returns ltree[] security definer owner iro
 platform_iam.hand_out(api text[], worker text[], gateway text[]) returns void owner ironworks_owner, run by nobody
 platform_iam.held(who uuid, wanted text) returns ltree[] security definer owner ironworks_system, run by nobody
 platform_iam.held_permissions(written text, place ltree) returns jsonb security definer owner ironworks_system, run by ironworks_api
+platform_iam.invitations(place ltree, after_email text, after_uid text, max integer, only_this uuid, at timestamp with time zone) returns TABLE(uid uuid, email text, scope text, role text, inviter text, created_at timestamp with time zone, sent_at timestamp with time zone, expires_at timestamp with time zone, state text) security definer owner ironworks_system, run by ironworks_api
+platform_iam.invite(new_uid uuid, address text, place ltree, role_name text, at timestamp with time zone, asked_before timestamp with time zone) returns TABLE(link_uid uuid, role text, mailed boolean) security definer owner ironworks_system, run by ironworks_api
 platform_iam.issue_key(key_uid uuid, new_hash bytea, grace interval) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+platform_iam.issue_password_link(who uuid, new_uid uuid, new_token_hash bytea, at timestamp with time zone, until timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api
+platform_iam.join_by_invitation(token bytea, user_name text, title text, password_hash text, assignment_name text, at timestamp with time zone) returns TABLE(scope text, role text, email text, inviter text) security definer owner ironworks_system, run by ironworks_api
 platform_iam.keep_assignment() returns trigger security definer owner ironworks_system, run by nobody
 platform_iam.keep_key() returns trigger security definer owner ironworks_system, run by nobody
 platform_iam.keep_role() returns trigger security definer owner ironworks_system, run by nobody
@@ -3164,7 +3329,11 @@ platform_iam.keep_service_account() returns trigger security definer owner ironw
 platform_iam.keep_user() returns trigger security definer owner ironworks_system, run by nobody
 platform_iam.key_facts(key_uid uuid) returns TABLE(owner text, active boolean, expires_at timestamp with time zone, issued_at timestamp with time zone, last_used_at timestamp with time zone, previous_until timestamp with time zone) security definer owner ironworks_system, run by ironworks_worker
 platform_iam.lacking(wanted text[], place ltree) returns text[] owner ironworks_system, run by nobody
+platform_iam.link_purpose(link_uid uuid) returns text security definer owner ironworks_system, run by ironworks_worker
+platform_iam.link_works(token bytea, wanted text, at timestamp with time zone) returns boolean security definer owner ironworks_system, run by ironworks_api
 platform_iam.list_members(place ltree, beneath boolean, after text, max integer) returns jsonb security definer owner ironworks_system, run by ironworks_api
+platform_iam.make_user(address text, user_name text, title text, password_hash text) returns uuid owner ironworks_system, run by nobody
+platform_iam.may_give(giver uuid, given uuid, place ltree) returns boolean owner ironworks_system, run by nobody
 platform_iam.narrowed(a ltree, b ltree) returns ltree owner ironworks_system, run by nobody
 platform_iam.open_session(session_id uuid, who uuid, from_address text, agent text, token_hash bytea, at timestamp with time zone, until timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api
 platform_iam.own_preferences() returns jsonb security definer owner ironworks_system, run by ironworks_api
@@ -3172,23 +3341,27 @@ platform_iam.own_sessions(at timestamp with time zone) returns TABLE(id uuid, cr
 platform_iam.people_with(wanted text, place ltree) returns TABLE(person uuid, address text) security definer owner ironworks_system, run by ironworks_worker
 platform_iam.publish_signing_key(key_id text, public bytea, at timestamp with time zone, until timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 platform_iam.purge(at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_worker
+platform_iam.read_invitation(token bytea, at timestamp with time zone) returns TABLE(scope text, role text, email text, inviter text, expires_at timestamp with time zone, known boolean) security definer owner ironworks_system, run by ironworks_api
 platform_iam.redeem_signup(token bytea, at timestamp with time zone) returns TABLE(signup_uid uuid, email text, account uuid) security definer owner ironworks_system, run by ironworks_api
 platform_iam.refuse_field(field text, problem text, remedy text) returns void owner ironworks_system, run by nobody
 platform_iam.refuse_grant(lacking text[], place ltree) returns void owner ironworks_system, run by nobody
 platform_iam.refuse_others_key(key_owner uuid, place ltree) returns void owner ironworks_system, run by nobody
+platform_iam.refuse_others_password(who uuid) returns void owner ironworks_system, run by nobody
 platform_iam.rename_self(title text) returns text security definer owner ironworks_system, run by ironworks_api
 platform_iam.renew_session(token_hash bytea, next_hash bytea, at timestamp with time zone) returns TABLE(outcome text, session_id uuid, user_uid uuid, email text) security definer owner ironworks_system, run by ironworks_api
+platform_iam.reset_password(token bytea, new_hash text, at timestamp with time zone) returns TABLE(user_uid uuid, email text) security definer owner ironworks_system, run by ironworks_api
+platform_iam.revoke_invitation(place ltree, which uuid) returns text security definer owner ironworks_system, run by ironworks_api
 platform_iam.save_preferences(wanted jsonb, at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api
 platform_iam.set_password(who uuid, new_hash text, at timestamp with time zone) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_worker
 platform_iam.setup_needed(alone boolean) returns boolean security definer owner ironworks_system, run by ironworks_api
 platform_iam.shown_subject(p platform_iam.principal) returns text owner ironworks_system, run by nobody
 platform_iam.signing_keys(at timestamp with time zone) returns TABLE(kid text, process text, public_key bytea, verifies_until timestamp with time zone) security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 platform_iam.sync_presets(wanted jsonb) returns void security definer owner ironworks_system, run by ironworks_worker
+platform_iam.take_up(which uuid, who uuid, assignment_name text, at timestamp with time zone) returns TABLE(scope text, role text, email text, inviter text) owner ironworks_system, run by nobody
 platform_iam.texts(list jsonb) returns text[] owner ironworks_system, run by nobody
 platform_iam.topmost(paths ltree[]) returns ltree[] owner ironworks_system, run by nobody
 platform_iam.touch_keys(key_uids uuid[]) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 platform_iam.visible(scope ltree) returns boolean security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
-platform_iam.waiting_signups(address text, sent_before timestamp with time zone) returns SETOF uuid security definer owner ironworks_system, run by ironworks_api
 platform_iam.whoami() returns jsonb security definer owner ironworks_system, run by ironworks_api
 platform_invoices.keep_final() returns trigger owner ironworks_owner, run by nobody
 platform_invoices.keep_final_lines() returns trigger owner ironworks_owner, run by nobody
@@ -3253,6 +3426,7 @@ shared.enqueue(kind text, uid uuid, due_in interval) returns void security defin
 shared.enqueue_all(target text, kind text, spread interval) returns bigint owner ironworks_owner, run by ironworks_worker
 shared.finish_step(target text, kind text, uid uuid, token uuid, wanted bigint, status jsonb, remove boolean, delay interval, failed boolean, error text, pin text, request_id text) returns void owner ironworks_owner, run by ironworks_worker
 shared.finish_work(kind text, uid uuid, token uuid, wanted bigint, delay interval, failed boolean, error text) returns boolean owner ironworks_owner, run by ironworks_worker
+shared.forget_touched(older_than interval) returns bigint security definer owner ironworks_system, run by ironworks_worker
 shared.granted(permission text) returns ltree[] owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.kind_after() returns trigger security definer owner ironworks_system, run by nobody
 shared.kind_before() returns trigger owner ironworks_owner, run by nobody
@@ -3275,6 +3449,10 @@ shared.sequence_changes(max integer) returns integer security definer owner iron
 shared.subject() returns uuid owner ironworks_owner, run by ironworks_api, ironworks_gateway, ironworks_system, ironworks_worker
 shared.tail_changes(after bigint, max integer, only_kind text) returns TABLE("position" bigint, kind text, uid uuid, scope text, name text, op text, resource_version bigint, event_type text) security definer owner ironworks_system, run by ironworks_api, ironworks_gateway, ironworks_worker
 shared.take_over_work(lease interval) returns bigint owner ironworks_owner, run by ironworks_worker
+shared.tell_changes(topic text, which regclass, scope text, operations text[]) returns void owner ironworks_owner, run by nobody
+shared.touch() returns trigger security definer owner ironworks_system, run by nobody
+shared.touch_topic(topic text, scope text) returns void security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+shared.touched_since(since pg_snapshot, lately interval) returns TABLE(upto text, complete boolean, topics text[], scopes text[]) security definer owner ironworks_system, run by ironworks_api
 shared.writes_at(place ltree) returns boolean security definer owner ironworks_system, run by ironworks_api
 tokenfactory_analytics.merge_counts(a integer[], b integer[]) returns integer[] owner ironworks_owner, run by ironworks_gateway, ironworks_worker
 tokenfactory_budgets.adjust_lease(which uuid, start timestamp with time zone, who text, place text, known bigint, keep bigint, wanted bigint, whole bigint, minimum bigint, hold bigint, ttl interval, closing boolean) returns TABLE(outcome text, lease text, epoch bigint, granted bigint, left_nano bigint, tight boolean, poke boolean) security definer owner ironworks_system, run by ironworks_gateway
@@ -3288,7 +3466,10 @@ tokenfactory_budgets.referred_path(reference text, home text) returns text owner
 tokenfactory_budgets.release_lost(which uuid, who text, place text) returns TABLE(id bigint, period_start timestamp with time zone, holder text, host text, freed_nano bigint) security definer owner ironworks_system, run by ironworks_api
 tokenfactory_budgets.settle_usage(usage jsonb) returns TABLE(budget uuid, name text, path text, period_start timestamp with time zone, percent integer, amount_nano bigint, spent_nano bigint) security definer owner ironworks_system, run by ironworks_gateway, ironworks_worker
 tokenfactory_budgets.upwards(place text) returns SETOF text owner ironworks_owner, run by ironworks_system
-tokenfactory_gateway.report_health(process uuid, host text, pid integer, started_at timestamp with time zone, stopped boolean, status text, troubles jsonb, incidents jsonb) returns void security definer owner ironworks_system, run by ironworks_gateway
+tokenfactory_gateway.report_health(process uuid, host text, pid integer, started_at timestamp with time zone, stopped boolean, status text, troubles jsonb, incidents jsonb, waiting_bytes bigint, lag_seconds double precision) returns void security definer owner ironworks_system, run by ironworks_gateway
+tokenfactory_gateway.report_targets(process uuid, targets jsonb) returns bigint security definer owner ironworks_system, run by ironworks_gateway
+tokenfactory_gateway.reporting(since timestamp with time zone) returns TABLE(process uuid) security definer owner ironworks_system, run by ironworks_api, ironworks_worker
+tokenfactory_limits.allowing(path text) returns TABLE(uid uuid, home text, spec text) security definer owner ironworks_system, run by ironworks_api
 tokenfactory_responses.place() returns ltree owner ironworks_owner, run by ironworks_gateway
 tokenfactory_routing.refuse_second_name() returns trigger security definer owner ironworks_system, run by nobody
 tokenfactory_routing.request_check(target uuid) returns boolean security definer owner ironworks_system, run by ironworks_api
