@@ -15,8 +15,9 @@ import base64
 import dataclasses
 import itertools
 import json
+import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,6 +198,12 @@ class ApiWorld:
         await self.operator.create("api-keys", path, name, spec)
         issued = await self.operator.expect(200, "POST", f"scopes/{path}/api-keys/{name}:rotate", {})
         return self.calling(issued["key"], UUID(issued["uid"]))
+
+    async def written_since(self, before: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+        """Tables that now have another number of rows, but those that tell of a refusal."""
+        after = await self.counts()
+        changed = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+        return {name: rows for name, rows in changed.items() if not re.match(r"platform_audit\.|shared\.touched", name)}
 
     async def counts(self) -> dict[str, int]:
         """Rows of every table of ours, to show that nothing was written."""
