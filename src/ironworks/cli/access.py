@@ -64,7 +64,8 @@ def _shown(member: dict[str, Any]) -> str:
 def invite(ctx: click.Context, email: str, role: str, scope: str | None) -> None:
     """Mail somebody an invitation to a role.
 
-    Done again, the same one is sent again. For instance: ironworks members invite ann@example.com developer -s acme.shop. A role of your own is path/name.
+    Done again, the same one is sent again. A role of your own is path/name. For instance:
+    ironworks members invite ann@example.com developer -s acme.shop
     """
     client = open_client(ctx)
     body = {"email": email, "role": role if "/" in role else f"-/{role}"}
