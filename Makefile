@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 PYTHON ?= python3
-JOBS ?= 3
+JOBS ?= 4
 export UV_PYTHON_DOWNLOADS := never
 # each part is a process of its own, and tests start hundreds: all would compile what they import, were it not kept
 unexport PYTHONDONTWRITEBYTECODE

@@ -46,6 +46,7 @@ async def test_whatever_changes_a_topic_touches_it_where_it_lies(world: ApiWorld
         "unit_price": "0.04",
         "valid_from": f"{SOON}T00:00:00Z",
     }
+    places: set[str] = set()
     for method, path, body, expected in (
         ("PUT", "scopes/acme/billing-details", {"review": True}, {("invoices", "acme"), ("audit", "acme")}),
         ("POST", "scopes/acme/credits", credit, {("ledger", "acme")}),
@@ -62,7 +63,8 @@ async def test_whatever_changes_a_topic_touches_it_where_it_lies(world: ApiWorld
         touched = await read_touched(world.process.database, before)
         assert touched.complete
         assert expected <= touched.places, path
-        assert {scope for topic, scope in touched.places if topic != "audit"} <= {scope for _, scope in expected}, path
+        places |= {scope for _, scope in expected}  # another database's open transaction may hold what was before
+        assert {scope for topic, scope in touched.places if topic != "audit"} <= places, path
 
 
 class Heard:

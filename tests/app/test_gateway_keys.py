@@ -147,6 +147,7 @@ async def test_a_disabled_key_stops_and_nothing_else_is_loaded(fed: Fed) -> None
     await fed.until(lambda: all(fed.key(text) is not None for text in texts))
     await fed.quiet()
     whole = fed.source.whole
+    fed.source.pieces.clear()
     await world.change(iam.API_KEY, "acme.shop.eu", "one", {"disabled": True})
     await fed.until(lambda: (key := fed.key(texts[0])) is not None and key.disabled)
     other = fed.key(texts[1])

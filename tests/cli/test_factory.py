@@ -30,6 +30,8 @@ select p.uid, r.uid, r.scope, 0, 'eu', 1, 'ejected', '2099-01-01T11:59:58Z', 'it
 from p, tokenfactory_routing.route r where r.name = 'tiny'
 """
 SCOPE = "acme.shop"
+KIOSK = "acme.kiosk"
+"""Where no model may be called: its limits are tried out."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,8 @@ def api(postgres: Server, run_folder: Path) -> Iterator[ServedApi]:
     with served_api(place) as served:
         with Client(Profile(served.url, place.operator_token)) as client:
             client.apply({"kind": "Account", "metadata": {"name": "acme", "scope": "-"}})
-            client.apply({"kind": "Platform", "metadata": {"name": "shop", "scope": "acme"}})
+            for name in ("shop", "kiosk"):
+                client.apply({"kind": "Platform", "metadata": {"name": name, "scope": "acme"}})
         yield served
     postgres.drop_database(place)
 
@@ -83,26 +86,26 @@ def test_a_key_is_made_used_disabled_and_rotated(run: Run, api: ServedApi) -> No
 
 
 def test_a_limit_is_set_shown_and_set_to_something_else(run: Run) -> None:
-    words = ("limits", "set", f"{SCOPE}/fair", "--rpm", "60", "--per", "key", "--per", "route")
-    assert run(*words).startswith(f"limit/{SCOPE}/fair created\n")
-    heads = run("limits", "list", "-s", SCOPE).splitlines()[0].split()
+    words = ("limits", "set", f"{KIOSK}/fair", "--rpm", "60", "--per", "key", "--per", "route")
+    assert run(*words).startswith(f"limit/{KIOSK}/fair created\n")
+    heads = run("limits", "list", "-s", KIOSK).splitlines()[0].split()
     assert heads[:4] == ["SCOPE", "NAME", "OF", "KEY"], "where it lives, and what it limits"
-    assert run(*words).startswith(f"limit/{SCOPE}/fair unchanged\n")
-    again = json.loads(run("limits", "set", "fair", "-s", SCOPE, "--tpm", "1000", "--model", "gpt-*", "-o", "json"))
+    assert run(*words).startswith(f"limit/{KIOSK}/fair unchanged\n")
+    again = json.loads(run("limits", "set", "fair", "-s", KIOSK, "--tpm", "1000", "--model", "gpt-*", "-o", "json"))
     assert again["action"] == "updated"
-    spec: dict[str, Any] = json.loads(run("limits", "show", f"{SCOPE}/fair", "-o", "json"))["spec"]
+    spec: dict[str, Any] = json.loads(run("limits", "show", f"{KIOSK}/fair", "-o", "json"))["spec"]
     set_to = {field: value for field, value in spec.items() if value not in (None, [])}
     assert set_to == {"tokens_per_minute": 1000, "allowed_models": ["gpt-*"]}, "what is left out is not limited"
-    shown = run("limits", "show", f"{SCOPE}/fair")
+    shown = run("limits", "show", f"{KIOSK}/fair")
     assert "tokens_per_minute  1000" in shown
     assert "requests_per_minute" not in shown
-    assert run("limits", "set", f"{SCOPE}/none", "--no-models").startswith(f"limit/{SCOPE}/none created\n")
-    assert json.loads(run("limits", "show", f"{SCOPE}/none", "-o", "json"))["spec"]["allowed_models"] == []
-    names = [item["metadata"]["name"] for item in json.loads(run("limits", "list", "-s", SCOPE, "-o", "json"))["items"]]
+    assert run("limits", "set", f"{KIOSK}/none", "--no-models").startswith(f"limit/{KIOSK}/none created\n")
+    assert json.loads(run("limits", "show", f"{KIOSK}/none", "-o", "json"))["spec"]["allowed_models"] == []
+    names = [item["metadata"]["name"] for item in json.loads(run("limits", "list", "-s", KIOSK, "-o", "json"))["items"]]
     assert names == ["fair", "none"]
     assert run("limits", "set", "-/all", "--concurrency", "9").startswith("limit/-/all created\n")
-    assert "limits nothing" in run("limits", "set", f"{SCOPE}/empty", code=2)
-    run("limits", "set", f"{SCOPE}/odd", "--model", "a", "--no-models", code=2)
+    assert "limits nothing" in run("limits", "set", f"{KIOSK}/empty", code=2)
+    run("limits", "set", f"{KIOSK}/odd", "--model", "a", "--no-models", code=2)
 
 
 def test_a_budget_is_set_and_shown(run: Run) -> None:
@@ -188,8 +191,8 @@ def test_a_route_is_set_and_shown(run: Run, api: ServedApi) -> None:
         assert repr(wrong.rpartition(",")[2]) in run("routes", "set", "x", "--target", wrong, code=2)
     assert "spec.targets" in run("routes", "set", f"{SCOPE}/x", "--target", "weight=1", code=2)
     run("routes", "set", f"{SCOPE}/x", code=2)
-    [row] = [line for line in run("routes", "models", "-s", SCOPE).splitlines() if line.startswith("a/b ")]
-    assert row.split() == ["a/b", "route", SCOPE, "-", "Pending", "yes"]
+    [row] = [line for line in run("routes", "models", "-s", SCOPE).splitlines() if line.startswith("tiny ")]
+    assert row.split() == ["tiny", "route", SCOPE, "-", "Pending", "yes"]
     assert " unknown " in run("routes", "health", f"{SCOPE}/tiny"), "no gateway reports"
     asyncio.run(_execute(api.place.admin, EJECTED))
     heads, row = run("routes", "health", "tiny", "-s", SCOPE, code=1).splitlines()

@@ -239,7 +239,11 @@ async def test_what_a_transaction_under_way_may_be_behind_is_kept(yard: Yard) ->
     assert await forget_touched(worker, timedelta(0)) == 0
     await held.commit()
     await slow.close()
-    assert await forget_touched(worker, timedelta(0)) == 2
+    gone = 0
+    async with asyncio.timeout(60):  # other databases' transactions hold it, too
+        while (gone := gone + await forget_touched(worker, timedelta(0))) < 2:
+            await asyncio.sleep(0.05)
+    assert gone == 2
 
 
 async def test_a_taken_grant_ends_the_stream_before_anything_more_is_told(yard: Yard) -> None:

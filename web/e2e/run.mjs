@@ -2,7 +2,7 @@
  * Runs one story in a real browser against a real installation: `run.mjs STORY`, called by tests/e2e/installed.
  *
  * IRONWORKS_URL says where the console is, IRONWORKS_OPERATOR_KEY holds the operator's key, IRONWORKS_BROWSER the
- * browser's path, IRONWORKS_SHOTS a folder for screenshots, IRONWORKS_SLOWDOWN by how much the browser's machine seems
+ * browser's path, IRONWORKS_SHOTS a folder for screenshots, SLOWDOWN by how much the browser's machine seems
  * to be slower, for looking whether a story depends on that. A story fails by throwing; so does anything that the page
  * writes to its console as an error, a refused style or script among it.
  */
@@ -10,7 +10,7 @@ import assert from "node:assert/strict";
 
 import { chromium } from "playwright-core";
 
-const { IRONWORKS_URL: url, IRONWORKS_OPERATOR_KEY: key, IRONWORKS_BROWSER: executablePath, IRONWORKS_SHOTS: shots = "", IRONWORKS_SLOWDOWN: slowdown = "1" } = process.env;
+const { IRONWORKS_URL: url, IRONWORKS_OPERATOR_KEY: key, IRONWORKS_BROWSER: executablePath, IRONWORKS_SHOTS: shots = "", SLOWDOWN: slowdown = "1" } = process.env;
 export const PASSWORD = process.env.IRONWORKS_OPERATOR_PASSWORD ?? "a long enough password";
 export const OPERATOR = process.env.IRONWORKS_OPERATOR_EMAIL ?? "olga@example.com";
 

@@ -257,7 +257,7 @@ def list_callable(ctx: click.Context, scope: str | None, output: str) -> None:
 @click.pass_context
 @fails_clearly
 def route_health(ctx: click.Context, name: str, scope: str | None, output: str) -> None:
-    """Show how a route's targets stand at the gateways, and what went through each in the last hour.
+    """Show how a route's targets stand, and the last hour of each.
 
     Exit code 1 if a gateway has set all of them aside.
     """
