@@ -220,9 +220,7 @@ async def test_the_status_says_roughly_where_it_ends(ledger: Books) -> None:
     await ledger.world.admin.execute("update shared.work_item set due_at = now() where kind = 'Budget'")
     await ledger.world.settle()
     status = (await ledger.world.get(budgets.BUDGET, TENANT, "b")).status
-    assert (
-        0.05 < float(status.projected or 0) < 0.12
-    )  # on the last day all seven are spent, and some
+    assert 0.05 < float(status.projected or 0) < 0.12  # on the last day all seven are spent, and some
     assert len((status.projected or "").strip("0.")) <= 2
     assert status.runs_out_at is None
 
