@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from ironworks.app.domains import collect
+from ironworks.shared.declarations import OWN
 from ironworks.shared.topics import read_touched
 from tests.api.test_search_and_watch import Blocks, watching
 from tests.support.api import ApiWorld, BootstrappedPlace, Caller, envelope, served_api
@@ -24,7 +25,7 @@ async def test_every_declared_topic_has_tables_and_a_permission_and_every_told_t
     told = {row["args"].split("\\000")[0] for row in rows}
     catalogue = collect()
     assert told == {topic.name for topic in catalogue.topics}
-    assert {topic.permission for topic in catalogue.topics} <= set(catalogue.permissions)
+    assert {topic.permission for topic in catalogue.topics} <= {OWN, *catalogue.permissions}
     described = (await world.operator.get("topics"))["items"]
     assert [topic["name"] for topic in described] == sorted(told)
     assert {"name": "usage", "permission": "usage:read"}.items() <= described[-1].items()
@@ -46,7 +47,7 @@ async def test_whatever_changes_a_topic_touches_it_where_it_lies(world: ApiWorld
         "unit_price": "0.04",
         "valid_from": f"{SOON}T00:00:00Z",
     }
-    places: set[str] = set()
+    places = {scope for _, scope in (await read_touched(world.process.database, 0)).places}
     for method, path, body, expected in (
         ("PUT", "scopes/acme/billing-details", {"review": True}, {("invoices", "acme"), ("audit", "acme")}),
         ("POST", "scopes/acme/credits", credit, {("ledger", "acme")}),
@@ -54,6 +55,8 @@ async def test_whatever_changes_a_topic_touches_it_where_it_lies(world: ApiWorld
         ("PUT", "scopes/acme/quotas/endpoints", {"limit": 9}, {("quotas", "acme")}),
         ("POST", "scopes/acme/subscription", {"plan": "starter"}, {("subscriptions", "acme")}),
         ("PUT", "scopes/acme.shop/console/features/usage", {"enabled": False}, {("features", "acme.shop")}),
+        ("POST", "cost-rates", {"meter": "images", "unit_cost": "0.01"}, {("cost-rates", "")}),
+        ("POST", "registry/meter/rerank_documents:disable", None, {("registry", "")}),
         ("POST", "usage", {"events": [usage]}, {("usage", "acme.shop")}),
         ("POST", "usage", {"events": [usage | {"id": "job-2", "subject": "nowhere"}]}, set()),
     ):  # fmt: skip

@@ -16,19 +16,21 @@ import pytest
 from ironworks.shared.changelog import Tail
 from ironworks.shared.context import Actor
 from ironworks.shared.db import Database
-from ironworks.shared.declarations import Topic
+from ironworks.shared.declarations import OWN, Topic
 from ironworks.shared.errors import Gone
 from ironworks.shared.http import Call
+from ironworks.shared.kind import Kind
 from ironworks.shared.listing import ListQuery
 from ironworks.shared.topics import cut, forget_touched, read_touched
 from ironworks.shared.view import Cursor
 from ironworks.shared.watch import Watches
-from tests.shared.shelves import SHELF, Woodshop, open_shop, running, until
+from tests.shared.shelves import SHELF, Woodshop, following, open_shop, running, until
 from tests.support.postgres import TestDatabase
 
 READ = "offcut:read"
 OFFCUTS = Topic("offcuts", READ, "What is left over")
 RULES = Topic("rules", "rule:read", "What holds for all below", inherited=True)
+TOOLS = Topic("tools", OWN, "What each has for himself")
 
 
 @dataclass
@@ -57,13 +59,15 @@ class Ear:
     yard: Yard
     actor: Actor
     query: ListQuery = field(default_factory=ListQuery)
+    kinds: list[Kind] = field(default_factory=lambda: [SHELF])
+    topics: list[Topic] = field(default_factory=lambda: [OFFCUTS, RULES, TOOLS])
     heard: list[tuple[str, str]] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     cursor: str | None = None
 
     async def follow(self) -> None:
         call = Call(self.yard.db, self.actor, "req_test")
-        stream = await self.yard.watches.open(call, [SHELF], self.query, self.cursor, [OFFCUTS, RULES])
+        stream = await self.yard.watches.open(call, self.kinds, self.query, self.cursor, self.topics)
         async with contextlib.aclosing(stream):  # type: ignore[type-var]
             async for chunk in stream:
                 lines = chunk.decode().strip().split("\n")
@@ -84,8 +88,10 @@ async def yard(database: TestDatabase) -> AsyncIterator[Yard]:
         """
         create table test_wood.offcut (scope ltree not null, n int not null default 0);
         create table test_wood.rule (account text not null);
+        create table test_wood.tool (owner uuid not null);
         select shared.tell_changes('offcuts', 'test_wood.offcut');
         select shared.tell_changes('rules', 'test_wood.rule', 'text2ltree(account)', '{insert}');
+        select shared.tell_changes('tools', 'test_wood.tool', 'text2ltree(owner::text)', '{insert}');
         """
     )
     db, tail = await shop.connect("api"), shop.tail("api")
@@ -101,17 +107,10 @@ async def yard(database: TestDatabase) -> AsyncIterator[Yard]:
 
 @contextlib.asynccontextmanager
 async def listening(*ears: Ear) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(ear.follow()) for ear in ears]
-    try:
+    """Ears that follow, from when each knows where it is."""
+    async with following(*ears):
         await until(lambda: all(ear.cursor and Cursor.decode(ear.cursor).oldest for ear in ears))
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
 
 
 async def test_a_statement_is_told_once_for_each_scope_that_it_touched(yard: Yard) -> None:
@@ -147,6 +146,19 @@ async def test_who_may_not_read_a_topic_is_told_nothing_of_it(yard: Yard) -> Non
     assert foreign.heard == [("offcuts", "rival")]
     assert above.heard == [("rules", "-"), ("rules", "acme")]
     assert nobody.heard == []
+
+
+async def test_what_is_one_s_own_is_told_to_nobody_else_whatever_he_may_and_wherever_he_looks(yard: Yard) -> None:
+    owner, other = await yard.shop.subject(("shelf:read", "acme")), await yard.shop.subject((READ, ""))
+    alone, inside = Ear(yard, owner, kinds=[], topics=[TOOLS]), Ear(yard, owner, ListQuery("acme.shop"))
+    around = Ear(yard, other)
+    async with listening(alone, inside, around):
+        await yard.shop.admin.execute("insert into test_wood.tool values ($1)", owner.uid)
+        await until(lambda: alone.heard and inside.heard)
+        await yard.cut("rival")
+        await until(lambda: around.heard)
+    assert alone.heard == inside.heard == [("tools", "-")]
+    assert around.heard == [("offcuts", "rival")]
 
 
 async def test_a_stream_of_a_scope_tells_what_lies_there(yard: Yard) -> None:
@@ -212,8 +224,8 @@ async def test_who_was_away_for_too_long_is_told_that_everything_may_have_change
     assert await yard.touched() == set()
     ear.heard.clear()
     async with listening(ear):
-        await until(lambda: len(ear.heard) == 2)
-    assert ear.heard == [("offcuts", "acme"), ("rules", "acme")]
+        await until(lambda: len(ear.heard) == 3)
+    assert ear.heard == [("offcuts", "acme"), ("rules", "acme"), ("tools", "acme")]
 
 
 async def test_a_list_s_cursor_knows_no_topics_and_so_tells_them_all(yard: Yard) -> None:

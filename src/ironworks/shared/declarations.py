@@ -45,6 +45,9 @@ CATEGORIES: Final[tuple[Category, ...]] = (
     QUOTA,
 )
 
+OWN: Final = "authenticated"
+"""In place of a permission, as of routes: whoever is signed in, of what is his own."""
+
 _WORD = r"[a-z0-9]+(?:[-_][a-z0-9]+)*"
 _NAMES: Final[dict[Category, re.Pattern[str]]] = {
     PERMISSION: re.compile(f"{_WORD}:{_WORD}"),
@@ -198,7 +201,8 @@ class Topic:
     """What changes together and is of no kind: a watch tells that something of it changed, and where (`shared.topics`).
 
     Args:
-        permission: who holds it at a scope is told of changes there and below.
+        permission: who holds it at a scope is told of changes there and below. OWN: it is of what each subject has for
+            himself; the subject's uid stands for the scope then, and nobody else is told.
         inherited: who holds it below is told too, since what lies above holds for him.
     """
 
@@ -210,7 +214,12 @@ class Topic:
     def __post_init__(self) -> None:
         if not re.fullmatch(_WORD, self.name):
             raise ValueError(f"{self.name!r} is not a valid name of a topic; it must match {_WORD}")
-        _check_name(PERMISSION, self.permission)
+        if not self.own:
+            _check_name(PERMISSION, self.permission)
+
+    @property
+    def own(self) -> bool:
+        return self.permission == OWN
 
 
 Declaration: TypeAlias = Permission | Meter | AuditAction | NotificationTemplate | EvidenceType | EventClass | Quota

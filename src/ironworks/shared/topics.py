@@ -26,7 +26,7 @@ from ironworks.shared.db import Database
 from ironworks.shared.notify import keep_trying
 
 Place: TypeAlias = tuple[str, str]
-"""A topic's name, and the scope at which something of it changed."""
+"""A topic's name, and the scope at which something of it changed, or whose own it is."""
 
 KEPT: Final = timedelta(minutes=10)
 """How long a reader may be away and still be told what it missed."""

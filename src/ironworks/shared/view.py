@@ -100,10 +100,11 @@ async def look(ask: Ask, actor: Actor, kinds: Sequence[Kind], topics: Sequence[T
     A list's is taken before the list: what has a position by then was committed before, so the list shows it; what gets
     one later the watch tells, also where the list shows it already.
     """
-    reads = {kind.name: kind.permission("read") for kind in kinds} | {topic.name: topic.permission for topic in topics}
-    columns = ", ".join(f"shared.granted(${n})::text[]" for n in range(1, len(reads) + 1))
+    reads = {kind.name: kind.permission("read") for kind in kinds}
+    reads |= {topic.name: topic.permission for topic in topics if not topic.own}
+    columns = "".join(f", shared.granted(${n})::text[]" for n in range(1, len(reads) + 1))
     floor, head, *granted = await ask(
-        f"select row(b.floor, b.head, {columns}) from shared.change_bounds() b", *reads.values()
+        f"select row(b.floor, b.head{columns}) from shared.change_bounds() b", *reads.values()
     )
     grants = {name: tuple(sorted(set(own or ()))) for name, own in zip(reads, granted, strict=True)}
     told = f"{actor.uid}|" + ";".join(f"{name}|{','.join(own)}" for name, own in grants.items())

@@ -253,9 +253,14 @@ class _Stream:
         told: defaultdict[str, list[str]] = defaultdict(list)
         for name, scope in places:
             topic = self.topics.get(name)
-            if topic and self._lies_in(scope) and self.view.tells(topic, scope):
-                told[name].append(scope)
+            if topic is not None and self._tells(topic, scope):
+                told[name].append("" if topic.own else scope)
         return told
+
+    def _tells(self, topic: Topic, scope: str) -> bool:
+        if topic.own:
+            return scope == str(self.actor.uid)
+        return self._lies_in(scope) and self.view.tells(topic, scope)
 
     def _event_of(self, notice: Notice, row: asyncpg.Record | None, created: bool) -> bytes | None:
         assert notice.uid is not None

@@ -13,6 +13,7 @@ import pytest
 from ironworks.platform import iam
 from ironworks.platform.iam.headers import SESSION, refuse_cross_site
 from ironworks.platform.iam.model import CrossSite
+from ironworks.shared.topics import read_touched
 from tests.support.world import World
 
 EMAIL, PASSWORD = "alice@example.com", "correct horse battery"
@@ -189,6 +190,22 @@ async def test_people_see_and_end_their_own_sessions(http: httpx.AsyncClient, wo
     assert (await http.delete(f"/api/v1/me/sessions/{found[1]['id']}", headers=mine)).status_code == 204
     assert [s["id"] for s in await listed(http, old)] == [found[0]["id"]]
     assert len(await listed(http, others)) == 1
+
+
+async def test_what_is_somebody_s_own_is_told_as_his(http: httpx.AsyncClient, world: World) -> None:
+    await signed_up(world)
+    api = await world.database()
+    me = (await http.get("/api/v1/me", headers=await sign_in(http))).json()["uid"]
+    old = await sign_in(http)
+    for act in (
+        lambda: sign_in(http),
+        lambda: http.post("/api/v1/session/token", headers=PAGE),
+        lambda: http.patch("/api/v1/me", json={"display_name": "Alice"}, headers=old),
+        lambda: http.post("/api/v1/me/sessions:end-others", headers=old),
+    ):
+        await world.admin.execute("delete from shared.touched")
+        await act()
+        assert {place for place in (await read_touched(api, 0)).places if place[0] == "me"} == {("me", me)}
 
 
 async def test_signing_out_elsewhere_and_everywhere(http: httpx.AsyncClient, world: World) -> None:

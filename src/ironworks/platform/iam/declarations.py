@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ironworks.platform.iam.events import KeyRotated, LinkRequested, SignupVerified, VerificationRequested
-from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission, Topic
+from ironworks.shared.declarations import OWN, AuditAction, Declarations, EventClass, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -36,5 +36,8 @@ DECLARATIONS = Declarations(
         EventClass("platform.iam.link_requested.v1", LinkRequested),
         EventClass("platform.iam.signup_verified.v1", SignupVerified),
     ),
-    topics=(Topic("invitations", "role-assignment:read", "Invitations that wait"),),
+    topics=(
+        Topic("invitations", "role-assignment:read", "Invitations that wait"),
+        Topic("me", OWN, "One's own name and sign-ins"),
+    ),
 )

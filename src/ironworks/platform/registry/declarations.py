@@ -2,7 +2,7 @@
 
 from ironworks.platform.registry.events import EntrySwitched
 from ironworks.platform.registry.model import MANAGE, READ
-from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, EventClass, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -14,4 +14,5 @@ DECLARATIONS = Declarations(
         AuditAction("registry.entry.enable", "A registry entry was switched on again"),
     ),
     events=(EventClass("platform.registry.entry_switched.v1", EntrySwitched),),
+    topics=(Topic("registry", READ, "What domains declare, and what of it is switched off"),),
 )

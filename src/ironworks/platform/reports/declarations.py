@@ -1,7 +1,7 @@
 """What reports registers. Reports of what customers may know of themselves ask for the permissions of bills."""
 
 from ironworks.platform.reports.model import COST, MARGIN
-from ironworks.shared.declarations import AuditAction, Declarations, Permission
+from ironworks.shared.declarations import AuditAction, Declarations, Permission, Topic
 
 DECLARATIONS = Declarations(
     permissions=(
@@ -9,4 +9,5 @@ DECLARATIONS = Declarations(
         Permission(COST, "Say what usage costs the operator"),
     ),
     audit_actions=(AuditAction("reports.rate.create", "A cost rate's version was added"),),
+    topics=(Topic("cost-rates", MARGIN, "What usage costs the operator"),),
 )

@@ -120,6 +120,9 @@ function Console({ bootstrap, scope }: { bootstrap: Bootstrap; scope: string }) 
   );
 }
 
+/** In place of a topic's permission: of what is one's own. */
+const OWN = "authenticated";
+
 /** One stream for everything that the caller may read. */
 function useLive(bootstrap: Bootstrap): void {
   const client = useQueryClient();
@@ -127,7 +130,7 @@ function useLive(bootstrap: Bootstrap): void {
     .filter((kind) => (bootstrap.permissions[`${permissionWord(kind.name)}:read`] ?? []).length > 0)
     .map((kind) => `${kind.name}=${kind.plural}`)
     .join(",");
-  const topics = bootstrap.topics.filter(({ permission }) => (bootstrap.permissions[permission] ?? []).length > 0).map(({ name }) => name).join(",");
+  const topics = bootstrap.topics.filter(({ permission }) => permission === OWN || (bootstrap.permissions[permission] ?? []).length > 0).map(({ name }) => name).join(",");
   useEffect(() => {
     const kinds = new Map(names.split(",").filter(Boolean).map((pair) => pair.split("=") as [string, string]));
     const followed = topics.split(",").filter(Boolean);

@@ -304,6 +304,10 @@ language sql volatile security definer set search_path = pg_catalog, public, pg_
     where l.purpose = 'invitation' and coalesce(l.used_at, l.expires_at, l.asked_at) < at - interval '30 days';
 $$;
 
+-- What the domain's topic of one's own is made of.
+select shared.tell_changes('me', 'platform_iam.session', 'text2ltree(user_uid::text)', '{insert,update}');
+select shared.tell_changes('me', 'platform_iam.user', 'text2ltree(uid::text)', '{update}');
+
 -- --- signing keys ---------------------------------------------------------------------------------------------------
 
 -- Publishes the public half of a key of the calling process; its login role says which process that is.

@@ -92,3 +92,6 @@ language sql set search_path = pg_catalog, pg_temp as $$
     where v.category = e.category and v.name = e.name and v.version = e.version)
 $$;
 grant execute on function platform_registry.record_version(bigint, text) to ironworks_system;
+
+-- What the domain's topic is made of.
+select shared.tell_changes('registry', 'platform_registry.entry', $$''::ltree$$, '{insert,update}');

@@ -5,3 +5,6 @@ create policy api_read on platform_reports.cost_rate for select to ironworks_api
 drop policy if exists api_create on platform_reports.cost_rate;
 create policy api_create on platform_reports.cost_rate for insert to ironworks_api
   with check (''::ltree <@ any ((select shared.granted('report:cost'))::ltree[]));
+
+-- What the domain's topic is made of.
+select shared.tell_changes('cost-rates', 'platform_reports.cost_rate', $$''::ltree$$, '{insert}');

@@ -1,5 +1,5 @@
 /** The fields that prices and terms have in common: what they are for, and what one unit costs. */
-import { api, unwrap, useBootstrap, useQuery } from "@ironworks/sdk";
+import { api, live, unwrap, useBootstrap, useQuery } from "@ironworks/sdk";
 import { Combobox, Field, Input, Select, words } from "@ironworks/ui";
 import type { Option } from "@ironworks/ui";
 
@@ -12,6 +12,7 @@ import { t } from "./words.ts";
 export function useMeters(): readonly Option[] {
   const { data } = useQuery({
     queryKey: ["billing", "meters"],
+    ...live("-", "registry"),
     staleTime: 300_000,
     queryFn: async () => (await unwrap(api.GET("/api/v1/registry", { params: { query: { category: "meter", limit: 200 } } }))).items,
   });

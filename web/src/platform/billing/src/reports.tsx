@@ -19,7 +19,7 @@ function useReport(scope: string, report: string, query: Record<string, string>,
   return useQuery({
     queryKey: ["billing", "report", report, scope, query],
     enabled,
-    ...live(scope, "usage", "ledger"),
+    ...live(scope, "usage", "ledger", "cost-rates"),
     queryFn: () => fetchReport<Figures>(scope, report, query),
   });
 }

@@ -1,5 +1,5 @@
 /** One transfer: between whom, what it takes back, and the requests that it moved. */
-import { Link, pageAddress, request, tell, usePlace, useQuery, useTable } from "@ironworks/sdk";
+import { Link, live, pageAddress, request, tell, usePlace, useQuery, useTable } from "@ironworks/sdk";
 import type { components } from "@ironworks/sdk";
 import { Badge, Button, DataTable, Empty, Facts, Icon, Id, Loading, Page, Section, Time, formatNumber, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
@@ -29,10 +29,11 @@ function PriceCell({ row }: { row: Rated }) {
 }
 
 /** The pages so far, and the next one. */
-function useChain(id: string) {
+function useChain(id: string, scope: string) {
   const [cursors, setCursors] = useState<string[]>([""]);
   const query = useQuery({
     queryKey: ["billing", "transfer", id, cursors],
+    ...live(scope, "ledger"),
     placeholderData: (before: Chain[] | undefined) => before,
     queryFn: async () => {
       const pages: Chain[] = [];
@@ -49,7 +50,7 @@ function useChain(id: string) {
 
 export default function TransferPage() {
   const { scope, params } = usePlace();
-  const { pages, error, more, loadMore } = useChain(params["transfer"] ?? "");
+  const { pages, error, more, loadMore } = useChain(params["transfer"] ?? "", scope);
   const first = pages?.[0];
   const lines = pages?.flatMap((page) => page.lines) ?? [];
   const table = useTable({ items: lines, more, loadMore }, (row) => pageAddress(scope, "requests", row.request_id));

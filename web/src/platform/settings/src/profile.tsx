@@ -1,5 +1,5 @@
 /** Who one is, how one is called, and what one may do. */
-import { api, tell, unwrap, useQuery, useQueryClient } from "@ironworks/sdk";
+import { api, live, tell, unwrap, useQuery, useQueryClient } from "@ironworks/sdk";
 import { Button, Callout, Facts, Field, Id, Input, Loading, Page, Section, notify, words } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
@@ -7,7 +7,7 @@ import type { FormEvent } from "react";
 import { t } from "./words.ts";
 
 export default function Profile() {
-  const me = useQuery({ queryKey: ["me"], queryFn: () => unwrap(api.GET("/api/v1/me")) });
+  const me = useQuery({ queryKey: ["me"], ...live("-", "me", "roles", "role-assignments"), queryFn: () => unwrap(api.GET("/api/v1/me")) });
   if (me.isPending) return <Loading />;
   if (me.error) return <Callout tone="bad">{me.error.message}</Callout>;
   const { name, display_name, uid, kind, grants } = me.data;

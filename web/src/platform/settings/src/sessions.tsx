@@ -1,4 +1,4 @@
-import { request, tell, useQuery, useQueryClient } from "@ironworks/sdk";
+import { live, request, tell, useQuery, useQueryClient } from "@ironworks/sdk";
 import { Badge, Button, Callout, Icon, Loading, Page, Section, Time, notify } from "@ironworks/ui";
 
 import { t } from "./words.ts";
@@ -15,7 +15,7 @@ interface OwnSession {
 
 export default function Sessions() {
   const client = useQueryClient();
-  const sessions = useQuery({ queryKey: ["sessions"], queryFn: () => request<{ items: OwnSession[] }>("/api/v1/me/sessions") });
+  const sessions = useQuery({ queryKey: ["sessions"], ...live("-", "me"), queryFn: () => request<{ items: OwnSession[] }>("/api/v1/me/sessions") });
   const act = async (work: () => Promise<string>) => {
     try {
       notify("ok", await work());
