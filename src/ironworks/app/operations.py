@@ -19,6 +19,7 @@ from ironworks.shared.declarations import Declarations, Permission
 from ironworks.shared.http import PUBLIC, Call, Raw, Router
 from ironworks.shared.idempotency import forget_old_answers
 from ironworks.shared.schedules import Schedule, schedule_of, schedules
+from ironworks.shared.shapes import Shape
 from ironworks.shared.topics import forget_touched
 
 METRICS = Permission("metrics:read", "Read the processes' metrics")
@@ -54,7 +55,7 @@ class DeadLetterQuery(BaseModel):
     limit: int = Field(100, ge=1, le=500)
 
 
-class DeadLetterView(BaseModel):
+class DeadLetterView(Shape):
     """An entry of the change log that a consumer could not handle, and went on without."""
 
     id: int
@@ -105,14 +106,14 @@ async def list_dead_letters(ctx: Context, query: DeadLetterQuery) -> DeadLetterL
     found = await dead_letters.list_dead_letters(
         ctx, consumer=query.consumer, replayed=query.replayed, limit=query.limit
     )
-    return DeadLetterList(items=[DeadLetterView.model_validate(letter, from_attributes=True) for letter in found])
+    return DeadLetterList(items=[DeadLetterView.show(letter) for letter in found])
 
 
 @router.get("/api/v1/dead-letters/{letter}", permission="dead-letter:read")
 async def read_dead_letter(ctx: Context, letter: str) -> DeadLetterDetail:
     """Show an event that a consumer could not handle, with what it says."""
     found, entry = await dead_letters.read_dead_letter(ctx, _letter(letter))
-    told = DeadLetterView.model_validate(found, from_attributes=True).model_dump()
+    told = DeadLetterView.show(found).model_dump()
     return DeadLetterDetail(**told, entry=None if entry is None else LetterEntry.model_validate(entry))
 
 

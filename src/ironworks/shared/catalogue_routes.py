@@ -16,6 +16,7 @@ from ironworks.shared.kind import Kind
 from ironworks.shared.kind_routes import OpenWatch, ReadParameters
 from ironworks.shared.listing import ListQuery
 from ironworks.shared.search import Hit, search_resources
+from ironworks.shared.shapes import Shape
 
 T = TypeVar("T")
 
@@ -93,7 +94,7 @@ class KindList(BaseModel):
     items: list[KindView]
 
 
-class TopicView(BaseModel):
+class TopicView(Shape):
     """What is of no kind and can be watched all the same."""
 
     name: str
@@ -111,7 +112,7 @@ class TopicList(BaseModel):
 def catalogue_router(kinds: list[Kind], topics: Sequence[Topic], watch: OpenWatch) -> Router:
     """How clients learn kinds and topics, so that they need no list of their own, and watch several of them."""
     router = Router("shared.kinds")
-    told = TopicList(items=[TopicView.model_validate(topic, from_attributes=True) for topic in topics])
+    told = TopicList(items=[TopicView.show(topic) for topic in topics])
     listing = KindList(items=[_view(kind) for kind in sorted(kinds, key=lambda k: k.name)])
     content = listing.model_dump_json().encode()
 

@@ -29,6 +29,7 @@ from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
 from ironworks.shared.path import parse_path, show_path
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.audit")
 
@@ -56,7 +57,7 @@ class AuditQuery(BaseModel):
     cursor: str | None = Field(None, max_length=512)
 
 
-class RecordView(BaseModel):
+class RecordView(Shape):
     """One record; `chain_seq` is its number in the platform's chain, null for the second until it is sealed."""
 
     uid: UUID
@@ -79,24 +80,11 @@ class RecordView(BaseModel):
 
     @classmethod
     def of(cls, record: Record) -> RecordView:
-        return cls(
-            uid=record.uid,
-            occurred_at=record.occurred_at,
-            actor=record.actor,
-            actor_uid=record.actor_uid,
-            actor_kind=record.actor_kind,
-            address=record.address,
-            action=record.action,
-            target_type=record.target_type,
-            target_id=record.target_id,
+        return cls.show(
+            record,
             scope=show_path(record.path),
-            result=record.result,
-            correlation_id=record.correlation_id,
-            client_request_id=record.client_request_id,
             before=json.loads(record.before) if record.before else None,
             after=json.loads(record.after) if record.after else None,
-            platform=record.platform,
-            chain_seq=record.chain_seq,
         )
 
 
@@ -132,7 +120,7 @@ class BadRecordView(BaseModel):
     message: str
 
 
-class ChainView(BaseModel):
+class ChainView(Shape):
     """One chain. Note `records` and `head` elsewhere: as `anchor` they reveal even a chain that was rebuilt."""
 
     platform: str
@@ -144,11 +132,8 @@ class ChainView(BaseModel):
     @classmethod
     def of(cls, report: ChainReport) -> ChainView:
         bad = report.bad
-        return cls(
-            platform=report.platform,
-            ok=report.ok,
-            records=report.records,
-            head=report.head,
+        return cls.show(
+            report,
             first_bad=bad
             and BadRecordView(chain_seq=bad.chain_seq, uid=bad.uid, problem=bad.problem, message=bad.message),
         )

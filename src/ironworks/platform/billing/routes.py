@@ -15,6 +15,7 @@ from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
 from ironworks.shared.listing import MAX_PAGE, PageQuery, decode_cursor, encode_cursor
 from ironworks.shared.path import show_path
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.billing")
 
@@ -23,7 +24,7 @@ class Money(pricing.ExactAmount):
     """An exact amount, twice: whole nano-units for programs, a decimal for people."""
 
 
-class ExplainedUsage(BaseModel):
+class ExplainedUsage(Shape):
     occurred_at: datetime
     recorded_at: datetime
     scope: str
@@ -42,25 +43,18 @@ class ExplainedUsage(BaseModel):
     @classmethod
     def of(cls, usage: metering.RecordedUsage) -> ExplainedUsage:
         event = usage.event
-        return cls(
-            occurred_at=event.occurred_at,
+        return cls.show(
+            event,
             recorded_at=usage.recorded_at,
             scope=show_path(event.scope),
-            model=event.model,
-            route=event.route,
             endpoint=f"{show_path(event.endpoint_scope)}/{event.endpoint_name}" if event.endpoint_name else None,
-            key_uid=event.key_uid,
             quantities=dict(event.quantities),
-            counted=event.counted,
-            client_request_id=event.client_request_id,
             priced_at=event.priced_at or event.occurred_at,
-            user=event.user,
             metadata=dict(event.metadata),
-            cached_answer=event.cached_answer,
         )
 
 
-class RatedLineView(BaseModel):
+class RatedLineView(Shape):
     request_id: str
     meter: str
     quantity: int
@@ -71,14 +65,11 @@ class RatedLineView(BaseModel):
 
     @classmethod
     def of(cls, line: pricing.RatedLine) -> RatedLineView:
-        return cls(
+        return cls.show(
+            line,
             request_id=line.usage_event_id,
-            meter=line.meter,
-            quantity=line.quantity,
             unit_price=format(line.unit_price, "f"),
-            price_id=line.price_id,
             cost=Money.of(line.currency, line.amount_nano),
-            transfer_id=line.transfer_id,
         )
 
 
@@ -93,7 +84,7 @@ class LedgerAccountView(BaseModel):
     purpose: ledger.Purpose
 
 
-class TransferView(BaseModel):
+class TransferView(Shape):
     id: UUID
     debit: LedgerAccountView
     credit: LedgerAccountView
@@ -106,16 +97,11 @@ class TransferView(BaseModel):
 
     @classmethod
     def of(cls, transfer: ledger.Transfer) -> TransferView:
-        return cls(
-            id=transfer.id,
+        return cls.show(
+            transfer,
             debit=LedgerAccountView(scope=show_path(transfer.debit.scope), purpose=transfer.debit.purpose),
             credit=LedgerAccountView(scope=show_path(transfer.credit.scope), purpose=transfer.credit.purpose),
             moved=Money.of(transfer.debit.currency, transfer.amount_nano),
-            kind=transfer.kind,
-            correlation=transfer.correlation,
-            corrects=transfer.corrects,
-            day=transfer.day,
-            posted_at=transfer.posted_at,
         )
 
 

@@ -13,7 +13,6 @@ from ironworks.platform.console.model import (
     MAX_MODULE,
     REGISTER,
     SWITCH,
-    RegisteredFeature,
     Shell,
     ShellKind,
     ShellTopic,
@@ -26,6 +25,7 @@ from ironworks.shared.context import Context
 from ironworks.shared.http import AUTHENTICATED, PUBLIC, Raw, Router
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
 from ironworks.shared.path import parse_path
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.console")
 log = telemetry.logger(__name__)
@@ -82,7 +82,7 @@ class ShellCaller(BaseModel):
     display_name: str | None
 
 
-class ShellScope(BaseModel):
+class ShellScope(Shape):
     path: str
     kind: Literal["Account", "Platform", "Tenant"]
     display_name: str | None
@@ -140,7 +140,7 @@ async def bootstrap(ctx: Context, query: BootstrapQuery, shell: Shell) -> Bootst
         preferences=found.preferences,
         mail=shell.mail,
         permissions=permissions_by_scope(caller["grants"]),
-        scopes=[ShellScope.model_validate(scope, from_attributes=True) for scope in found.scopes],
+        scopes=[ShellScope.show(scope) for scope in found.scopes],
         more_scopes=found.more,
         kinds=list(shell.kinds),
         topics=list(shell.topics),
@@ -171,7 +171,7 @@ class FeaturesQuery(_Body):
     cursor: str | None = Field(None, max_length=1024)
 
 
-class FeatureView(BaseModel):
+class FeatureView(Shape):
     """A feature that was registered while the installation runs."""
 
     manifest: FeatureManifest
@@ -179,16 +179,6 @@ class FeatureView(BaseModel):
     integrity: str
     registered_by: str
     registered_at: datetime
-
-    @classmethod
-    def of(cls, feature: RegisteredFeature) -> FeatureView:
-        return cls(
-            manifest=feature.manifest,
-            url=feature.url,
-            integrity=feature.integrity,
-            registered_by=feature.registered_by,
-            registered_at=feature.registered_at,
-        )
 
 
 class FeatureList(BaseModel):
@@ -209,14 +199,14 @@ async def list_features(ctx: Context, query: FeaturesQuery) -> FeatureList:
     found = await service.list_features(ctx, after, query.limit + 1)
     page = found[: query.limit]
     more = encode_cursor("", page[-1].manifest.id) if len(found) > query.limit else None
-    return FeatureList(items=[FeatureView.of(feature) for feature in page], next_cursor=more)
+    return FeatureList(items=[FeatureView.show(feature) for feature in page], next_cursor=more)
 
 
 @router.put("/api/v1/console/features/{feature}", permission=REGISTER)
 async def register_feature(ctx: Context, feature: str, body: RegisterRequest, shell: Shell) -> FeatureView:
     """Add a feature to every console, or replace it: its code runs in every browser, as whoever looks."""
     made = await service.register_feature(ctx, shell, feature, body.manifest, body.module, body.integrity)
-    return FeatureView.of(made)
+    return FeatureView.show(made)
 
 
 @router.delete("/api/v1/console/features/{feature}", permission=REGISTER)

@@ -192,7 +192,7 @@ async def sign_up(call: Call, body: SignupRequest, identity: Identity) -> Accept
 @router.post("/api/v1/scopes/{path}/invitations", permission="role-assignment:create", calls_out=True, status=202)
 async def invite(call: Call, path: str, body: InvitationRequest) -> InvitationView:
     """Invite an address to a role by mail; the invitation that waits already is sent again."""
-    return InvitationView.of(await invitations.invite(call, path, body.email, body.role))
+    return InvitationView.show(await invitations.invite(call, path, body.email, body.role))
 
 
 @router.get("/api/v1/scopes/{path}/invitations", permission="role-assignment:read")
@@ -202,7 +202,7 @@ async def list_invitations(ctx: Context, path: str, query: InvitationsQuery) -> 
     found = await invitations.list_invitations(ctx, path, after, query.limit + 1)
     page = found[: query.limit]
     more = encode_cursor(page[-1].email, str(page[-1].uid)) if len(found) > query.limit else None
-    return InvitationList(items=[InvitationView.of(one) for one in page], next_cursor=more)
+    return InvitationList(items=[InvitationView.show(one) for one in page], next_cursor=more)
 
 
 @router.delete("/api/v1/scopes/{path}/invitations/{invitation}", permission="role-assignment:delete")
@@ -214,7 +214,7 @@ async def revoke_invitation(ctx: Context, path: str, invitation: str) -> None:
 @router.post("/api/v1/invitations:read", permission=PUBLIC)
 async def read_invitation(ctx: Context, body: TokenRequest) -> InvitedView:
     """Tell whoever got an invitation what it is to."""
-    return InvitedView.of(await invitations.read_invitation(ctx, body.token))
+    return InvitedView.show(await invitations.read_invitation(ctx, body.token))
 
 
 @router.post("/api/v1/invitations:accept", permission=AUTHENTICATED)

@@ -9,10 +9,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ironworks.platform.iam.authentication import Session
-from ironworks.platform.iam.links import Invitation, Invited
 from ironworks.platform.iam.model import ACCESS_LIFE, OwnSession, Password, PermissionName
 from ironworks.platform.tenancy import Email
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
+from ironworks.shared.shapes import Shape
 
 
 class _Body(BaseModel):
@@ -79,7 +79,7 @@ class InvitationRequest(_Body):
     role: str = Field(max_length=700, description="`-/viewer`, or `path/name` of a role of one's own.")
 
 
-class InvitationView(BaseModel):
+class InvitationView(Shape):
     """A role that waits for somebody."""
 
     uid: UUID
@@ -94,10 +94,6 @@ class InvitationView(BaseModel):
         description="`lapsed`: its inviter could not give the role himself any more; who can may send it again."
     )
 
-    @classmethod
-    def of(cls, invitation: Invitation) -> InvitationView:
-        return cls.model_validate(invitation, from_attributes=True)
-
 
 class InvitationsQuery(_Body):
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
@@ -109,7 +105,7 @@ class InvitationList(BaseModel):
     next_cursor: str | None
 
 
-class InvitedView(BaseModel):
+class InvitedView(Shape):
     """What an invitation is to."""
 
     scope: str
@@ -118,10 +114,6 @@ class InvitedView(BaseModel):
     inviter: str
     expires_at: datetime
     known: bool = Field(description="The address has a user: sign in and accept; else join with a password.")
-
-    @classmethod
-    def of(cls, invited: Invited) -> InvitedView:
-        return cls.model_validate(invited, from_attributes=True)
 
 
 class JoinRequest(ResetRequest):
@@ -166,7 +158,7 @@ class BrowserSessionView(BaseModel):
     expires_at: datetime
 
 
-class OwnSessionView(BaseModel):
+class OwnSessionView(Shape):
     id: UUID
     created_at: datetime
     last_used_at: datetime = Field(description="Its last refresh; while it is used there is one every ten minutes.")
@@ -177,15 +169,7 @@ class OwnSessionView(BaseModel):
 
     @classmethod
     def of(cls, session: OwnSession, current: UUID | None) -> OwnSessionView:
-        return cls(
-            id=session.id,
-            created_at=session.created_at,
-            last_used_at=session.last_used_at,
-            expires_at=session.expires_at,
-            address=session.address,
-            user_agent=session.user_agent,
-            current=session.id == current,
-        )
+        return cls.show(session, current=session.id == current)
 
 
 class OwnSessionList(BaseModel):

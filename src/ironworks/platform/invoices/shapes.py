@@ -23,6 +23,7 @@ from ironworks.platform.invoices.model import (
 )
 from ironworks.platform.invoices.money import show_exact
 from ironworks.shared.listing import PageQuery
+from ironworks.shared.shapes import Shape
 
 
 class InvoiceAmount(BaseModel):
@@ -84,7 +85,7 @@ class InvoiceView(BaseModel):
         )
 
 
-class InvoiceLineView(BaseModel):
+class InvoiceLineView(Shape):
     id: UUID
     invoice_id: UUID
     scope: str
@@ -99,12 +100,8 @@ class InvoiceLineView(BaseModel):
 
     @classmethod
     def of(cls, line: Line) -> InvoiceLineView:
-        return cls(
-            id=line.id,
-            invoice_id=line.invoice_id,
-            scope=line.scope,
-            kind=line.kind,
-            description=line.description,
+        return cls.show(
+            line,
             meter=line.meter or None,
             model=line.model or None,
             quantity=None if line.quantity is None else f"{line.quantity:f}",
@@ -114,7 +111,7 @@ class InvoiceLineView(BaseModel):
         )
 
 
-class InvoicePaymentView(BaseModel):
+class InvoicePaymentView(Shape):
     id: UUID
     amount: InvoiceAmount = Field(description="Negative: a refund.")
     to_credit: InvoiceAmount = Field(description="What was too much, and is prepaid credit.")
@@ -124,17 +121,14 @@ class InvoicePaymentView(BaseModel):
 
     @classmethod
     def of(cls, payment: Payment, currency: str) -> InvoicePaymentView:
-        return cls(
-            id=payment.id,
+        return cls.show(
+            payment,
             amount=InvoiceAmount.of(currency, payment.amount_nano),
             to_credit=InvoiceAmount.of(currency, payment.to_credit_nano),
-            method=payment.method,
-            reference=payment.reference,
-            recorded_at=payment.recorded_at,
         )
 
 
-class CreditNoteView(BaseModel):
+class CreditNoteView(Shape):
     id: UUID
     number: str
     amount: InvoiceAmount
@@ -145,14 +139,11 @@ class CreditNoteView(BaseModel):
 
     @classmethod
     def of(cls, note: CreditNote, currency: str) -> CreditNoteView:
-        return cls(
-            id=note.id,
-            number=note.number,
+        return cls.show(
+            note,
             amount=InvoiceAmount.of(currency, note.amount_nano),
             tax=InvoiceAmount.of(currency, note.tax_nano),
             to_credit=InvoiceAmount.of(currency, note.to_credit_nano),
-            reason=note.reason,
-            issued_at=note.issued_at,
         )
 
 
@@ -175,7 +166,7 @@ class InvoiceDetail(BaseModel):
         )
 
 
-class CloseView(BaseModel):
+class CloseView(Shape):
     id: UUID
     account: str
     period_start: date
@@ -187,19 +178,10 @@ class CloseView(BaseModel):
 
     @classmethod
     def of(cls, close: Close) -> CloseView:
-        return cls(
-            id=close.id,
-            account=close.account,
-            period_start=close.start,
-            period_end=close.end,
-            state=close.state,
-            subscription_id=close.subscription_id,
-            opened_at=close.opened_at,
-            problem=close.problem,
-        )
+        return cls.show(close, period_start=close.start, period_end=close.end)
 
 
-class BehindView(BaseModel):
+class BehindView(Shape):
     """One rated line behind an invoice line: a request's quantity at a price version."""
 
     request_id: str
@@ -212,12 +194,9 @@ class BehindView(BaseModel):
     @classmethod
     def of(cls, rated: pricing.RatedLine) -> BehindView:
         assert rated.transfer_id is not None
-        return cls(
+        return cls.show(
+            rated,
             request_id=rated.usage_event_id,
-            transfer_id=rated.transfer_id,
-            price_id=rated.price_id,
-            day=rated.day,
-            quantity=rated.quantity,
             amount=InvoiceAmount.of(rated.currency, rated.amount_nano),
         )
 

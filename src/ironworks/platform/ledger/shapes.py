@@ -23,6 +23,7 @@ from ironworks.platform.ledger.credit import (
 from ironworks.platform.ledger.model import AccountName, LedgerAccount, Purpose, Transfer, TransferKind
 from ironworks.shared.listing import PageQuery
 from ironworks.shared.path import show_path
+from ironworks.shared.shapes import Shape
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
@@ -47,7 +48,7 @@ class NewCredit(BaseModel):
     note: str = Field("", max_length=500)
 
 
-class CreditGrantView(BaseModel):
+class CreditGrantView(Shape):
     id: UUID
     account: str
     granted: CreditAmount
@@ -63,19 +64,10 @@ class CreditGrantView(BaseModel):
 
     @classmethod
     def of(cls, grant: CreditGrant) -> CreditGrantView:
-        return cls(
-            id=grant.id,
-            account=grant.account,
+        return cls.show(
+            grant,
             granted=CreditAmount.of(grant.currency, grant.amount_nano),
             remaining=CreditAmount.of(grant.currency, grant.remaining_nano),
-            source=grant.source,
-            priority=grant.priority,
-            expires_at=grant.expires_at,
-            held=grant.held,
-            reference=grant.reference,
-            note=grant.note,
-            granted_by=grant.granted_by,
-            granted_at=grant.granted_at,
         )
 
 
@@ -186,7 +178,7 @@ class LedgerAccountPage(BaseModel):
     next_cursor: str | None
 
 
-class ListedTransfer(BaseModel):
+class ListedTransfer(Shape):
     id: UUID
     debit: SideView
     credit: SideView
@@ -199,16 +191,11 @@ class ListedTransfer(BaseModel):
 
     @classmethod
     def of(cls, transfer: Transfer) -> ListedTransfer:
-        return cls(
-            id=transfer.id,
+        return cls.show(
+            transfer,
             debit=SideView.of(transfer.debit),
             credit=SideView.of(transfer.credit),
             moved=CreditAmount.of(transfer.debit.currency, transfer.amount_nano),
-            kind=transfer.kind,
-            correlation=transfer.correlation,
-            corrects=transfer.corrects,
-            day=transfer.day,
-            posted_at=transfer.posted_at,
         )
 
 

@@ -18,6 +18,7 @@ from ironworks.shared.errors import NotFound, invalid
 from ironworks.shared.http import Router
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor, read_moment
 from ironworks.shared.path import covers, show_path
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.metering")
 
@@ -97,7 +98,7 @@ class UsageBatch(BaseModel):
     events: list[Any] = Field(min_length=1, max_length=MAX_EVENTS, description="One JSON object per event.")
 
 
-class IngestedView(BaseModel):
+class IngestedView(Shape):
     source: str
     id: str
     outcome: Outcome
@@ -149,7 +150,7 @@ class CourseView(BaseModel):
     error: str | None = Field(description="The code that its caller was told.")
 
 
-class UsageView(BaseModel):
+class UsageView(Shape):
     request_id: str
     occurred_at: datetime
     recorded_at: datetime
@@ -173,26 +174,16 @@ class UsageView(BaseModel):
     @classmethod
     def of(cls, usage: RecordedUsage) -> UsageView:
         event = usage.event
-        return cls(
+        return cls.show(
+            event,
             request_id=event.id,
-            occurred_at=event.occurred_at,
             recorded_at=usage.recorded_at,
             scope=show_path(event.scope),
-            model=event.model,
-            route=event.route,
             endpoint=f"{show_path(event.endpoint_scope)}/{event.endpoint_name}" if event.endpoint_name else None,
-            endpoint_uid=event.endpoint_uid,
-            key_uid=event.key_uid,
             quantities=dict(event.quantities),
-            counted=event.counted,
-            client_request_id=event.client_request_id,
             dimensions=dict(event.dimensions),
-            route_uid=event.route_uid,
-            user=event.user,
             metadata=dict(event.metadata),
-            cached_answer=event.cached_answer,
             course=_course(event.course),
-            priced_at=event.priced_at,
         )
 
 
@@ -233,7 +224,7 @@ async def ingest_usage(ctx: Context, body: UsageBatch) -> IngestedBatch:
     counts = Counter(one.outcome for one in outcomes)
     return IngestedBatch(
         **{outcome.value: counts[outcome] for outcome in Outcome},
-        items=[IngestedView.model_validate(one, from_attributes=True) for one in outcomes],
+        items=[IngestedView.show(one) for one in outcomes],
     )
 
 

@@ -10,6 +10,7 @@ from ironworks.platform.notification import service
 from ironworks.platform.notification.model import MailRecord
 from ironworks.shared.context import Context
 from ironworks.shared.http import Router
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.notification")
 
@@ -20,7 +21,7 @@ class MailQuery(BaseModel):
     limit: int = Field(50, ge=1, le=500)
 
 
-class MailView(BaseModel):
+class MailView(Shape):
     """`body` is there only where mails are files of this machine."""
 
     uid: str
@@ -36,18 +37,7 @@ class MailView(BaseModel):
 
     @classmethod
     def of(cls, mail: MailRecord) -> MailView:
-        return cls(
-            uid=str(mail.uid),
-            template=mail.template,
-            recipient=mail.recipient,
-            created_at=mail.created_at,
-            sent_at=mail.sent_at,
-            given_up_at=mail.given_up_at,
-            attempts=mail.attempts,
-            error=mail.error,
-            subject=mail.subject,
-            body=mail.body,
-        )
+        return cls.show(mail, uid=str(mail.uid))
 
 
 class MailsView(BaseModel):

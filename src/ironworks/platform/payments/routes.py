@@ -17,13 +17,14 @@ from ironworks.shared.context import Context
 from ironworks.shared.http import AUTHENTICATED, PUBLIC, Call, Raw, Router
 from ironworks.shared.listing import PageQuery, decode_newest, encode_cursor
 from ironworks.shared.path import parse_path
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.payments")
 
 _MOST_NANO = 2**63 - 1
 
 
-class PaymentView(BaseModel):
+class PaymentView(Shape):
     """A payment; what it is for stands on its invoice."""
 
     id: UUID
@@ -47,8 +48,8 @@ class PaymentView(BaseModel):
     @classmethod
     def of(cls, payment: Payment, invoice_number: str | None) -> PaymentView:
         waits = payment.state in (PaymentState.PLANNED, PaymentState.FAILED)
-        told = {"invoice_number": invoice_number, "next_attempt_at": payment.due_at if waits else None}
-        return cls(**told, **{name: getattr(payment, name) for name in cls.model_fields if name not in told})
+        due = payment.due_at if waits else None
+        return cls.show(payment, invoice_number=invoice_number, next_attempt_at=due)
 
 
 async def _view(ctx: Context, payment: Payment) -> PaymentView:
@@ -60,8 +61,7 @@ async def _views(ctx: Context, payments: Sequence[Payment]) -> list[PaymentView]
     return [PaymentView.of(payment, numbers.get(payment.invoice_id)) for payment in payments]
 
 
-class RefundView(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+class RefundView(Shape):
     id: UUID
     payment_id: UUID
     amount_nano: int
@@ -110,8 +110,7 @@ class RefundRequest(BaseModel):
     reason: str = Field("", max_length=500)
 
 
-class MethodView(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+class MethodView(Shape):
     reference: str
     kind: str
     label: str
@@ -125,7 +124,7 @@ class MethodsView(BaseModel):
 
     @classmethod
     def of(cls, provider: PaymentProvider, methods: Sequence[Method]) -> MethodsView:
-        items = [MethodView.model_validate(method) for method in methods]
+        items = [MethodView.show(method) for method in methods]
         return cls(provider=provider.name if provider.enabled else None, items=items)
 
 
@@ -138,14 +137,12 @@ class CheckoutRequest(BaseModel):
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Which methods are offered depends on it.")
 
 
-class CheckoutView(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+class CheckoutView(Shape):
     url: str = Field(description="Send the customer there.")
     expires_at: datetime
 
 
-class DifferenceView(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+class DifferenceView(Shape):
     id: UUID
     reference: str
     kind: str = Field(description="unknown, missing, state, amount, refunds or dispute")
@@ -186,7 +183,7 @@ async def list_payments(ctx: Context, query: PaymentsQuery) -> PaymentsPage:
 async def get_payment(ctx: Context, payment: str) -> PaymentDetail:
     """Show a payment and what of it went back."""
     found, refunds = await service.show_payment(ctx, parse_id(payment))
-    return PaymentDetail(payment=await _view(ctx, found), refunds=[RefundView.model_validate(r) for r in refunds])
+    return PaymentDetail(payment=await _view(ctx, found), refunds=[RefundView.show(r) for r in refunds])
 
 
 @router.post("/api/v1/payments", permission=AUTHENTICATED, status=202)
@@ -213,7 +210,7 @@ async def retry_payment(ctx: Context, payment: str) -> PaymentView:
 async def refund_payment(ctx: Context, payment: str, body: RefundRequest) -> RefundView:
     """Give back a payment, or a part of it."""
     made = await service.refund_payment(ctx, parse_id(payment), body.amount_nano, body.reason)
-    return RefundView.model_validate(made)
+    return RefundView.show(made)
 
 
 @router.get("/api/v1/scopes/{path}/payment-methods", permission="payment-method:read")
@@ -228,7 +225,7 @@ async def list_payment_methods(ctx: Context, provider: PaymentProvider, path: st
 async def open_checkout(call: Call, provider: PaymentProvider, path: str, body: CheckoutRequest) -> CheckoutView:
     """Open a page of the payment provider's on which a payment method is left."""
     made = await service.open_checkout(call, provider, path, body.currency, body.success_url, body.cancel_url)
-    return CheckoutView.model_validate(made)
+    return CheckoutView.show(made)
 
 
 @router.post("/api/v1/scopes/{path}/payment-methods:refresh", permission="payment-method:create", status=202)
@@ -267,7 +264,7 @@ async def list_payment_differences(ctx: Context, query: DifferencesQuery) -> Dif
     return DifferencesPage(
         compared_on=last[0] if last else None,
         compared=last[1] if last else 0,
-        items=[DifferenceView.model_validate(difference) for difference in page],
+        items=[DifferenceView.show(difference) for difference in page],
         next_cursor=encode_cursor(page[-1].found_at.isoformat(), str(page[-1].id)) if more else None,
     )
 

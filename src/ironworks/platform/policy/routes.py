@@ -13,6 +13,7 @@ from ironworks.shared.context import Context
 from ironworks.shared.http import Router
 from ironworks.shared.listing import PageQuery, decode_cursor, encode_cursor
 from ironworks.shared.path import show_path
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.policy")
 
@@ -26,7 +27,7 @@ class NewOverride(BaseModel):
     reason: str = Field("", max_length=500, description="Shown with the quota and in the audit trail.")
 
 
-class QuotaView(BaseModel):
+class QuotaView(Shape):
     quota: str
     scope: str = Field(description="The account or platform whose limit it is: all in it count together.")
     limit: int | None = Field(description="Null: no limit.")
@@ -38,16 +39,7 @@ class QuotaView(BaseModel):
 
     @classmethod
     def of(cls, quota: EffectiveQuota) -> QuotaView:
-        return cls(
-            quota=quota.name,
-            scope=show_path(quota.scope),
-            limit=quota.limit,
-            used=quota.used,
-            plan=quota.plan,
-            overridden=quota.overridden,
-            expires_at=quota.expires_at,
-            reason=quota.reason,
-        )
+        return cls.show(quota, quota=quota.name, scope=show_path(quota.scope))
 
 
 class QuotaList(BaseModel):

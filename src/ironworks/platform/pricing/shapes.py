@@ -34,6 +34,7 @@ from ironworks.platform.pricing.terms import (
 from ironworks.shared.errors import invalid
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE
 from ironworks.shared.path import parse_path, show_path
+from ironworks.shared.shapes import Shape
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(2200, 1, 1, tzinfo=UTC))]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2200, 1, 1))]
@@ -232,7 +233,7 @@ class NanoAmount(BaseModel):
         return cls(nano=nano, amount=show_nano(nano))
 
 
-class AdjustmentView(BaseModel):
+class AdjustmentView(Shape):
     scope: str
     meter: str
     model: str
@@ -243,15 +244,7 @@ class AdjustmentView(BaseModel):
 
     @classmethod
     def of(cls, adjustment: Adjustment) -> AdjustmentView:
-        return cls(
-            scope=show_path(adjustment.scope),
-            meter=adjustment.meter,
-            model=adjustment.model,
-            description=adjustment.description,
-            quantity=adjustment.quantity,
-            adjustment=NanoAmount.of(adjustment.amount_nano),
-            terms_id=adjustment.terms_id,
-        )
+        return cls.show(adjustment, scope=show_path(adjustment.scope), adjustment=NanoAmount.of(adjustment.amount_nano))
 
 
 class AdjustmentList(BaseModel):

@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ironworks.platform.registry import service
-from ironworks.platform.registry.model import MANAGE, READ, Entry, EntryVersion, parse_category
+from ironworks.platform.registry.model import MANAGE, READ, parse_category
 from ironworks.shared.context import Context
 from ironworks.shared.declarations import Category
 from ironworks.shared.http import Router
 from ironworks.shared.listing import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.registry")
 
@@ -27,7 +28,7 @@ class EntriesQuery(BaseModel):
     cursor: str | None = Field(None, max_length=512)
 
 
-class EntryView(BaseModel):
+class EntryView(Shape):
     """One declared word; `usable` is what every check answers."""
 
     category: str
@@ -40,20 +41,6 @@ class EntryView(BaseModel):
     updated_at: datetime
     body: dict[str, Any]
 
-    @classmethod
-    def of(cls, entry: Entry) -> EntryView:
-        return cls(
-            category=entry.category,
-            name=entry.name,
-            source=entry.source,
-            version=entry.version,
-            enabled=entry.enabled,
-            declared=entry.declared,
-            usable=entry.usable,
-            updated_at=entry.updated_at,
-            body=entry.body,
-        )
-
 
 class EntryPage(BaseModel):
     """Entries in the order of (category, name)."""
@@ -63,7 +50,7 @@ class EntryPage(BaseModel):
     version: int = Field(description="The registry's version.")
 
 
-class EntryVersionView(BaseModel):
+class EntryVersionView(Shape):
     """What an entry said from a registry version on."""
 
     version: int
@@ -72,17 +59,6 @@ class EntryVersionView(BaseModel):
     declared: bool
     changed_at: datetime
     body: dict[str, Any]
-
-    @classmethod
-    def of(cls, version: EntryVersion) -> EntryVersionView:
-        return cls(
-            version=version.version,
-            registry_version=version.registry_version,
-            enabled=version.enabled,
-            declared=version.declared,
-            changed_at=version.changed_at,
-            body=version.body,
-        )
 
 
 class EntryHistory(BaseModel):
@@ -98,7 +74,7 @@ async def list_entries(ctx: Context, query: EntriesQuery) -> EntryPage:
     page = entries[: query.limit]
     more = len(entries) > query.limit
     return EntryPage(
-        items=[EntryView.of(entry) for entry in page],
+        items=[EntryView.show(entry) for entry in page],
         next_cursor=encode_cursor(page[-1].category, page[-1].name) if more else None,
         version=await service.current_version(ctx),
     )
@@ -107,14 +83,14 @@ async def list_entries(ctx: Context, query: EntriesQuery) -> EntryPage:
 @router.get("/api/v1/registry/{category}/{name}/versions", permission=READ, summary="Show an entry's history")
 async def list_versions(ctx: Context, category: str, name: str) -> EntryHistory:
     _, versions = await service.get_entry(ctx, parse_category(category), name)
-    return EntryHistory(items=[EntryVersionView.of(version) for version in versions])
+    return EntryHistory(items=[EntryVersionView.show(version) for version in versions])
 
 
 @router.post("/api/v1/registry/{category}/{name}:disable", permission=MANAGE, summary="Switch an entry off")
 async def disable_entry(ctx: Context, category: str, name: str) -> EntryView:
-    return EntryView.of(await service.disable_entry(ctx, parse_category(category), name))
+    return EntryView.show(await service.disable_entry(ctx, parse_category(category), name))
 
 
 @router.post("/api/v1/registry/{category}/{name}:enable", permission=MANAGE, summary="Switch an entry on again")
 async def enable_entry(ctx: Context, category: str, name: str) -> EntryView:
-    return EntryView.of(await service.enable_entry(ctx, parse_category(category), name))
+    return EntryView.show(await service.enable_entry(ctx, parse_category(category), name))

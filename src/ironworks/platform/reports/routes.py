@@ -29,6 +29,7 @@ from ironworks.shared.context import Context
 from ironworks.shared.errors import invalid
 from ironworks.shared.http import Raw, Router
 from ironworks.shared.listing import PageQuery, decode_cursor, encode_cursor
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.reports")
 
@@ -82,7 +83,7 @@ class NewCostRate(BaseModel):
     valid_from: Day | None = Field(None, description="The first day it counts for; today, in UTC, if left out.")
 
 
-class CostRateView(BaseModel):
+class CostRateView(Shape):
     id: UUID
     meter: str
     model: str
@@ -92,14 +93,7 @@ class CostRateView(BaseModel):
 
     @classmethod
     def of(cls, rate: CostRate) -> CostRateView:
-        return cls(
-            id=rate.id,
-            meter=rate.meter,
-            model=rate.model,
-            currency=rate.currency,
-            unit_cost=format(rate.unit_cost, "f"),
-            valid_from=rate.valid_from,
-        )
+        return cls.show(rate, unit_cost=format(rate.unit_cost, "f"))
 
 
 class CostRateList(BaseModel):

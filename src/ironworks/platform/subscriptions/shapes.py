@@ -14,7 +14,6 @@ from ironworks.platform.subscriptions.model import (
     MAX_TRIAL_DAYS,
     Charge,
     ChargeKind,
-    MeterUse,
     Plan,
     Preview,
     Standing,
@@ -25,6 +24,7 @@ from ironworks.platform.subscriptions.model import (
 )
 from ironworks.platform.subscriptions.plans import MAX_FEE_NANO, MAX_LIMIT, MAX_QUANTITY, NewPlan
 from ironworks.shared.listing import PageQuery
+from ironworks.shared.shapes import Shape
 
 PlanName = Annotated[str, Field(min_length=1, max_length=63)]
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
@@ -77,7 +77,7 @@ class WithdrawBody(Body):
     currency: Currency = pricing.CURRENCY
 
 
-class PlanView(BaseModel):
+class PlanView(Shape):
     id: UUID
     name: str
     version: int
@@ -93,18 +93,12 @@ class PlanView(BaseModel):
     @classmethod
     def of(cls, plan: Plan) -> PlanView:
         assert plan.created_at is not None, "it was kept"
-        return cls(
-            id=plan.id,
-            name=plan.name,
-            version=plan.version,
-            title=plan.title,
+        return cls.show(
+            plan,
             base_fee=Amount.of(plan.currency, plan.base_fee_nano),
             limits=dict(plan.limits),
             included=dict(plan.included),
             overage={meter: format(price, "f") for meter, price in plan.overage.items()},
-            trial_days=plan.trial_days,
-            withdrawn=plan.withdrawn,
-            created_at=plan.created_at,
         )
 
 
@@ -112,7 +106,7 @@ class PlanList(BaseModel):
     items: list[PlanView]
 
 
-class SubscriptionView(BaseModel):
+class SubscriptionView(Shape):
     id: UUID
     account: str
     plan_id: UUID = Field(description="The version of the plan that is in force.")
@@ -128,31 +122,14 @@ class SubscriptionView(BaseModel):
 
     @classmethod
     def of(cls, found: Subscription) -> SubscriptionView:
-        return cls(
-            id=found.id,
-            account=found.account,
-            plan_id=found.plan_id,
-            next_plan_id=found.next_plan_id,
-            status=found.status,
-            currency=found.currency,
-            started_on=found.started_on,
-            trial_end=found.trial_end,
-            period_start=found.period_start,
-            period_end=found.period_end,
-            ends_on=found.ends_on,
-            grace_until=found.grace_until if found.is_live else None,
-        )
+        return cls.show(found, grace_until=found.grace_until if found.is_live else None)
 
 
-class MeterUseView(BaseModel):
+class MeterUseView(Shape):
     meter: str
     used: int
     included: int
     remaining: int
-
-    @classmethod
-    def of(cls, use: MeterUse) -> MeterUseView:
-        return cls(meter=use.meter, used=use.used, included=use.included, remaining=use.remaining)
 
 
 class StandingView(SubscriptionView):
@@ -166,7 +143,7 @@ class StandingView(SubscriptionView):
             **SubscriptionView.of(standing.subscription).model_dump(),
             plan=PlanView.of(standing.plan),
             next_plan=PlanView.of(standing.next_plan) if standing.next_plan else None,
-            usage=[MeterUseView.of(use) for use in standing.usage],
+            usage=[MeterUseView.show(use) for use in standing.usage],
         )
 
 
@@ -192,7 +169,7 @@ class CancelBody(Body):
     reason: str = Field("", max_length=500)
 
 
-class ChargeView(BaseModel):
+class ChargeView(Shape):
     kind: ChargeKind
     description: str
     quantity: int
@@ -202,14 +179,7 @@ class ChargeView(BaseModel):
 
     @classmethod
     def of(cls, currency: str, charge: Charge) -> ChargeView:
-        return cls(
-            kind=charge.kind,
-            description=charge.description,
-            quantity=charge.quantity,
-            unit=charge.unit,
-            cost=Amount.of(currency, charge.amount_nano),
-            reference=charge.reference,
-        )
+        return cls.show(charge, cost=Amount.of(currency, charge.amount_nano))
 
 
 class PreviewView(BaseModel):
@@ -255,7 +225,7 @@ class ChargePage(BaseModel):
     next_cursor: str | None
 
 
-class SuggestionView(BaseModel):
+class SuggestionView(Shape):
     subscription_id: UUID
     period_start: date
     meter: str
@@ -268,16 +238,7 @@ class SuggestionView(BaseModel):
     @classmethod
     def of(cls, found: Suggestion) -> SuggestionView:
         assert found.suggested_at is not None, "it was kept"
-        return cls(
-            subscription_id=found.subscription_id,
-            period_start=found.period_start,
-            meter=found.meter,
-            percent=found.percent,
-            used=found.used,
-            included=found.included,
-            plan=found.plan,
-            suggested_at=found.suggested_at,
-        )
+        return cls.show(found)
 
 
 class SuggestionPage(BaseModel):

@@ -10,6 +10,7 @@ from ironworks.platform.tenancy import service
 from ironworks.platform.tenancy.model import CANCEL, RESUME, SUSPEND, Node, Phase
 from ironworks.shared.context import Context
 from ironworks.shared.http import Router
+from ironworks.shared.shapes import Shape
 
 router = Router("platform.tenancy")
 
@@ -28,7 +29,7 @@ class CancelRequest(ReasonRequest):
     )
 
 
-class PlatformState(BaseModel):
+class PlatformState(Shape):
     """Where the platform's life stands; its status says the same a moment later."""
 
     path: str
@@ -39,7 +40,7 @@ class PlatformState(BaseModel):
 
     @classmethod
     def of(cls, node: Node) -> PlatformState:
-        return cls(path=node.path, id=node.external_id, phase=node.phase, reason=node.reason, ends_at=node.ends_at)
+        return cls.show(node, id=node.external_id)
 
 
 @router.post("/api/v1/scopes/{path}/platforms/{name}:suspend", permission=SUSPEND, rows_decide=True)

@@ -7,15 +7,16 @@ import asyncio
 from pydantic import BaseModel
 
 from ironworks.products.inference.models import service
-from ironworks.products.inference.models.model import MODEL_REGISTRY, ListedModel
+from ironworks.products.inference.models.model import MODEL_REGISTRY
 from ironworks.shared.http import Call, Router
 from ironworks.shared.lookup import load
 from ironworks.shared.path import parse_path
+from ironworks.shared.shapes import Shape
 
 router = Router("inference.models")
 
 
-class ModelView(BaseModel):
+class ModelView(Shape):
     """A model that an endpoint can name. `size_bytes` is what is downloaded or read, 0 when unknown."""
 
     name: str
@@ -25,18 +26,6 @@ class ModelView(BaseModel):
     size_bytes: int
     license: str
     description: str
-
-    @classmethod
-    def of(cls, model: ListedModel) -> ModelView:
-        return cls(
-            name=model.name,
-            version=model.version,
-            task=model.task,
-            file=model.file,
-            size_bytes=model.size_bytes,
-            license=model.license,
-            description=model.description,
-        )
 
 
 class ModelList(BaseModel):
@@ -54,4 +43,4 @@ async def list_registry_models(call: Call, path: str, name: str) -> ModelList:
     async with call.transaction() as ctx:
         registry = await load(ctx, MODEL_REGISTRY, parse_path(path), name)
     models = await asyncio.to_thread(service.list_models, registry)
-    return ModelList(items=[ModelView.of(model) for model in models])
+    return ModelList(items=[ModelView.show(model) for model in models])

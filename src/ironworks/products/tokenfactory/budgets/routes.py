@@ -16,6 +16,7 @@ from ironworks.shared.errors import invalid
 from ironworks.shared.http import Router
 from ironworks.shared.listing import PageQuery, decode_cursor, encode_cursor
 from ironworks.shared.path import show_path
+from ironworks.shared.shapes import Shape
 
 router = Router("tokenfactory.budgets")
 
@@ -24,7 +25,7 @@ class LeasesQuery(PageQuery):
     state: LeaseState | None = Field(None, description="Only leases in this state.")
 
 
-class LeaseView(BaseModel):
+class LeaseView(Shape):
     """A gateway process's part of a budget. Amounts are exact decimals of the budget's currency."""
 
     id: int
@@ -41,19 +42,7 @@ class LeaseView(BaseModel):
 
     @classmethod
     def of(cls, lease: Lease) -> LeaseView:
-        return cls(
-            id=lease.id,
-            period_start=lease.period_start,
-            holder=lease.holder,
-            host=lease.host,
-            epoch=lease.epoch,
-            granted=show_amount(lease.granted_nano),
-            used=show_amount(lease.used_nano),
-            state=lease.state,
-            granted_at=lease.granted_at,
-            expires_at=lease.expires_at,
-            closed_at=lease.closed_at,
-        )
+        return cls.show(lease, granted=show_amount(lease.granted_nano), used=show_amount(lease.used_nano))
 
 
 class BurnDownQuery(BaseModel):

@@ -15,7 +15,14 @@ import orjson
 from ironworks.products.tokenfactory.gateway import stored, wire
 from ironworks.products.tokenfactory.gateway.admission import admit, authenticate, find_route, may_call, settle
 from ironworks.products.tokenfactory.gateway.core import Core
-from ironworks.products.tokenfactory.gateway.dialects import APIS, Api, show_model, show_models
+from ironworks.products.tokenfactory.gateway.dialects import (
+    APIS,
+    MESSAGES_API,
+    Api,
+    is_anthropic,
+    show_model,
+    show_models,
+)
 from ironworks.products.tokenfactory.gateway.exchange import Exchange
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, body_too_large, malformed
 from ironworks.products.tokenfactory.gateway.snapshot import Snapshot
@@ -93,8 +100,7 @@ def note_refusal(core: Core, client: ClientConnection, request: Request, refusal
 def _find(request: Request) -> Operation:
     operation = _OPERATIONS.get(request.url) or _operation_at(_path_of(request.url), request.method)
     if operation is None:
-        shown = _path_of(request.url)[:100].decode("latin-1")
-        raise Refusal(404, "unknown_url", f"unknown path {shown!r}; the API is below /v1")
+        raise _unknown(_path_of(request.url)[:100].decode("latin-1"))
     method = request.method
     if method != operation.method and not (method == b"HEAD" and operation.method == b"GET"):
         if method == b"OPTIONS" and b"origin" in request.headers and request.url.startswith(_API):
@@ -102,6 +108,10 @@ def _find(request: Request) -> Operation:
         allowed = operation.method.decode()
         raise Refusal(405, "method_not_allowed", f"use {allowed} here", allow=operation.method)
     return operation
+
+
+def _unknown(path: str) -> Refusal:
+    return Refusal(404, "unknown_url", f"unknown path {path!r}; there are {_PATHS}")
 
 
 def _operation_at(path: bytes, method: bytes) -> Operation | None:
@@ -168,8 +178,8 @@ def _send(
 
 
 def show_refusal(request: Request, refusal: Refusal) -> bytes:
-    """An error's body, in the shape of the API that was called."""
-    api = APIS.get(_path_of(request.url))
+    """An error's body, in the shape of the API that was called; of what both dialects have, in the caller's."""
+    api = APIS.get(_path_of(request.url)) or (MESSAGES_API if is_anthropic(request.headers) else None)
     return api.error_body(refusal, request.id) if api else wire.error_body(refusal)
 
 
@@ -261,11 +271,12 @@ def _is_local(client: ClientConnection, request: Request) -> bool:
 def _show_metrics(core: Core, client: ClientConnection, request: Request) -> None:
     """For scrapers on this machine; to anybody else the path does not exist."""
     if not _is_local(client, request):
-        raise Refusal(404, "unknown_url", "unknown path '/metrics'; the API is below /v1")
+        raise _unknown("/metrics")
     client.respond(request, 200, core.metrics.render(), telemetry.CONTENT_TYPE.encode())
 
 
 MODELS = "/v1/models"
+_PATHS = ", ".join([MODELS, *(api.path for api in APIS.values())])
 _BELOW_MODELS = f"{MODELS}/".encode()
 _ONE_MODEL = Operation(MODELS, b"GET", _get_model)
 _INPUT_ITEMS = b"/input_items"
