@@ -9,7 +9,7 @@ caller's from them, and `translate.py` joins any two.
 from ironworks.products.tokenfactory.gateway.dialects import openai_to_anthropic
 from ironworks.products.tokenfactory.gateway.dialects.base import Adapter, Answer, Api, Reader
 from ironworks.products.tokenfactory.gateway.dialects.judging import DOCUMENTS, MODERATIONS_API, RERANK_API
-from ironworks.products.tokenfactory.gateway.dialects.listing import show_model, show_models
+from ironworks.products.tokenfactory.gateway.dialects.listing import is_anthropic, show_model, show_models
 from ironworks.products.tokenfactory.gateway.dialects.messages import COUNT_API, MESSAGES_API
 from ironworks.products.tokenfactory.gateway.dialects.native import (
     CHAT,
@@ -45,4 +45,16 @@ APIS = {
 METERS = (CHARACTERS, SECONDS, DOCUMENTS)
 """Meters other than tokens that `Usage.extra` may hold."""
 
-__all__ = ["APIS", "METERS", "Adapter", "Answer", "Api", "Reader", "affinity_of", "show_model", "show_models"]
+__all__ = [
+    "APIS",
+    "MESSAGES_API",
+    "METERS",
+    "Adapter",
+    "Answer",
+    "Api",
+    "Reader",
+    "affinity_of",
+    "is_anthropic",
+    "show_model",
+    "show_models",
+]
