@@ -19,26 +19,27 @@ _LIMIT: Final = 3000.0
 _ENDPOINT: Final = """
     case endpoint_name when '' then '' else coalesce(nullif(endpoint_scope::text, ''), '-') || '/' || endpoint_name end
 """
-_COLUMNS: Final = "scope, {at}, meter, series, model, route, endpoint, key_uid, dimensions"
+_SERIES: Final = "model, route, endpoint, key_uid, dimensions"
+_COLUMNS: Final = f"scope, {{at}}, meter, series, {_SERIES}"
 _ADD: Final = f"""
     insert into platform_metering.usage_{{table}} as h ({_COLUMNS.format(at="at")}, quantity)
-    select {_COLUMNS.format(at="date_trunc('{unit}', occurred_at, 'UTC')")}, sum(quantity) from part
-    group by {_COLUMNS.format(at="date_trunc('{unit}', occurred_at, 'UTC')")}
+    select {_COLUMNS.format(at="{at}")}, {{quantity}} from hours {{grouped}}
     on conflict (path, meter, at, series) do update set quantity = h.quantity + excluded.quantity
 """
+_DAY: Final = "date_trunc('day', at, 'UTC')"
 _ROLL: Final = f"""
-    with new as (
-      select scope, occurred_at, model, route, {_ENDPOINT} as endpoint, key_uid, dimensions, quantities
-      from platform_metering.usage_event
-      where recorded_in >= $1::text::xid8 and recorded_in < $2::text::xid8),
-    part as (
-      select n.*, q.key as meter, q.value::numeric as quantity,
-             md5(jsonb_build_array(model, route, endpoint, key_uid, dimensions)::text)::uuid as series
-      from new n cross join lateral (
-        select key, value from jsonb_each_text(n.quantities) where value <> '0' union all select '', '1') q),
-    by_hour as ({_ADD.format(table="hourly", unit="hour")})
-    {_ADD.format(table="daily", unit="day")}
+    with part as (
+      select scope, date_trunc('hour', occurred_at, 'UTC') as at, q.key as meter, model, route, {_ENDPOINT} as endpoint,
+             key_uid, dimensions, sum(q.value::bigint) as quantity
+      from platform_metering.usage_event e cross join lateral (
+        select key, value from jsonb_each_text(e.quantities) where value <> '0' union all select '', '1') q
+      where recorded_in >= $1::text::xid8 and recorded_in < $2::text::xid8
+      group by scope, 2, q.key, {_SERIES}),
+    hours as (select p.*, md5(jsonb_build_array({_SERIES})::text)::uuid as series from part p),
+    by_hour as ({_ADD.format(table="hourly", at="at", quantity="quantity", grouped="")})
+    {_ADD.format(table="daily", at=_DAY, quantity="sum(quantity)", grouped="group by " + _COLUMNS.format(at=_DAY))}
 """
+"""Quantities are added up before anything is worked out of them: an hour has far fewer series than events."""
 
 
 class RestoredElsewhere(RuntimeError):
