@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -242,6 +242,25 @@ class Client:
         elif known is None or version > known["metadata"]["resource_version"]:
             self.held[uid] = data
         return True
+
+
+class Follower(Protocol):
+    async def follow(self) -> None: ...
+
+
+@asynccontextmanager
+async def following(*followers: Follower) -> AsyncIterator[None]:
+    """Clients that follow their streams for the length of the block; what one of them raised fails the test."""
+    tasks = [asyncio.create_task(follower.follow()) for follower in followers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
 
 
 async def open_shop(database: TestDatabase) -> Woodshop:

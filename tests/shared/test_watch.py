@@ -22,7 +22,7 @@ from ironworks.shared.errors import Gone, Invalid, RateLimited, Unavailable
 from ironworks.shared.listing import ListQuery
 from ironworks.shared.view import Cursor
 from ironworks.shared.watch import Watches
-from tests.shared.shelves import RACK, Client, Woodshop, open_shop, running, until
+from tests.shared.shelves import RACK, Client, Woodshop, following, open_shop, running, until
 from tests.support.postgres import TestDatabase
 
 READ = "shelf:read"
@@ -74,20 +74,6 @@ async def api(shop: Woodshop) -> AsyncIterator[Api]:
     async with running(tail.run(), shop.sequencer().run()):
         await tail.ready()
         yield Api(shop, db, tail, watches)
-
-
-@contextlib.asynccontextmanager
-async def following(*clients: Client) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(client.follow()) for client in clients]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
 
 
 def told(client: Client) -> list[tuple[str, str]]:
