@@ -9,6 +9,7 @@ export type { IconName } from "./icons.tsx";
 export { Button, IconButton, buttonClass } from "./button.tsx";
 export { Tip, Keys, TooltipLayer } from "./tooltip.tsx";
 export { Field, Input, Textarea, Select, PasswordInput, Switch, Choice } from "./field.tsx";
+export { FilterInput } from "./filter-input.tsx";
 export { Lasting, endOf } from "./lasting.tsx";
 export { Combobox, OptionList } from "./combobox.tsx";
 export type { Option } from "./combobox.tsx";

@@ -1,4 +1,5 @@
 /** From what the API tells of an endpoint's usage to lines over time. */
+import { tokensIn } from "@ironworks/sdk";
 import type { components } from "@ironworks/sdk";
 import { parseMoney } from "@ironworks/ui";
 
@@ -59,8 +60,8 @@ export function linesOf(report: Report, span: Span): Lines {
     times: Array.from({ length: count }, (_, index) => (first + index * step) / 1000),
     requests: each((point) => point.requests, 0),
     failed: each((point) => (point.client_errors ?? 0) + (point.server_errors ?? 0), 0),
-    input: each((point) => point.quantities["input_tokens"] ?? 0, 0),
-    output: each((point) => point.quantities["output_tokens"] ?? 0, 0),
+    input: each((point) => tokensIn(point.quantities, "input"), 0),
+    output: each((point) => tokensIn(point.quantities, "output"), 0),
     cost: report.total.cost === null ? null : each((point) => Number(parseMoney(point.cost ?? "0")) / 1e9, 0),
     latency: quantiles("latency_ms"),
     firstToken: quantiles("first_token_ms"),

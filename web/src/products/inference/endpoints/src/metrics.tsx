@@ -1,5 +1,5 @@
 /** What an endpoint did over time: requests, tokens, cost, how long answers took, and how many copies serve now. */
-import { api, keepPreviousData, live, tell, unwrap, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
+import { api, keepPreviousData, live, tell, tokensIn, unwrap, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
 import {
   Callout, Choice, Empty, Section, Skeleton, Stat, TimeChart, formatCompact, formatDuration, formatMoney, formatNumber, parseMoney, useNow,
 } from "@ironworks/ui";
@@ -42,7 +42,7 @@ export function Metrics({ endpoint }: { endpoint: Endpoint }) {
 function Shown({ endpoint, report, span }: { endpoint: Endpoint; report: Report; span: Span }) {
   const { total, currency } = report;
   const { ready_replicas = 0, desired_replicas = 0 } = endpoint.status;
-  const tokens = (total.quantities["input_tokens"] ?? 0) + (total.quantities["output_tokens"] ?? 0);
+  const tokens = tokensIn(total.quantities);
   const failed = (total.client_errors ?? 0) + (total.server_errors ?? 0);
   return (
     <>

@@ -1,8 +1,8 @@
 /** What a list of requests is narrowed by. The API filters, so that a match far back is found too. */
 import { useQueryString } from "@ironworks/sdk";
 import type { Resource } from "@ironworks/sdk";
-import { Button, Combobox, Icon, Input, Select } from "@ironworks/ui";
-import { useEffect, useId, useMemo, useState } from "react";
+import { Button, Combobox, FilterInput, Select } from "@ironworks/ui";
+import { useMemo } from "react";
 
 import type { Usage } from "./usage.ts";
 import { t } from "./words.ts";
@@ -37,7 +37,7 @@ export function FilterBar({ requests, keys }: { requests: readonly Usage[]; keys
         </div>
       )}
       {TEXTS.map((name) => (
-        <TextField key={name} name={name} value={params.get(name) ?? ""} seen={seenIn(requests, name)} onChange={(value) => set({ [name]: value })} />
+        <FilterInput key={name} label={t(name)} value={params.get(name) ?? ""} seen={seenIn(requests, name)} onChange={(value) => set({ [name]: value })} />
       ))}
       {filtered && (
         <Button look="quiet" icon="close" onClick={() => set(Object.fromEntries(FILTERS.map((name) => [name, undefined])))}>
@@ -58,42 +58,4 @@ function seenIn(requests: readonly Usage[], name: TextFilter): string[] {
     if (seen.size === MOST_SEEN) break;
   }
   return [...seen].sort();
-}
-
-interface TextFieldProps {
-  name: TextFilter;
-  value: string;
-  seen: readonly string[];
-  onChange: (value: string) => void;
-}
-
-/** Counts on Enter, when it is left, and when one of those seen is chosen: half a name is no filter. */
-function TextField({ name, value, seen, onChange }: TextFieldProps) {
-  const id = useId();
-  const [typed, setTyped] = useState(value);
-  useEffect(() => setTyped(value), [value]);
-  return (
-    <div className="relative min-w-0 lg:w-40">
-      <Icon name="filter" size={12} className="pointer-events-none absolute top-2.5 left-2.5 text-faint" />
-      <Input
-        aria-label={t(name)}
-        placeholder={t(name)}
-        list={id}
-        value={typed}
-        spellCheck={false}
-        onChange={(event) => {
-          setTyped(event.target.value);
-          if (seen.includes(event.target.value) || event.target.value === "") onChange(event.target.value);
-        }}
-        onKeyDown={(event) => event.key === "Enter" && onChange(typed)}
-        onBlur={() => typed !== value && onChange(typed)}
-        className={value ? "border-accent pl-7" : "pl-7"}
-      />
-      <datalist id={id}>
-        {seen.map((option) => (
-          <option key={option} value={option} />
-        ))}
-      </datalist>
-    </div>
-  );
 }

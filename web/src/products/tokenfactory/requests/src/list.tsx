@@ -1,5 +1,5 @@
 /** Single requests: a time and filters, kept in the address; newest first, as many as one scrolls to. */
-import { Link, pageAddress, useCan, usePlace, useQueryString, useQueryWord, useTable } from "@ironworks/sdk";
+import { Link, pageAddress, tokensIn, useCan, usePlace, useQueryString, useQueryWord, useTable } from "@ironworks/sdk";
 import type { Resource } from "@ironworks/sdk";
 import {
   Badge, Button, Choice, DataTable, Empty, Page, Time, buttonClass, csvOf, formatDuration, formatMoney, formatNumber, notify, saveFile,
@@ -9,7 +9,7 @@ import { useMemo } from "react";
 
 import { FILTERS, FilterBar } from "./filters.tsx";
 import { toneOfStatus } from "./outcomes.ts";
-import { RANGES, statusOf, tokensOf, useCosts, useKeyNames, useRequests } from "./usage.ts";
+import { RANGES, statusOf, useCosts, useKeyNames, useRequests } from "./usage.ts";
 import type { Money, Range, Usage } from "./usage.ts";
 import { t } from "./words.ts";
 
@@ -97,8 +97,8 @@ function columnsOf(keys: Keys, costs: Costs | null, below: boolean): Column<Usag
     { id: "key", label: t("key"), value: (usage) => nameOf(keys, usage), width: "minmax(7rem, 1fr)" },
     { id: "user", label: t("user"), value: (usage) => usage.user, width: "minmax(6rem, 0.8fr)", secondary: true },
     ...(below ? [{ id: "scope", label: t("scope"), value: (usage: Usage) => usage.scope, width: "minmax(8rem, 1fr)", secondary: true }] : []),
-    number("input", t("input"), (usage) => tokensOf(usage, "input"), formatNumber),
-    number("output", t("output"), (usage) => tokensOf(usage, "output"), formatNumber),
+    number("input", t("input"), (usage) => tokensIn(usage.quantities, "input"), formatNumber),
+    number("output", t("output"), (usage) => tokensIn(usage.quantities, "output"), formatNumber),
     ...(costs
       ? [{
           id: "cost", label: t("cost"), align: "right" as const, width: "7rem", value: (usage: Usage) => costOf(usage)?.nano,
@@ -118,7 +118,7 @@ function save(scope: string, requests: readonly Usage[], keys: Keys, costs: Cost
   const head = ["request_id", "ended", "status", "scope", "route", "model", "endpoint", "key", "user", "input_tokens", "output_tokens", "cost", "currency", "duration_ms", "first_byte_ms", "tries"];
   const rows = requests.map((usage) => [
     usage.request_id, usage.occurred_at, statusOf(usage), usage.scope, usage.route, usage.model, usage.endpoint, nameOf(keys, usage), usage.user,
-    tokensOf(usage, "input"), tokensOf(usage, "output"), costs.get(usage.request_id)?.amount ?? null, costs.get(usage.request_id)?.currency ?? null,
+    tokensIn(usage.quantities, "input"), tokensIn(usage.quantities, "output"), costs.get(usage.request_id)?.amount ?? null, costs.get(usage.request_id)?.currency ?? null,
     usage.course?.duration_ms ?? null, usage.course?.first_byte_ms ?? null, usage.course?.tries ?? null,
   ]);
   saveFile(name, csvOf([head, ...rows]));

@@ -19,11 +19,6 @@ const MINUTE = 60_000;
 
 export const statusOf = (usage: Usage): number => Number(usage.dimensions["status"] ?? 0);
 
-export const tokensOf = ({ quantities }: Usage, part: "input" | "output"): number =>
-  Object.entries(quantities).reduce((sum, [meter, count]) => (meter.endsWith("_tokens") && isPart(meter, part) ? sum + count : sum), 0);
-
-const isPart = (meter: string, part: "input" | "output"): boolean => (/output|reasoning/.test(meter) ? "output" : "input") === part;
-
 const GROWS: Growing<Usage> = {
   id: (usage) => usage.request_id,
   at: (usage) => usage.occurred_at,

@@ -1,7 +1,7 @@
 /** Where a request's time went, each part where it lay in the whole. */
+import { tokensIn } from "@ironworks/sdk";
 import { Section, Tip, cx, formatDuration } from "@ironworks/ui";
 
-import { tokensOf } from "./usage.ts";
 import type { Usage } from "./usage.ts";
 import { lengthOf, partsOf, speedOf } from "./waterfall.ts";
 import type { Part, PartId } from "./waterfall.ts";
@@ -41,7 +41,7 @@ export function Waterfall({ usage }: { usage: Usage }) {
   }
   const parts = partsOf(course, usage.cached_answer);
   const total = lengthOf(course);
-  const speed = speedOf(course, tokensOf(usage, "output"));
+  const speed = speedOf(course, tokensIn(usage.quantities, "output"));
   const older = !usage.cached_answer && course.asked_ms === null && course.steps.length === 0 && course.error === null;
   return (
     <Section title={t("waterfall")} hint={t("waterfallHint", { total: shortTime(total) })} flush>
