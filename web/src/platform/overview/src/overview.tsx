@@ -1,5 +1,5 @@
 /** What runs here, what needs attention, what it costs today; where there is nothing yet, how to begin. */
-import { levelOf, pageAddress, tell, useBootstrap, usePlace, Link } from "@ironworks/sdk";
+import { levelOf, pageAddress, tell, tokensIn, useBootstrap, usePlace, Link } from "@ironworks/sdk";
 import { Callout, Empty, Page, Section, Skeleton, Stat, TimeChart, formatCompact, formatDuration, formatMoney, parseMoney } from "@ironworks/ui";
 import { useMemo } from "react";
 
@@ -43,7 +43,7 @@ export default function Overview() {
 function Figures({ today }: { today: Today }) {
   const { total, currency } = today;
   const failed = (total.client_errors ?? 0) + (total.server_errors ?? 0);
-  const tokens = (total.quantities["input_tokens"] ?? 0) + (total.quantities["output_tokens"] ?? 0);
+  const tokens = tokensIn(total.quantities);
   const none = total.requests === 0;
   return (
     <div className="grid grid-cols-2 gap-3 lg:grid-cols-4">
