@@ -96,6 +96,10 @@ def test_a_log_is_followed_searched_and_saved(stage: Stage) -> None:
     stage.tell("logs")
 
 
+def test_usage_is_opened_narrowed_and_taken_along(stage: Stage) -> None:
+    stage.tell("usage")
+
+
 def test_a_budget_runs_out_is_raised_and_each_call_has_its_story(stage: Stage) -> None:
     stage.tell("budget")
 
