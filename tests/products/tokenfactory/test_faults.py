@@ -80,7 +80,7 @@ async def test_zero_stays_zero(world: World) -> None:
     assert bill(record) == (0, 0, 0, False)
 
 
-@pytest.mark.parametrize(("model", "words"), [("dies-in-stream", 3), ("error-in-stream", 2)])
+@pytest.mark.parametrize(("model", "words"), [("dies-in-stream", 3), ("ends-early", 3), ("error-in-stream", 2)])
 async def test_a_stream_that_breaks_off(world: World, model: str, words: int) -> None:
     text = await stream_of(world, model)
     assert '"code":"upstream_error"' in text

@@ -270,6 +270,14 @@ async def dies_in_stream(upstream: Upstream, received: Received, writer: asyncio
     writer.transport.abort()
 
 
+async def ends_early(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
+    """Three words of a body whose end is the connection's, so that HTTP cannot tell that more was to come."""
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+    writer.write(b"".join(events(received.body["model"])[:4]))
+    await writer.drain()
+    writer.close()
+
+
 async def error_in_stream(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
     begin(writer)
     for piece in events(received.body["model"])[:3]:
@@ -382,6 +390,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "prattles": prattles,
     "zero": zero,
     "dies-in-stream": dies_in_stream,
+    "ends-early": ends_early,
     "error-in-stream": error_in_stream,
     "dies-at-once": dies_at_once,
     "html": html,

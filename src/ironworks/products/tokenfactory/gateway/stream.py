@@ -23,6 +23,7 @@ _PRODUCED = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning
 _CONTENT = b'"content":"'
 _OTHER_TEXT = (b'"text":', b'"arguments":', b'"reasoning', b'"refusal":"')
 _SPECIAL = (b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
+_ENDED = re.compile(rb'"finish_reason": ?"[^"]')
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 
 
@@ -59,12 +60,25 @@ class StreamReader:
         fault: why the stream cannot go on.
     """
 
-    __slots__ = ("_field", "_pending", "_rename", "_show_usage", "_template", "done", "fault", "tokens", "usage")
+    __slots__ = (
+        "_ended",
+        "_field",
+        "_pending",
+        "_rename",
+        "_show_usage",
+        "_template",
+        "done",
+        "fault",
+        "tokens",
+        "usage",
+    )
 
     def __init__(self, model: str, show_usage: bool) -> None:
         self.tokens = 0
         self.usage: Usage | None = None
         self.done = False
+        self._ended = False
+        """An answer said why it is over."""
         self.fault: Refusal | None = None
         self._pending = b""
         self._show_usage = show_usage
@@ -126,6 +140,7 @@ class StreamReader:
         if end < 2 or end != len(data):
             return self._feed_part(data, end)
         self._pending = b""
+        self._ended = self._ended or _ENDED.search(data) is not None
         special = _first_special(data)
         if special < 0:
             self._count(data)
@@ -156,8 +171,14 @@ class StreamReader:
         return shown
 
     def finish(self) -> bytes:
-        """The upstream's body ended: what was still incomplete counts as an event. Shown as by `feed`."""
-        return self._feed_any(b"\n\n") if self._pending.strip() else b""
+        """The upstream's body ended: what was still incomplete counts as an event. Shown as by `feed`.
+
+        Some servers send no `[DONE]`. One that did not say why it stopped either was cut off, whatever HTTP says.
+        """
+        shown = self._feed_any(b"\n\n") if self._pending.strip() else b""
+        if not (self.done or self.fault or self._ended):
+            self.fault = upstream_failed("the model server's stream ended before its answer did")
+        return shown
 
     def last(self) -> bytes:
         """OpenAI's terminator."""

@@ -48,7 +48,7 @@ def read_whole(answer: dict[str, Any]) -> Said | None:
 class ChatSource:
     """See `translate.Source`."""
 
-    __slots__ = ("_calls", "begun", "done", "fault", "usage")
+    __slots__ = ("_calls", "_ended", "begun", "done", "fault", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -56,6 +56,7 @@ class ChatSource:
         self.done = False
         self.fault: Refusal | None = None
         self._calls = _Calls()
+        self._ended = False
 
     def read(self, data: bytes) -> Iterator[Piece]:
         if data == b"[DONE]":
@@ -79,10 +80,15 @@ class ChatSource:
         delta = choice.get("delta")
         if isinstance(delta, dict):
             yield from self._calls.read(delta)
-        yield from self._calls.read_stop(choice)
+        if choice.get("finish_reason"):
+            self._ended = True
+            yield from self._calls.read_stop(choice)
 
     def finish(self) -> Iterator[Piece]:
-        """Some servers end without `[DONE]`: a body that HTTP says is whole counts as whole."""
+        """Some servers end without `[DONE]`. One that did not say why it stopped either was cut off, whatever HTTP
+        says."""
+        if not self._ended:
+            self.fault = upstream_failed("the model server's stream ended before its answer did")
         return iter(())
 
 
