@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
+from ironworks.app.postgres import buffers
 from ironworks.shared.db import UnsafeRole, refuse_unsafe_role
 from tests.support.postgres import TestDatabase
 
@@ -35,3 +36,8 @@ async def test_vectors_and_trees_are_there(database: TestDatabase) -> None:
         assert await connection.fetchval("select '[1,2]'::vector <-> '[1,2]'::vector") == 0.0
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize(("gibibytes", "mebibytes"), [(0.5, 128), (2, 256), (4, 512), (64, 512)])
+def test_the_server_takes_an_eighth_of_the_memory_within_bounds(gibibytes: float, mebibytes: int) -> None:
+    assert buffers(int(gibibytes * 2**30)) == mebibytes

@@ -40,6 +40,7 @@ _UNSAFE_BUT_FAST = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "autovacuum_naptime": "10s",
+    "max_wal_size": "1GB",  # it is in memory
 }
 _counter = itertools.count()
 
