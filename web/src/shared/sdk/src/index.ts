@@ -27,6 +27,7 @@ export {
 export type { Document, ReferenceOption } from "./resources.ts";
 export { useModels } from "./models.ts";
 export type { CallableModel } from "./models.ts";
+export { freeName } from "./names.ts";
 export { tokensIn } from "./tokens.ts";
 export type { TokenPart } from "./tokens.ts";
 export { useWriting } from "./writing.ts";

@@ -1,5 +1,6 @@
 /** From a model to an endpoint in one form. */
-import { Link, api, createResource, kindAddress, levelOf, pageAddress, tell, unwrap, useBootstrap, useCan, useGo, usePlace, useQuery, useRemember, useResources } from "@ironworks/sdk";
+import { Link, api, createResource, freeName, kindAddress, levelOf, pageAddress, tell, unwrap, useBootstrap, useCan, useGo, usePlace, useQuery, useRemember, useResources } from "@ironworks/sdk";
+import type { Resource } from "@ironworks/sdk";
 import { Badge, Button, Callout, Empty, Field, Input, Loading, Page, Section, Switch, buttonClass, cx, formatBytes, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent } from "react";
@@ -43,11 +44,12 @@ function useOffers(scope: string) {
 export default function Deploy() {
   const { scope } = usePlace();
   const { offers, loading, error } = useOffers(scope);
+  const present = useResources(PLURAL, scope);
   if (levelOf(scope) !== "tenant") return <WhichTenant scope={scope} />;
   return (
     <Page title={t("deploy")}>
       {error && <Callout tone="bad">{tell(error)}</Callout>}
-      {loading ? <Loading /> : offers.length === 0 ? <NoModels /> : <Form offers={offers} scope={scope} />}
+      {loading || present.loading ? <Loading /> : offers.length === 0 ? <NoModels /> : <Form offers={offers} scope={scope} taken={namesAt(scope, present.items)} />}
     </Page>
   );
 }
@@ -103,11 +105,21 @@ const byTask = (a: Offer, b: Offer) => Number(b.task === "text-generation") - Nu
 
 const nameOf = (offer: Offer): string => offer.name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
 
-function Form({ offers, scope }: { offers: Offer[]; scope: string }) {
+const namesAt = (scope: string, present: readonly Resource[]): string[] =>
+  present.filter(({ metadata }) => metadata.scope === scope).map(({ metadata }) => metadata.name);
+
+interface FormProps {
+  offers: Offer[];
+  scope: string;
+  /** Names that endpoints here have already. */
+  taken: readonly string[];
+}
+
+function Form({ offers, scope, taken }: FormProps) {
   const go = useGo();
   const remember = useRemember();
   const [chosen, setChosen] = useState<Offer | undefined>(offers[0]);
-  const [name, setName] = useState(offers[0] ? nameOf(offers[0]) : "");
+  const [name, setName] = useState(offers[0] ? freeName(nameOf(offers[0]), taken) : "");
   const [replicas, setReplicas] = useState(1);
   const [rests, setRests] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -150,7 +162,7 @@ function Form({ offers, scope }: { offers: Offer[]; scope: string }) {
                   aria-checked={selected}
                   onClick={() => {
                     setChosen(offer);
-                    setName(nameOf(offer));
+                    setName(freeName(nameOf(offer), taken));
                   }}
                   className={cx("flex w-full items-center gap-3 px-4 py-3 text-left", selected ? "bg-accent-soft" : "hover:bg-hover")}
                 >
@@ -189,6 +201,9 @@ function Form({ offers, scope }: { offers: Offer[]; scope: string }) {
           <Button type="submit" look="primary" busy={busy} disabled={!chosen || !name}>
             {t("deployAction", { name: name || t("model").toLowerCase() })}
           </Button>
+          <Link to={kindAddress(scope, `${PLURAL}/new`)} className="text-center text-xs text-muted hover:text-ink hover:underline">
+            {t("allSettings")}
+          </Link>
         </div>
       </Section>
     </form>

@@ -21,6 +21,7 @@ export const t = catalogue("endpoints", {
   registries: "Registries",
   sleep: "Rest when nobody calls",
   sleepHint: "After ten quiet minutes it stops, and starts again with the next request.",
+  allSettings: "More settings: cluster, engine, accelerators, strategy",
   deployAction: "Deploy {name}",
   started: "{name} is starting",
   wrongLevel: "Models are deployed in a tenant",

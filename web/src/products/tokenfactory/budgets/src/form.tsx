@@ -1,5 +1,5 @@
 /** Making a budget, and changing one: every choice says what it means before it is made. */
-import { ApiError, createResource, patchResource, tell, useGo, usePlace, useRemember, useResource, useResources } from "@ironworks/sdk";
+import { ApiError, createResource, patchResource, tell, useGo, usePlace, useQueryWord, useRemember, useResource, useResources } from "@ironworks/sdk";
 import { Button, Callout, Choice, Combobox, Empty, Field, Input, Loading, Page, Section, cx, notify } from "@ironworks/ui";
 import { useState } from "react";
 import type { FormEvent, ReactNode } from "react";
@@ -40,7 +40,8 @@ function Form({ budget }: { budget?: Budget }) {
   const go = useGo();
   const remember = useRemember();
   const [name, setName] = useState(budget?.metadata.name ?? "");
-  const [spec, setSpec] = useState<BudgetSpec>(budget?.spec ?? FRESH);
+  const [key] = useQueryWord("key"); // a key's page asks for its budget
+  const [spec, setSpec] = useState<BudgetSpec>(budget?.spec ?? { ...FRESH, key: key || null });
   const [percents, setPercents] = useState(spec.thresholds.join(", "));
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
