@@ -43,6 +43,7 @@ const PAGES = {
   "budget-new": `${AT}/budgets/new`,
   requests: `${AT}/requests`,
   keys: `${AT}/keys`,
+  key: `${AT}/keys/demo.app.dev/demo`,
   members: `${AT}/members`,
   "members-below": "/s/demo/members?show=below",
   "members-invited": `${AT}/members?show=invited`,
