@@ -234,3 +234,38 @@ async def test_only_who_may_read_the_route_is_told(said: Said) -> None:
     rival = await world.subject("rival.shop.eu", "eve", "-/tenant-admin")
     await rival.expect(404, "GET", f"scopes/{PLACE}/routes/best/health")
     await world.operator.expect(404, "GET", f"scopes/{PLACE}/routes/none/health")
+
+
+async def test_an_external_endpoint_tells_how_it_stands_by_each_route_that_leads_there(said: Said) -> None:
+    world = said.here.world
+    await world.scope(f"{PLACE}.eu")
+    here = f"scopes/{PLACE}/external-endpoints/openai/health"
+    targets = [{"external": f"{PLACE}/openai", "model": "small"}]
+    below = await world.operator.expect(201, "POST", f"scopes/{PLACE}.eu/routes", named("low", {"targets": targets}))
+    other = UUID(below["metadata"]["uid"])
+    await said.here.reconcile()
+    assert [r["targets"][0]["state"] for r in (await world.operator.get(here))["routes"]] == ["unknown", "unknown"]
+    await said.say(said.state(1), replace(said.state(), route=other, scope=f"{PLACE}.eu"))
+    found = await world.operator.get(here)
+    assert (found["external"], found["processes"], found["more"]) == (f"{PLACE}/openai", 1, False)
+    assert [(r["route"], r["model"], [(t["target"], t["state"]) for t in r["targets"]]) for r in found["routes"]] == [
+        (f"{PLACE}/best", "best", [("external openai: gpt-4o", "healthy"), ("external openai: small", "ejected")]),
+        (f"{PLACE}.eu/low", "low", [(f"external {PLACE}/openai: small", "ejected")]),
+    ]
+    [upstream] = found["routes"][1]["targets"][0]["upstreams"]
+    assert (upstream["upstream"], upstream["reason"]) == ("eu", "it answered 503")
+    await world.operator.expect(404, "GET", f"scopes/{PLACE}/external-endpoints/none/health")
+
+
+async def test_of_routes_that_one_may_not_read_an_external_endpoint_tells_nothing(said: Said) -> None:
+    world = said.here.world
+    targets = [{"external": f"{PLACE}/openai", "model": "small"}]
+    for tenant in ("eu", "us"):
+        await world.scope(f"{PLACE}.{tenant}")
+        await world.operator.expect(201, "POST", f"scopes/{PLACE}.{tenant}/routes", named(tenant, {"targets": targets}))
+    below = await world.subject(f"{PLACE}.eu", "ann", "-/viewer")
+    told = await below.get(f"scopes/{PLACE}/external-endpoints/openai/health")
+    assert [r["route"] for r in told["routes"]] == [f"{PLACE}/best", f"{PLACE}.eu/eu"]
+    await world.scope("rival.shop.eu")
+    rival = await world.subject("rival.shop.eu", "eve", "-/tenant-admin")
+    await rival.expect(404, "GET", f"scopes/{PLACE}/external-endpoints/openai/health")

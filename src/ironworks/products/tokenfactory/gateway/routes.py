@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ironworks.products.tokenfactory import analytics
 from ironworks.products.tokenfactory.gateway import names, service
 from ironworks.products.tokenfactory.gateway.declarations import READ
-from ironworks.products.tokenfactory.gateway.summing import Summary
+from ironworks.products.tokenfactory.gateway.summing import Summary, TargetSummary
 from ironworks.products.tokenfactory.routing import EndpointHealth, public_name
 from ironworks.shared.context import Context
 from ironworks.shared.http import Router
@@ -109,7 +109,16 @@ class UpstreamCondition(Condition):
 class TargetCondition(Condition):
     target: str = Field(description="As the Route's status names it.")
     upstreams: list[UpstreamCondition] = Field(description="Those that are not plainly well, or serve somebody now.")
-    figures: TargetFigures | None = Field(description="Null without `usage:read`.")
+    figures: TargetFigures | None = Field(description="Null without `usage:read`; only a Route tells them.")
+
+    @classmethod
+    def of(cls, told: TargetSummary) -> TargetCondition:
+        return cls(
+            target=told.target.label,
+            upstreams=[UpstreamCondition(upstream=of, **_told(s)) for of, s in told.summary.upstreams.items()],
+            figures=None if told.figures is None else _figures(told.figures),
+            **_told(told.summary),
+        )
 
 
 class RouteCondition(BaseModel):
@@ -122,6 +131,24 @@ class RouteCondition(BaseModel):
     targets: list[TargetCondition]
 
 
+class LeadingRoute(BaseModel):
+    """A Route with targets at an external endpoint: these alone, in the order in which it declares them."""
+
+    route: str
+    model: str = Field(description="What callers write.")
+    phase: str
+    targets: list[TargetCondition]
+
+
+class ExternalCondition(BaseModel):
+    """By the Routes that the caller may read. What is called without a Route, gateways tell nothing of."""
+
+    external: str
+    processes: int = Field(description="Gateway processes that report.")
+    routes: list[LeadingRoute]
+    more: bool = Field(description="Whether there are more than these 200 Routes.")
+
+
 @router.get("/api/v1/scopes/{path}/routes/{name}/health", permission="route:read", rows_decide=True)
 async def read_route_health(ctx: Context, path: str, name: str) -> RouteCondition:
     """Tell how a Route's targets stand at the gateways, and what went through each in the last hour."""
@@ -131,15 +158,29 @@ async def read_route_health(ctx: Context, path: str, name: str) -> RouteConditio
         model=public_name(found.route),
         processes=found.processes,
         since=found.since,
-        targets=[
-            TargetCondition(
-                target=each.target.label,
-                upstreams=[UpstreamCondition(upstream=of, **_told(s)) for of, s in each.summary.upstreams.items()],
-                figures=None if each.figures is None else _figures(each.figures),
-                **_told(each.summary),
+        targets=[TargetCondition.of(each) for each in found.targets],
+    )
+
+
+@router.get(
+    "/api/v1/scopes/{path}/external-endpoints/{name}/health", permission="external-endpoint:read", rows_decide=True
+)
+async def read_external_health(ctx: Context, path: str, name: str) -> ExternalCondition:
+    """Tell how an external endpoint stands at the gateways, by each Route that leads there."""
+    found = await service.describe_external(ctx, path, name)
+    return ExternalCondition(
+        external=found.external.full_name,
+        processes=found.processes,
+        routes=[
+            LeadingRoute(
+                route=route.full_name,
+                model=public_name(route),
+                phase=route.status.phase,
+                targets=[TargetCondition.of(each) for each in targets],
             )
-            for each in found.targets
+            for route, targets in found.routes
         ],
+        more=found.more,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,8 +11,15 @@ from uuid import UUID
 from ironworks.products.tokenfactory import analytics
 from ironworks.products.tokenfactory.gateway import store
 from ironworks.products.tokenfactory.gateway.health import HealthReport
-from ironworks.products.tokenfactory.gateway.summing import TargetSummary, place_of, set_aside, sum_up
-from ironworks.products.tokenfactory.routing import ROUTE, DeclaredRoute
+from ironworks.products.tokenfactory.gateway.summing import Seen, TargetSummary, place_of, set_aside, sum_up
+from ironworks.products.tokenfactory.routing import (
+    EXTERNAL_ENDPOINT,
+    ROUTE,
+    DeclaredRoute,
+    ExternalEndpoint,
+    list_leading,
+    split_reference,
+)
 from ironworks.shared.context import Context
 from ironworks.shared.lookup import load
 
@@ -21,6 +28,8 @@ SILENT_AFTER: Final = timedelta(seconds=45)
 SHOWN_FOR: Final = timedelta(days=1)
 KEPT_FOR: Final = timedelta(days=14)
 FIGURES_OF: Final = timedelta(hours=1)
+MOST_LEADING: Final = 200
+"""Routes of which an external endpoint tells."""
 NOTHING: Final = analytics.Figures({"requests": 0, "client_errors": 0, "server_errors": 0})
 
 
@@ -32,6 +41,17 @@ class RouteHealth:
     processes: int
     since: datetime
     targets: Sequence[TargetSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalHealth:
+    """An external endpoint and how it stands, by so many gateway processes: for each Route that leads there the targets
+    that do. `more`: there are more such Routes."""
+
+    external: ExternalEndpoint
+    processes: int
+    routes: Sequence[tuple[DeclaredRoute, Sequence[TargetSummary]]]
+    more: bool
 
 
 async def report_health(ctx: Context, report: HealthReport) -> bool:
@@ -66,7 +86,7 @@ async def describe_route(ctx: Context, path: str, name: str) -> RouteHealth:
     """
     route: DeclaredRoute = await load(ctx, ROUTE, path, name)
     targets = route.spec.targets
-    processes, seen = await store.list_targets(ctx, route.metadata.uid, ctx.now() - SILENT_AFTER)
+    processes, seen = await store.list_targets(ctx, [route.uid], ctx.now() - SILENT_AFTER)
     since = ctx.now() - FIGURES_OF
     figures = await analytics.report_targets(
         ctx, path, route.metadata.uid, since, lambda group: place_of(group, targets, path)
@@ -79,7 +99,7 @@ async def describe_route(ctx: Context, path: str, name: str) -> RouteHealth:
         [
             TargetSummary(
                 target,
-                sum_up([one for one in seen if one.place == place], processes),
+                sum_up([one for one in seen[route.uid] if one.place == place], processes),
                 figures.get(place, NOTHING) if known else None,
             )
             for place, target in enumerate(targets)
@@ -87,9 +107,31 @@ async def describe_route(ctx: Context, path: str, name: str) -> RouteHealth:
     )
 
 
+async def describe_external(ctx: Context, path: str, name: str) -> ExternalHealth:
+    """How an external endpoint stands by each Route that leads there and that the caller may read; without figures.
+
+    Raises NotFound where the caller may not read the external endpoint.
+    """
+    external: ExternalEndpoint = await load(ctx, EXTERNAL_ENDPOINT, path, name)
+    found = await list_leading(ctx, external, MOST_LEADING + 1)
+    leading = found[:MOST_LEADING]
+    processes, seen = await store.list_targets(ctx, [route.uid for route in leading], ctx.now() - SILENT_AFTER)
+    routes = [(route, list(_at(external, route, seen[route.uid], processes))) for route in leading]
+    return ExternalHealth(external, processes, routes, len(found) > len(leading))
+
+
+def _at(
+    external: ExternalEndpoint, route: DeclaredRoute, seen: Sequence[Seen], processes: int
+) -> Iterator[TargetSummary]:
+    """The targets of a Route that are at an external endpoint."""
+    for place, target in enumerate(route.spec.targets):
+        if target.external and split_reference(target.external, route.path) == (external.path, external.name):
+            yield TargetSummary(target, sum_up([one for one in seen if one.place == place], processes), None)
+
+
 async def list_set_aside(ctx: Context, route: UUID) -> dict[int, str]:
     """The targets of a Route of which a gateway uses no upstream: place → what went wrong. For the worker's role."""
-    return set_aside((await store.list_targets(ctx, route, ctx.now() - SILENT_AFTER))[1])
+    return set_aside((await store.list_targets(ctx, [route], ctx.now() - SILENT_AFTER))[1][route])
 
 
 async def forget_processes(ctx: Context) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -47,18 +47,23 @@ async def save_targets(ctx: Context, process: UUID, targets: Sequence[TargetStat
     return changed > 0
 
 
-async def list_targets(ctx: Context, route: UUID, since: datetime) -> tuple[int, list[Seen]]:
-    """(processes that reported after `since`, how they see the targets of a Route, by place and upstream)."""
+async def list_targets(
+    ctx: Context, routes: Sequence[UUID], since: datetime
+) -> tuple[int, Mapping[UUID, Sequence[Seen]]]:
+    """(processes that reported after `since`, how they see the targets of each Route, by place and upstream)."""
     rows = await ctx.db.fetch(
-        "select t.place, t.upstream, t.upstreams, t.standing, t.until, t.fault, t.failed_at, t.in_flight, t.queued,"
-        " t.latency_ms, r.process, r.processes"
+        "select t.route, t.place, t.upstream, t.upstreams, t.standing, t.until, t.fault, t.failed_at, t.in_flight,"
+        " t.queued, t.latency_ms, r.process, r.processes"
         " from (select process, count(*) over () as processes from tokenfactory_gateway.reporting($2)) r"
-        " left join tokenfactory_gateway.target_state t on t.process = r.process and t.route = $1"
-        " order by t.place, t.upstream, r.process",
-        route,
+        " left join tokenfactory_gateway.target_state t on t.process = r.process and t.route = any($1)"
+        " order by t.route, t.place, t.upstream, r.process",
+        routes,
         since,
     )
-    seen = [Seen(**{name: row[name] for name in _SEEN}) for row in rows if row["place"] is not None]
+    seen: dict[UUID, list[Seen]] = {route: [] for route in routes}
+    for row in rows:
+        if row["route"] is not None:
+            seen[row["route"]].append(Seen(**{name: row[name] for name in _SEEN}))
     return (rows[0]["processes"] if rows else 0), seen
 
 

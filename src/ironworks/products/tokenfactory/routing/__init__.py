@@ -33,7 +33,7 @@ from ironworks.products.tokenfactory.routing.model import (
     split_reference,
 )
 from ironworks.products.tokenfactory.routing.queueing import Gates, Place, QueueFull
-from ironworks.products.tokenfactory.routing.service import list_declared
+from ironworks.products.tokenfactory.routing.service import list_declared, list_leading
 from ironworks.products.tokenfactory.routing.table import (
     OWN_CHECK,
     CachePolicy,
@@ -80,6 +80,7 @@ __all__ = [
     "TargetSights",
     "build_routes",
     "list_declared",
+    "list_leading",
     "public_name",
     "route_of_model",
     "route_to",

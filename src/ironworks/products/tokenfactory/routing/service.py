@@ -112,6 +112,14 @@ async def _require(ctx: Context, permission: str, place: str, field: str) -> Non
         )  # fmt: skip
 
 
+# --- who leads where ---------------------------------------------------------------------------------------------
+
+
+async def list_leading(ctx: Context, external: ExternalEndpoint, limit: int) -> list[DeclaredRoute]:
+    """The Routes with a target at an external endpoint that the caller may read, by path and name; at most `limit`."""
+    return await store.fetch_leading(ctx, ROUTE, external.uid, limit)
+
+
 # --- what the gateway is told ------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,17 @@ async def fetch_generations(ctx: Context, kind: Kind, uid: UUID | None = None) -
     return {row["uid"]: row["generation"] for row in rows}
 
 
+async def fetch_leading(ctx: Context, kind: Kind, external: UUID, limit: int) -> list[Resource[Any, Any]]:
+    """Routes that lead to an external endpoint and that the caller may read, by path and name."""
+    rows = await ctx.db.fetch(
+        f"select {rendered(kind)} from {kind.table} t"
+        " where t.uid in (select tokenfactory_routing.routes_to($1)) order by t.path, t.name limit $2",
+        external,
+        limit,
+    )
+    return kind.parse_all([row[0] for row in rows], [])
+
+
 async def request_check(ctx: Context, uid: UUID) -> bool:
     """Have an external endpoint looked at now; False where the caller may not ask for it."""
     asked: bool = await ctx.db.fetchval("select tokenfactory_routing.request_check($1)", uid)

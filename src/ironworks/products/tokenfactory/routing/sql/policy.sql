@@ -42,3 +42,14 @@ begin
 end $$;
 alter function tokenfactory_routing.request_check(uuid) owner to ironworks_system;
 grant execute on function tokenfactory_routing.request_check(uuid) to ironworks_api;
+
+-- The Routes that lead to an external endpoint, as far as the caller may read them; they are handed down.
+create or replace function tokenfactory_routing.routes_to(external uuid) returns setof uuid language sql stable
+security definer set search_path = pg_catalog, public, pg_temp as $$
+  select r.uid from tokenfactory_routing.route_ref_targets_external l join tokenfactory_routing.route r on r.uid = l.owner
+  where l.target = routes_to.external and r.deletion_timestamp is null
+    and (r.scope <@ any (shared.granted('route:read')) or r.scope @> any (shared.granted('route:read')))
+$$;
+alter function tokenfactory_routing.routes_to(uuid) owner to ironworks_system;
+revoke all on function tokenfactory_routing.routes_to(uuid) from public;
+grant execute on function tokenfactory_routing.routes_to(uuid) to ironworks_api;
