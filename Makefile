@@ -67,8 +67,8 @@ console: .venv/.run ## build the console into web/dist, if anything that it is m
 docs-images: .venv/.dev ## take the pictures of docs/console-pages.md anew (some minutes)
 	@$(bin)/python web/build/images.py
 
-sdk-publish: .venv/.run ## pack @ironworks/sdk and @ironworks/ui and publish them; DRY_RUN=1 only says what would go
-	@$(bin)/python web/build/console.py publish $(if $(DRY_RUN),--dry-run)
+sdk-publish: .venv/.run ## pack @ironworks/sdk and @ironworks/ui and publish them; with --dry-run only say what would go
+	+@$(bin)/python web/build/console.py publish $(if $(DRY_RUN)$(findstring n,$(firstword -$(MAKEFLAGS))),--dry-run)
 
 compiled: .venv/.dev ## make native code of the gateway's hot modules (needs a C compiler; two minutes)
 	@$(bin)/python -m ironworks.app compile
