@@ -10,7 +10,7 @@ describe("sightOf", () => {
   });
 
   it("begins with the first row", () => {
-    expect(sightOf(0, 300, 30)).toEqual({ first: 0, end: 18 });
+    expect(sightOf(0, 300, 30)).toEqual({ first: 0, end: 19 });
   });
 });
 

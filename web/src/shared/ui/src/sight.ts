@@ -9,38 +9,52 @@ interface Sight {
   end: number;
 }
 
+interface Moving extends Sight {
+  /** It was scrolled a moment ago. */
+  moving: boolean;
+}
+
 /** Pixels of the head, which stays above the rows. */
 const HEAD = 33;
 /** Rows drawn beyond both edges: a wheel or a finger moves them in before a script is asked. */
 const BEYOND = 8;
+/** Milliseconds after which a list that is not scrolled any more rests. */
+const REST = 150;
 
-/** `top` pixels are scrolled away, `room` pixels are seen; rows are `height` high. */
+/** `top` pixels are scrolled away, `room` pixels are seen; rows are `height` high. As many rows wherever it stands. */
 export function sightOf(top: number, room: number, height: number): Sight {
-  return { first: Math.max(0, Math.floor(top / height) - BEYOND), end: Math.ceil((top + room) / height) + BEYOND };
+  const first = Math.floor(top / height) - BEYOND;
+  return { first: Math.max(0, first), end: first + Math.ceil(room / height) + 1 + 2 * BEYOND };
 }
 
 /** Follows the scroller: what comes into sight is drawn in the frame that it comes in. */
-export function useSight(scroller: RefObject<HTMLElement | null>, count: number, height: number): Sight {
-  const [sight, setSight] = useState<Sight>({ first: 0, end: 0 });
+export function useSight(scroller: RefObject<HTMLElement | null>, count: number, height: number): Moving {
+  const [sight, setSight] = useState<Moving>({ first: 0, end: 0, moving: false });
   useLayoutEffect(() => {
     const element = scroller.current;
     if (!element) return undefined;
-    const look = () => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = (moving: boolean) => {
       const next = sightOf(element.scrollTop, element.clientHeight, height);
-      setSight((before) => (before.first === next.first && before.end === next.end ? before : next));
+      setSight((before) => (before.first === next.first && before.end === next.end ? before : { ...next, moving }));
     };
-    const move = () => flushSync(look);
-    const resized = new ResizeObserver(look);
-    look();
+    const move = () => {
+      flushSync(() => look(true));
+      clearTimeout(timer);
+      timer = setTimeout(() => setSight((before) => (before.moving ? { ...before, moving: false } : before)), REST);
+    };
+    const resized = new ResizeObserver(() => look(false));
+    look(false);
     resized.observe(element);
     element.addEventListener("scroll", move, { passive: true });
     return () => {
+      clearTimeout(timer);
       resized.disconnect();
       element.removeEventListener("scroll", move);
     };
   }, [scroller, height]);
   const end = Math.min(count, sight.end);
-  return { first: Math.min(sight.first, end), end };
+  return { first: Math.min(sight.first, end), end, moving: sight.moving };
 }
 
 /** Moves the list no further than it has to. */

@@ -1,12 +1,14 @@
 /** The rows in sight of a long list, and walking through them by keyboard. */
 import { memo, useEffect, useMemo, useRef, useState } from "react";
-import type { KeyboardEvent, ReactNode } from "react";
+import type { KeyboardEvent, ReactNode, SyntheticEvent } from "react";
 
 import type { Column } from "./arrange.ts";
 import { cx } from "./classes.ts";
 import { Icon } from "./icons.tsx";
 import { usePreferences } from "./prefs.ts";
 import { bringToSight, useSight } from "./sight.ts";
+import { hold, settle } from "./slots.ts";
+import type { Slot } from "./slots.ts";
 import { isTyping } from "./typing.ts";
 import { t } from "./words.ts";
 
@@ -28,6 +30,7 @@ interface RowsProps<T> {
 const SHORT = 12;
 const TRACK = "minmax(8rem, 1fr)";
 const STEPS: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: 15, PageUp: -15, Home: -Infinity, End: Infinity };
+const ROW_ID = "row-";
 const ACTIONS = "button, input, select, a:not([tabindex='-1'])";
 
 export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hrefOf, onNear, more }: RowsProps<T>) {
@@ -37,7 +40,9 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
   const active = useMemo(() => Math.max(0, rows.findIndex((row) => rowKey(row) === activeKey)), [rows, rowKey, activeKey]);
   const height = usePreferences().density === "compact" ? 34 : 44;
   const tracks = columns.map((column) => column.width ?? TRACK).join(" ");
-  const { first, end } = useSight(scroller, rows.length, height);
+  const { first, end, moving } = useSight(scroller, rows.length, height);
+  const seen = new Map(rows.slice(first, end).map((row, at) => [rowKey(row), first + at]));
+  const { slots, onTouch } = useSlots([...seen.keys()], moving);
   useEffect(() => {
     onNear(end - 1);
   }, [end, onNear]);
@@ -54,7 +59,7 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
     const row = rows[active];
     const step = STEPS[event.key];
     if (event.key === "Enter" && row) onOpen?.(row);
-    else if (event.key === "ArrowRight" && row) document.getElementById(`row-${rowKey(row)}`)?.querySelector<HTMLElement>(ACTIONS)?.focus();
+    else if (event.key === "ArrowRight" && row) document.getElementById(`${ROW_ID}${rowKey(row)}`)?.querySelector<HTMLElement>(ACTIONS)?.focus();
     else if (step !== undefined && rows.length > 0) {
       const next = Math.max(0, Math.min(rows.length - 1, active + step));
       setActiveKey(rowKey(rows[next] as T));
@@ -70,7 +75,7 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
       aria-label={label}
       aria-rowcount={more ? -1 : rows.length + 1}
       aria-colcount={columns.length}
-      aria-activedescendant={rows[active] ? `row-${rowKey(rows[active])}` : undefined}
+      aria-activedescendant={rows[active] ? `${ROW_ID}${rowKey(rows[active])}` : undefined}
       onKeyDown={walk}
       className="group/grid thin-scroll relative min-h-0 overflow-auto bg-panel outline-none will-change-scroll"
     >
@@ -80,15 +85,21 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
             <HeadCell key={column.id} column={column} sort={sort} onSort={onSort} />
           ))}
         </div>
-        <div role="presentation" style={{ height: rows.length * height }} className="relative">
-          {rows.slice(first, end).map((row, at) => {
-            const index = first + at;
-            const key = rowKey(row);
+        <div
+          role="presentation"
+          onPointerDownCapture={onTouch}
+          onFocusCapture={onTouch}
+          onClickCapture={onTouch}
+          style={{ height: rows.length * height }}
+          className="relative"
+        >
+          {slots.map(({ id, key }) => {
+            const index = seen.get(key) as number;
             return (
               <Row
-                key={key}
+                key={id}
                 id={key}
-                row={row}
+                row={rows[index]}
                 columns={columns as readonly Column<unknown>[]}
                 index={index}
                 tracks={tracks}
@@ -108,6 +119,18 @@ export function Rows<T>({ label, rows, columns, rowKey, sort, onSort, onOpen, hr
   );
 }
 
+/** The boxes of the rows in sight; `onTouch` keeps the one in which something happened for its row. */
+function useSlots(keys: readonly string[], moving: boolean) {
+  const [before, setSlots] = useState<readonly Slot[]>([]);
+  const slots = settle(before, keys, moving);
+  if (slots !== before) setSlots(slots);
+  const onTouch = ({ target }: SyntheticEvent) => {
+    const row = (target as Element).closest("[role=row]");
+    if (row) setSlots((now) => hold(now, row.id.slice(ROW_ID.length)));
+  };
+  return { slots, onTouch };
+}
+
 /** The least that every column asks for, so that rows are as wide as the head where they do not fit. */
 const leastWidth = (columns: readonly { width?: string }[]): string =>
   `calc(${columns.map(({ width = TRACK }) => /^minmax\(([^,]+),/.exec(width)?.[1] ?? (/^[\d.]+(rem|px)$/.test(width) ? width : "8rem")).join(" + ")})`;
@@ -125,11 +148,11 @@ interface RowProps {
   hrefOf: ((row: unknown) => string) | undefined;
 }
 
-/** Drawn once; scrolling only adds those that come into sight. */
+/** Drawn once, and again where it takes another row. */
 const Row = memo(function Row({ id, row, columns, index, tracks, height, active, onActive, onOpen, hrefOf }: RowProps) {
   return (
     <div
-      id={`row-${id}`}
+      id={`${ROW_ID}${id}`}
       role="row"
       aria-rowindex={index + 2}
       style={{ gridTemplateColumns: tracks, height, top: index * height }}

@@ -109,18 +109,20 @@ export function TooltipLayer() {
       lastKey = event.key;
     };
     addEventListener("keydown", note, { capture: true });
-    return () => removeEventListener("keydown", note, { capture: true });
+    addEventListener("scroll", hide, { capture: true, passive: true }); // another row may be in the box now that it rests on
+    return () => {
+      removeEventListener("keydown", note, { capture: true });
+      removeEventListener("scroll", hide, { capture: true });
+    };
   }, []);
   useEffect(() => {
     if (!current) return undefined;
     const press = (event: KeyboardEvent) => event.key === "Escape" && hide();
     const gone = setInterval(() => !current.anchor.isConnected && hide(), 500);
     addEventListener("keydown", press);
-    addEventListener("scroll", hide, { capture: true, passive: true });
     return () => {
       clearInterval(gone);
       removeEventListener("keydown", press);
-      removeEventListener("scroll", hide, { capture: true });
     };
   }, [current]);
   if (!current) return null;
