@@ -21,9 +21,12 @@ from tests.support.guard import MARK
 from tests.support.postgres import Server, TestDatabase, shared_server
 
 _PR_SET_PDEATHSIG = 1
-TOGETHER = "tests/e2e/installed/"
+INSTALLED = "tests/e2e/installed/"
 """Tests that share an installation, which costs more than most tests, and change it one after the other."""
-BY_FILE = ("tests/cli/", "tests/e2e/test_token_factory.py", "tests/app/test_up.py")
+BY_FILE = (
+    "tests/cli/", "tests/e2e/test_token_factory.py", "tests/app/test_up.py",
+    f"{INSTALLED}test_console.py", f"{INSTALLED}test_pages.py",
+)  # fmt: skip
 """Each file of these shares a served API or an installation."""
 _ROOM = 6 << 30
 _GUARD = pytest.StashKey[subprocess.Popen[bytes]]()
@@ -59,9 +62,9 @@ class Scheduling(LoadScopeScheduling):
     """Hands out tests one by one, but for those that must be together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(TOGETHER):
-            return TOGETHER
-        return nodeid.partition("::")[0] if nodeid.startswith(BY_FILE) else nodeid
+        if nodeid.startswith(BY_FILE):
+            return nodeid.partition("::")[0]
+        return INSTALLED if nodeid.startswith(INSTALLED) else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -40,38 +40,3 @@ export async function forget(api, account) {
   await api("DELETE", `/api/v1/scopes/${account}.shop/tenants/eu`).catch(() => undefined);
   await api("DELETE", `/api/v1/scopes/${account}/platforms/shop`).catch(() => undefined);
 }
-
-/** The pages of money, of an account that has an invoice, by name. */
-export async function moneyPages(api, account) {
-  await spend(api, account);
-  const { number } = await invoiced(api, account);
-  const [line] = (await api("GET", `/api/v1/invoices/${number}/lines`)).items;
-  const [transfer] = (await api("GET", `/api/v1/scopes/${account}/transfers?kind=usage`)).items;
-  await api("POST", `/api/v1/scopes/${account}/credits`, { amount: "25", source: "promotion", reference: "welcome" });
-  const at = `/s/${account}/billing`;
-  return {
-    billing: at,
-    invoices: `${at}/invoices`,
-    invoice: `${at}/invoices/${number}`,
-    "invoice-document": `${at}/invoices/${number}?tab=document`,
-    "invoice-line": `${at}/invoices/${number}/lines/${line.id}`,
-    plan: `${at}/plan`,
-    payment: `${at}/payment`,
-    credit: `${at}/credit`,
-    ledger: `${at}/ledger`,
-    "ledger-accounts": `${at}/ledger?tab=accounts`,
-    transfer: `${at}/ledger/${transfer.id}`,
-    prices: `${at}/prices`,
-    price: `${at}/prices/versions?meter=gpu_seconds`,
-    "price-new": `${at}/prices/new?meter=gpu_seconds&price=0.001/one`,
-    terms: `${at}/prices?tab=terms`,
-    "terms-of": `${at}/prices/terms?meter=gpu_seconds&of=${account}`,
-    "terms-new": `${at}/prices/terms/new?meter=gpu_seconds`,
-    revenue: "/s/-/billing",
-    plans: "/s/-/billing/plan",
-    "plan-new": "/s/-/billing/plan/new",
-    "plan-versions": "/s/-/billing/plans/growth",
-    "plan-version-new": "/s/-/billing/plans/growth/new",
-    differences: "/s/-/billing/differences",
-  };
-}

@@ -8,24 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.past import use_before
 from tests.e2e.site import Site
-from tests.support.browser import Stage, build_console, find_browser, pictures
+from tests.support.browser import Stage
 
 pytestmark = pytest.mark.timeout(600)  # a first build installs what it needs
 BUDGET = 200 * 1024
-
-
-@pytest.fixture(scope="module")
-def dist() -> Path:
-    return build_console()
-
-
-@pytest.fixture(scope="module")
-def stage(site: Site, dist: Path) -> Stage:
-    settings = site.installation.settings
-    key = (settings.home / "credentials" / "operator-token").read_text().strip()
-    return Stage(find_browser(), settings.api_url, key, pictures())
 
 
 def test_shell_is_small(dist: Path) -> None:
@@ -129,13 +116,3 @@ async def test_a_dead_letter_is_looked_into_and_replayed(stage: Stage, site: Sit
             " from shared.change_log where kind = 'Tenant' order by position limit 1"
         )
     await asyncio.to_thread(stage.tell, "system")
-
-
-def test_what_has_no_address_of_its_own_in_both_themes(stage: Stage) -> None:
-    stage.tell("looks")
-
-
-def test_every_page_in_both_themes(stage: Stage, site: Site) -> None:
-    if stage.shots is not None:
-        use_before(site)  # a chart of nothing is no picture
-    stage.tell("pages")

@@ -1,5 +1,5 @@
 /** Somebody is invited by mail, comes in with a password of his own, sees what he was invited to alone, and forgets it. */
-import { THEMES, look } from "./pages.mjs";
+import { THEMES, look } from "../looking.mjs";
 
 export default async function ({ page, url, shots, api, signIn, open, assert }) {
   const tag = Date.now().toString(36);

@@ -1,5 +1,5 @@
 /** What has no address of its own, in both themes: signing in, the palette, help, notes, what is not there, what is lost. */
-import { THEMES, look, settle } from "./pages.mjs";
+import { THEMES, look, settle } from "../looking.mjs";
 
 const AT = "/s/demo.app.dev";
 
@@ -7,6 +7,9 @@ export default async function ({ page, url, shots, signIn, assert, open }) {
   const each = async (name, shown = page) => {
     for (const theme of THEMES) await look(shown, shots, name, theme, assert);
   };
+  const someone = await open();
+  await signIn(someone.page); // before anybody did, one is asked to set the installation up
+  await someone.context.close();
   const before = await open();
   await before.page.goto(`${url}/`);
   await before.page.locator("form").waitFor();

@@ -1,14 +1,6 @@
-/** Every page, in both themes and on a phone: accessible, without an error, with few calls; pictures of all. */
-import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+/** Every page but those of money, which `money-pages` looks at. */
+import { lookAtAll } from "../looking.mjs";
 
-import { forget, moneyPages } from "../money.mjs";
-
-const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const MOST_CALLS = 6;
-export const THEMES = ["light", "dark"];
-const OF_COLOURS = ["color-contrast", "link-in-text-block"];
-const IN_WIDTHS = ["overview", "list", "detail", "playground", "metrics", "invoice", "budget", "request", "members", "access-why", "audit", "system"];
 const AT = "/s/demo.app.dev";
 const PAGES = {
   overview: `${AT}/overview`,
@@ -75,82 +67,10 @@ const MADE = [
 ];
 const placeOf = ([plural, name]) => `/api/v1/scopes/demo.app.dev/${plural}/${name}`;
 
-export default async function ({ page, url, shots, api, signIn, assert, context }) {
+export default async function (stage) {
+  const { api } = stage;
   const { items } = await api("GET", "/api/v1/scopes/demo.app.dev/usage/requests?limit=1");
-  const request = `${AT}/requests/${items[0].request_id}`;
-  const pages = { ...PAGES, request, ...(await moneyPages(api, "pages-money")) };
   for (const made of MADE) await api("POST", `${placeOf(made)}:apply`, { metadata: { name: made[1] }, spec: made[2] });
-  await signIn(page);
-  await settle(page); // or the first page's calls count as the next one's
-  let calls = [];
-  page.on("request", (request) => {
-    const { pathname } = new URL(request.url());
-    // those of the shell itself are made once, not for each page
-    if (pathname.startsWith("/api/") && !/\/(session|bootstrap|watch|reports|console|me\/preferences)/.test(pathname)) calls.push(pathname);
-  });
-  const shown = [];
-  for (const [name, path] of Object.entries(pages)) {
-    calls = [];
-    await page.goto(url + path);
-    await settle(page);
-    assert.ok(calls.length <= MOST_CALLS, `${name} makes ${calls.length} calls: ${calls.join(" ")}`);
-    shown.push({ name, path, title: (await page.title()).split(" · ")[0] });
-    for (const theme of THEMES) await look(page, shots, name, theme, assert);
-    if (IN_WIDTHS.includes(name)) await fits(page, shots, name);
-  }
-  if (shots) writeFileSync(`${shots}/pages.json`, JSON.stringify(shown));
-  await context.close();
+  await lookAtAll(stage, "pages", { ...PAGES, request: `${AT}/requests/${items[0].request_id}` });
   for (const made of [...MADE].reverse()) await api("DELETE", placeOf(made));
-  await forget(api, "pages-money");
-}
-
-/** The page on a phone and on a large screen, which it is never wider than. */
-async function fits(page, shots, name) {
-  const usual = page.viewportSize();
-  for (const width of [360, 3840]) {
-    await page.setViewportSize({ width, height: width < 1000 ? 740 : 2160 });
-    await page.waitForFunction((wanted) => innerWidth === wanted && document.documentElement.scrollWidth <= innerWidth, width).catch(async () => {
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      throw new Error(`${name} is ${wide} px wide at ${width}`);
-    });
-    if (shots) await page.screenshot({ path: `${shots}/${name}-${width}.png` });
-  }
-  await page.setViewportSize(usual);
-}
-
-/**
- * The page in a theme: its picture, and nothing serious that axe finds. A theme changes colours and nothing else, so all
- * rules are asked in the first one, and those of colours in each.
- */
-export async function look(page, shots, name, theme, assert) {
-  await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
-  await page.waitForFunction((wanted) => document.documentElement.dataset.theme === wanted, theme);
-  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-  await page.waitForTimeout(60);
-  if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}.png` });
-  assert.deepEqual(await violations(page, theme === THEMES[0] ? null : OF_COLOURS), [], `${name}, ${theme}`);
-}
-
-export async function settle(page) {
-  await page.locator("[data-live=live]").waitFor();
-  await page.locator("main h1, main h2").first().waitFor();
-  await page.waitForFunction(() => !document.querySelector("main [role=status], main .animate-pulse:not(.size-1\\.5)"), null, { timeout: 5_000 }).catch(() => undefined);
-  await page.evaluate(() => document.fonts.ready);
-  await page.waitForTimeout(150);
-}
-
-/** Of the rules that are named, or of all. */
-async function violations(page, rules) {
-  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(source());
-  const options = { resultTypes: ["violations"], ...(rules && { runOnly: { type: "rule", values: rules } }) };
-  const { violations: found } = await page.evaluate((asked) => window.axe.run(document, asked), options);
-  return found
-    .filter((one) => ["serious", "critical"].includes(one.impact))
-    .map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(" | ")}`);
-}
-
-let text = "";
-function source() {
-  text ||= readFileSync(axe, "utf8");
-  return text;
 }
