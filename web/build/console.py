@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parents[1]
@@ -26,6 +27,8 @@ NODE_HOME = ROOT / ".venv" / ".node"
 STAMPS = WEB / ".stamp"
 CONTRACTS = (ROOT / "contracts" / "openapi.yaml", ROOT / "contracts" / "feature.schema.json")
 OLDEST_NODE = (20, 19)
+STAGES = {"build": (("build",),), "check": (("generate",), ("lint", "types", "test"))}
+"""npm's scripts; those of a stage run side by side."""
 LEFT_OUT = {"node_modules", "dist", "dist.next", "dist.former", ".stamp", "generated", "__pycache__", ".stage"}
 
 
@@ -53,7 +56,9 @@ def make(wanted: str) -> None:
     if wanted == "build":
         say("building the console")
     problem = "the console cannot be built" if wanted == "build" else "web/ has problems"
-    run([*npm, "run", "--silent", wanted], problem)
+    with ThreadPoolExecutor() as side_by_side:
+        for scripts in STAGES[wanted]:
+            list(side_by_side.map(lambda script: run([*npm, "run", "--silent", script], problem), scripts))
     (STAMPS / wanted).write_text(now)
 
 
