@@ -344,6 +344,7 @@ async def test_an_answer_whose_usage_is_not_on_disk_is_withheld(
                         asked += 1
                         answer = await world.raw(post("/v1/chat/completions", chat(stream=stream), "connection: close"))
                         assert b"spool_unavailable" in answer
+                        assert (b'"content":' in answer) is stream, "what came before is shown, for it is billed"
                         assert b"[DONE]" not in answer
                         assert not answer.endswith(b"0\r\n\r\n")
                         problems = (await http.get("/healthz")).json()["problems"]

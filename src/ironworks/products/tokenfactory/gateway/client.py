@@ -61,10 +61,9 @@ class ClientConnection(asyncio.Protocol):
         self._streaming: Request | None = None
         self._chunked = True
         self._unsent = b""
+        self._last = b""
         self._closed = False
         self._expected_until = 0.0
-
-    # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -142,8 +141,6 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort() if self._busy or self._paused_writing else self._transport.close()
             return
         self._reject(Refusal(408, "request_timeout", "the request took too long to arrive"))
-
-    # httptools
 
     def on_message_begin(self) -> None:
         core = self._core
@@ -244,8 +241,7 @@ class ClientConnection(asyncio.Protocol):
                 raise request.refusal
             self._exchange = operations.handle(self._core, self, request)
         except Refusal as refusal:
-            self.refuse(request, refusal)
-            operations.note_refusal(self._core, self, request, refusal)
+            self.refuse_later(request, refusal)
         except Exception:
             log.exception("a request broke the gateway", request_id=request.id)
             self.refuse(request, broken())
@@ -260,7 +256,7 @@ class ClientConnection(asyncio.Protocol):
             self.refuse_later(request, refusal)
 
     def refuse_later(self, request: Request, refusal: Refusal) -> None:
-        """It was waited for in vain."""
+        """It is not admitted, or was waited for in vain."""
         if not self._closed:
             self.refuse(request, refusal)
             operations.note_refusal(self._core, self, request, refusal)
@@ -295,11 +291,9 @@ class ClientConnection(asyncio.Protocol):
         if self._deaf:
             return
         self._deaf = True
-        request = self._incoming or Request(self._core.ids.new(), self._core.now())
-        self._incoming = None
+        request, self._incoming = self._incoming or Request(self._core.ids.new(), self._core.now()), None
         request.refusal = refusal
-        request.keep_alive = False
-        request.body = b""
+        request.keep_alive, request.body = False, b""
         self._accept(request)
 
     def _decline_upgrade(self, rest: bytes) -> None:
@@ -372,6 +366,7 @@ class ClientConnection(asyncio.Protocol):
         head = self._head(request, 200, content_type)
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         self._unsent = b"%b%bcache-control: no-cache\r\n%b\r\n" % (head, extra, framing)
+        self._last = b""
         self._core.loop.call_soon(self._send)
 
     def _send(self, data: bytes = b"") -> None:
@@ -384,15 +379,20 @@ class ClientConnection(asyncio.Protocol):
         """Events, as they come."""
         self._send(wire.chunk(data) if self._chunked else data)
 
+    def keep_last(self, data: bytes) -> None:
+        """Events that go in one packet with the end of the stream, which is about to come."""
+        self._last, self._unsent = self._unsent + (wire.chunk(data) if self._chunked else data), b""
+
     def end_stream(self, data: bytes) -> None:
         """The last event, if there is one, and the terminator."""
         if not self._closed:
-            self._send(wire.last_chunks(data) if self._chunked else data)
+            self._send(self._last + (wire.last_chunks(data) if self._chunked else data))
             self._next(self._streaming is not None and self._streaming.keep_alive)
 
     def break_stream(self, refusal: Refusal) -> None:
         """The stream cannot be finished: say why, and close without the terminator, lest anybody take it for whole."""
         if not self._closed and self._streaming is not None:
+            self._send(self._last)
             self.write_stream(operations.show_break(self._streaming, refusal))
             self._exchange = None
             self._busy = False

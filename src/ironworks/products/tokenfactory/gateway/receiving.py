@@ -77,7 +77,7 @@ class Receiving(Ending):
             if not before:
                 self._note_first_byte()
         if shown:
-            self._show(shown)
+            self._show(shown, ends=reader.done and reader.usage is not None and not self.call.stored)
         if reader.fault is not None:
             self._fail(reader.fault)
         elif reader.done:
@@ -85,13 +85,17 @@ class Receiving(Ending):
         elif reader.tokens > self._longest + SPLIT:
             self._fail(upstream_failed("the model server went on past the limit that it was given"))
 
-    def _show(self, events: bytes) -> None:
+    def _show(self, events: bytes, *, ends: bool = False) -> None:
+        """`ends`: nothing but the sync of its closing record is between them and the end of the stream."""
         self.bytes_out += len(events)
         if self.watch is not None:
             self.watch.shown(events)
         if self._cache_key is not None:
             self._shown.append(events)
-        self._client.write_stream(events)
+        if ends:
+            self._client.keep_last(events)
+        else:
+            self._client.write_stream(events)
 
     def _note_first_byte(self) -> None:
         self.first_byte_at = time.perf_counter()

@@ -15,8 +15,6 @@ from ironworks.products.tokenfactory.gateway.answers import read_usage
 from ironworks.products.tokenfactory.gateway.model import Refusal, Usage, upstream_failed
 
 MAX_EVENT = 8 * 1024 * 1024
-MANY = 4
-"""Pieces in one read from which on they are looked at together."""
 DONE = b"data: [DONE]\n\n"
 
 _PRODUCED = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning|refusal)": ?"[^"]')
@@ -24,6 +22,8 @@ _CONTENT = b'"content":"'
 _OTHER_TEXT = (b'"text":', b'"arguments":', b'"reasoning', b'"refusal":"')
 _SPECIAL = (b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
 _ENDED = re.compile(rb'"finish_reason": ?"[^"]')
+_QUOTE, _BACKSLASH, _RETURN = b'"\\\r'
+"""As numbers: CPython finds a byte in bytes seven times faster than bytes of one (*measured*, 3.11)."""
 _MODEL = re.compile(rb'"model": ?"(?:[^"\\]|\\.)*"')
 
 
@@ -35,7 +35,7 @@ def rename_model(data: bytes, field: bytes) -> bytes:
 class Template:
     """An event of chat text, cut around the text: engines send the same event again and again with another word in it.
 
-    What begins and ends like it, with no quote, backslash or line end between, has the same structure for certain.
+    What begins and ends like it, with text between, has the same structure for certain.
     """
 
     __slots__ = ("end", "head", "joint", "shown", "start", "tail")
@@ -89,52 +89,40 @@ class StreamReader:
     def feed(self, pieces: Sequence[bytes]) -> bytes:
         """What the caller is to see of `pieces`: whole events up to the end of the stream; may be empty."""
         out: list[bytes] = []
-        template = None if self._pending else self._template
-        if template is not None and len(pieces) >= MANY:
-            data = b"".join(pieces)
-            shown, taken = self._feed_run(data, template)
-            pieces = [data[taken:]] if taken < len(data) else []
-            out.append(shown)
-        for piece in pieces:
-            # the hot loop: nearly every piece of nearly every stream ends at the first `continue`
-            if template is not None and piece.startswith(template.head) and piece.endswith(template.tail):
-                text = piece[template.start : template.end]
-                if text and b'"' not in text and b"\\" not in text and b"\n" not in text:
-                    self.tokens += 1
-                    out.append(piece if template.shown is None else template.shown[0] + text + template.shown[1])
-                    continue
+        for number, piece in enumerate(pieces):
+            if self._template is not None and not self._pending:
+                rest = pieces[number:]
+                data = b"".join(rest)
+                shown, taken = self._feed_run(rest, data, self._template)
+                out.append(shown)
+                if taken < len(data):
+                    out.append(self._feed_any(data[taken:]))
+                break
             out.append(self._feed_any(piece))
             if self.done or self.fault:
                 break
-            template = None if self._pending else self._template
-        return b"".join(out) if len(out) != 1 else out[0]
+        return b"".join(out)
 
-    def _feed_run(self, data: bytes, template: Template) -> tuple[bytes, int]:
+    def _feed_run(self, pieces: Sequence[bytes], data: bytes, template: Template) -> tuple[bytes, int]:
         """(what the caller is to see, how much of `data` that was) of the events like `template` that it begins with.
 
-        In a few passes over the bytes: what lies between one event's tail and the next one's head are their texts, if
-        none of it could end one; where an event is of another kind, nothing is taken.
+        `pieces`, of which `data` consists, are nearly always an event each: what is cut out of them are their texts if
+        it gives the same bytes when put together again. Where an event is of another kind, nothing may be taken.
         """
-        if not data.startswith(template.head):
-            return b"", 0
-        texts = data[template.start :].split(template.joint)
-        last, ended, _ = texts.pop().partition(template.tail)
-        if ended:
-            texts.append(last)
-        text = b"".join(texts)
-        if not all(texts) or b'"' in text or b"\\" in text or b"\n" in text:
+        texts = [piece[template.start : template.end] for piece in pieces[: data.count(template.joint) + 1]]
+        run = template.head + template.joint.join(texts) + template.tail
+        if not data.startswith(run) or not _are_texts(texts):
             return b"", 0
         self.tokens += len(texts)
-        taken = len(text) + len(texts) * len(template.joint)
         if template.shown is None:
-            return data[:taken], taken
+            return run, len(run)
         head, tail = template.shown
-        return (head + (tail + head).join(texts) + tail if texts else b""), taken
+        return head + (tail + head).join(texts) + tail, len(run)
 
     def _feed_any(self, data: bytes) -> bytes:
         if self._pending:
             data = self._pending + data
-        if b"\r" in data:
+        if _RETURN in data:
             data = data.replace(b"\r\n", b"\n")
         end = data.rfind(b"\n\n") + 2
         if end < 2 or end != len(data):
@@ -239,8 +227,8 @@ class StreamReader:
 
     def _named(self, data: bytes) -> bytes:
         """`data` under the model's public name; whether that needs work is decided by the first event."""
-        if self._rename is None and b'"model"' in data:
-            self._rename = self._field not in data
+        if self._rename is None and data.find(b'"model"') >= 0:
+            self._rename = data.find(self._field) < 0
         return rename_model(data, self._field) if self._rename else data
 
 
@@ -250,9 +238,16 @@ def _cut(event: bytes) -> tuple[bytes, bytes] | None:
         return None
     start = event.index(_CONTENT) + len(_CONTENT)
     end = event.index(b'"', start)
-    if end == start or b"\\" in event[start:end]:
+    if end == start or _BACKSLASH in event[start:end]:
         return None
     return event[:start], event[end:]
+
+
+def _are_texts(texts: list[bytes]) -> bool:
+    """Whether each can stand in an event in another text's place: something, and nothing that ends a string or line."""
+    lines = b"\n".join((b"", *texts, b""))
+    whole = _QUOTE not in lines and lines.count(b"\n") == len(texts) + 1
+    return whole and lines.find(b"\n\n") < 0 and lines.find(b"\\\n") < 0
 
 
 def _first_special(data: bytes) -> int:
