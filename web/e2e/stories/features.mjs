@@ -6,10 +6,18 @@ const manifest = (id, title) => ({
   id, version: "1.0.0", display_name: title, description: `${title}, added at run time.`, icon: "plug",
   routes: [{ path: "", page: "main", title }], navigation: [{ id: "main", label: title, route: "", order: 700 }],
 });
-const GOOD = `export default ({ react, sdk, ui }) => ({
-  manifest: ${JSON.stringify(manifest("greeting", "Greeting"))},
-  pages: { main: async () => ({ default: () => react.createElement(ui.Page, { title: "Hello from " + sdk.usePlace().scope }) }) },
-});`;
+/** It says what it is told of its life, and its page reads what its own provider gives. */
+const GREETING = { ...manifest("greeting", "Greeting"), providers: ["polite"], hooks: { on_register: true, on_activate: true, on_deactivate: true } };
+const GOOD = `export default ({ react, sdk, ui }) => {
+  const Manner = react.createContext("Well");
+  const life = (word) => () => void (document.documentElement.dataset.greeting = (document.documentElement.dataset.greeting ?? "") + word);
+  return {
+    manifest: ${JSON.stringify(GREETING)},
+    providers: { polite: ({ children }) => react.createElement(Manner.Provider, { value: "Hello" }, children) },
+    onRegister: life("r"), onActivate: life("a"), onDeactivate: life("d"),
+    pages: { main: async () => ({ default: () => react.createElement(ui.Page, { title: react.useContext(Manner) + " from " + sdk.usePlace().scope }) }) },
+  };
+};`;
 const BAD = `export default ({ react }) => ({
   manifest: ${JSON.stringify(manifest("grumpy", "Grumpy"))},
   pages: { main: async () => ({ default: () => { throw new Error("it is what it is"); } }) },
@@ -20,7 +28,7 @@ export default async function ({ page, url, api, signIn, assert, errors }) {
   await page.goto(`${url}/s/demo.app.dev/overview`);
   const links = page.getByRole("navigation", { name: "Navigation" });
   await links.getByRole("link", { name: "Overview" }).waitFor();
-  await api("PUT", "/api/v1/console/features/greeting", { manifest: manifest("greeting", "Greeting"), module: GOOD });
+  await api("PUT", "/api/v1/console/features/greeting", { manifest: GREETING, module: GOOD });
   await api("PUT", "/api/v1/console/features/grumpy", { manifest: manifest("grumpy", "Grumpy"), module: BAD });
   try {
     await links.getByRole("link", { name: "Greeting" }).click();
@@ -28,6 +36,7 @@ export default async function ({ page, url, api, signIn, assert, errors }) {
     await links.getByRole("link", { name: "Grumpy" }).click();
     await page.getByRole("heading", { name: "Grumpy failed" }).waitFor();
     await page.getByText("it is what it is").waitFor();
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.greeting), "rad"); // registered once, opened, left
     await links.getByRole("link", { name: "Overview" }).click();
     await page.getByRole("heading", { name: "dev", level: 1 }).waitFor();
 
