@@ -73,10 +73,16 @@ export default async function ({ page, url, api, signIn, assert }) {
   await api("PATCH", `${at}/routes/${name}`, { spec: { targets: [{ external: name, model: "gone" }, { endpoint: "smollm2" }] } });
   const row = page.locator("[data-standing]").filter({ hasText: `${name}: gone` });
   await row.waitFor();
+  const provider = await page.context().newPage();
+  await provider.goto(`${url}/s/${scope}/routing/providers/${scope}/${name}`);
+  await provider.getByRole("link", { name: `story/${name}` }).waitFor();
+  let told = false; // on the provider's page too: of the upstream, and of the route that leads there
   await until(async () => {
     assert.equal(await ask(), 200);
-    return row.getByText("Set aside", { exact: false }).isVisible();
+    told ||= (await provider.locator("[data-upstream=ill]").isVisible()) && (await provider.locator("[data-standing=ill]").isVisible());
+    return told && row.getByText("Set aside", { exact: false }).isVisible();
   });
+  await provider.close();
   await row.getByText("the model server cannot be reached", { exact: false }).waitFor();
   const seen = await api("GET", `${at}/routes/${name}/health`);
   assert.match(seen.targets[0].reason, /cannot be reached/);

@@ -8,9 +8,9 @@ const PLURAL = "api-keys";
 /** Enough to know that there are some. */
 const FIRST = 20;
 
-/** Undefined while it is not known. */
-export function useKeys(scope: string): KeyUse[] | undefined {
-  const may = useCan()("api-key:read", scope);
+/** Undefined while it is not known; none where nobody asks for them. */
+export function useKeys(scope: string, asked: boolean): KeyUse[] | undefined {
+  const may = useCan()("api-key:read", scope) && asked;
   const { data } = useQuery({
     queryKey: ["first keys", scope],
     enabled: may,

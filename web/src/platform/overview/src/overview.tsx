@@ -25,7 +25,7 @@ export default function Overview() {
       meta={scope !== "-" && <span className="font-mono text-xs text-faint">{scope}</span>}
       actions={below.length > 0 && <NewBelow kinds={kinds} scope={scope} />}
     >
-      {tenant && <GettingStarted scope={scope} today={today.data} watched={watched} />}
+      {tenant && <GettingStarted key={scope} scope={scope} today={today.data} watched={watched} />}
       {!tenant && below.length === 0 && <Below scope={scope} below={below} kinds={kinds} />}
       {today.isEnabled && today.isPending ? <Skeleton className="h-24 w-full" /> : today.data && <Figures today={today.data} />}
       {today.error && <Callout tone="bad">{tell(today.error)}</Callout>}

@@ -1,5 +1,5 @@
 /** The kinds whose health says whether a scope works, and what is wrong with any of them. */
-import { Link, addressOf, kindAddress, permissionWord, useBootstrap, useResources } from "@ironworks/sdk";
+import { Link, addressOf, kindAddress, levelOf, permissionWord, useBootstrap, useResources } from "@ironworks/sdk";
 import type { Kind, Resource } from "@ironworks/sdk";
 import { Icon, Phase, Section, Skeleton, toneOf, words } from "@ironworks/ui";
 
@@ -17,6 +17,7 @@ const WATCHED = ["endpoints", "external-endpoints", "clusters", "budgets"] as co
 const SHOWN = 6;
 const MOST_WRONG = 12;
 
+/** A tenant's clusters matter to it once something of its own is to run there. */
 export function useWatched(scope: string): Watched[] {
   const { kinds, permissions } = useBootstrap();
   const known = (plural: string) => {
@@ -24,10 +25,11 @@ export function useWatched(scope: string): Watched[] {
     return kind && (permissions[`${permissionWord(kind.name)}:read`] ?? []).length > 0 ? kind : undefined;
   };
   const [first, second, third, fourth] = WATCHED;
+  const endpoints = useResources(first, scope, { enabled: known(first) !== undefined });
   const lists = [
-    useResources(first, scope, { enabled: known(first) !== undefined }),
+    endpoints,
     useResources(second, scope, { enabled: known(second) !== undefined }),
-    useResources(third, scope, { enabled: known(third) !== undefined }),
+    useResources(third, scope, { enabled: known(third) !== undefined && (levelOf(scope) !== "tenant" || endpoints.items.length > 0) }),
     useResources(fourth, scope, { enabled: known(fourth) !== undefined }),
   ];
   return lists.flatMap((list, index) => {

@@ -1,13 +1,14 @@
 /** Four steps from an empty tenant to a known cost. Each is ticked by what is there, not by who clicked. */
-import { Link, pageAddress, useBootstrap, useCan } from "@ironworks/sdk";
-import type { Bootstrap } from "@ironworks/sdk";
+import { Link, pageAddress, useBootstrap, useCan, useModels } from "@ironworks/sdk";
+import type { Bootstrap, Resource } from "@ironworks/sdk";
 import { Button, Icon, Phase, Section, buttonClass, cx, formatMoney, parseMoney, toneOf } from "@ironworks/ui";
 import { useState } from "react";
 import type { ReactNode } from "react";
 
 import { useKeys } from "./keys.ts";
 import type { Watched } from "./running.tsx";
-import { stepsDone } from "./steps.ts";
+import { howToCall, stepsDone } from "./steps.ts";
+import type { Callable } from "./steps.ts";
 import type { Today } from "./usage.ts";
 import { t } from "./words.ts";
 
@@ -22,15 +23,17 @@ interface StartedProps {
 /** Shown until every step is done or it is hidden; who sees the last tick come may enjoy it until he leaves. */
 export function GettingStarted({ scope, today, watched }: StartedProps) {
   const can = useCan();
-  const keys = useKeys(scope);
   const [hidden, setHidden] = useState(() => isHidden(scope));
   const [begun, setBegun] = useState(false);
-  const known = !watched.some((one) => one.loading) && keys !== undefined && today !== undefined;
-  const models = watched.filter(({ kind }) => kind.plural !== "clusters" && kind.plural !== "budgets").flatMap(({ items }) => items);
+  const deploys = can("endpoint:create", scope);
+  const calls = can("api-key:create", scope);
+  const { models, own, loading } = useCallable(scope, watched, !hidden && (deploys || calls));
+  const keys = useKeys(scope, models.length > 0);
+  const known = begun || (!loading && keys !== undefined);
   const done = stepsDone(models.length, keys ?? [], today);
   const all = Object.values(done).every(Boolean);
-  if (known && !all && !begun) setBegun(true);
-  if (!known || hidden || (all && !begun) || !can("endpoint:create", scope)) return null;
+  if (known && today && !all && !begun) setBegun(true);
+  if (!known || !today || hidden || (all && !begun) || !(deploys || (calls && done.deploy))) return null;
   return (
     <Section
       title={t(all ? "startedDone" : "started")}
@@ -49,18 +52,49 @@ export function GettingStarted({ scope, today, watched }: StartedProps) {
         </Button>
       }
     >
-      <Steps scope={scope} done={done} models={models} today={today} />
+      <Steps scope={scope} done={done} models={models} own={own} today={today} />
     </Section>
   );
 }
 
-function Steps({ scope, done, models, today }: { scope: string; done: ReturnType<typeof stepsDone>; models: Watched["items"]; today: Today }) {
+/** What can be called here: the scope's own; where it has none, what is handed down or routed to, as far as a key may call it and it has not failed. */
+function useCallable(scope: string, watched: Watched[], enabled: boolean): { models: Callable[]; own: boolean; loading: boolean } {
+  const lists = watched.filter(({ kind }) => kind.plural === "endpoints" || kind.plural === "external-endpoints");
+  const waiting = lists.some((list) => list.loading);
+  const own = lists.flatMap(({ kind, items }) => items.map((item) => ownModel(kind.plural === "endpoints" ? "endpoint" : "external", item)));
+  const around = useModels(scope, { enabled: enabled && !waiting && own.length === 0 });
+  if (own.length > 0) return { models: own, own: true, loading: waiting };
+  const works = around.models.filter(({ allowed, phase }) => allowed && toneOf(phase) !== "bad");
+  return { models: works, own: false, loading: waiting || around.loading };
+}
+
+const ownModel = (kind: Callable["kind"], { metadata, status }: Resource): Callable => ({
+  id: metadata.name, kind, scope: metadata.scope, name: metadata.name, phase: status.phase,
+});
+
+interface StepsProps {
+  scope: string;
+  done: ReturnType<typeof stepsDone>;
+  models: Callable[];
+  /** They are the scope's own. */
+  own: boolean;
+  today: Today;
+}
+
+function Steps({ scope, done, models, own, today }: StepsProps) {
   const bootstrap = useBootstrap();
-  const first = models[0];
-  const starting = first && toneOf(first.status.phase) !== "ok" ? first.status.phase : null;
-  const calling = first && pageAddress(scope, "endpoints", `${first.metadata.scope}/${first.metadata.name}`, { tab: "call" });
+  const can = useCan();
+  const first = models.find(({ phase }) => toneOf(phase) === "ok") ?? models[0];
+  const starting = first && toneOf(first.phase) !== "ok" ? first.phase : null;
+  const calling = first && howToCall(scope, first);
   const steps: StepProps[] = [
-    { title: t("stepDeploy"), hint: t("stepDeployHint"), done: done.deploy, to: pageAddress(scope, "endpoints", "new"), action: t("deploy"), note: starting && <Phase phase={starting} /> },
+    {
+      ...(first && !own
+        ? { title: t("stepHave"), hint: t(models.length > 1 ? "stepHaveMore" : "stepHaveHint", { name: first.id, count: models.length - 1 }) }
+        : { title: t("stepDeploy"), hint: t("stepDeployHint") }),
+      ...(can("endpoint:create", scope) ? { to: pageAddress(scope, "endpoints", "new"), action: t("deploy") } : {}),
+      done: done.deploy, note: starting && <Phase phase={starting} />,
+    },
     { title: t("stepKey"), hint: t("stepKeyHint"), done: done.key, to: pageAddress(scope, "keys", "", { create: "1" }), action: t("createKey") },
     {
       title: t("stepCall"), hint: t("stepCallHint"), done: done.call,

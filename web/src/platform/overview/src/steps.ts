@@ -1,4 +1,6 @@
 /** Which of the first steps a tenant has taken, told by what there is. */
+import { pageAddress } from "@ironworks/sdk";
+
 export interface KeyUse {
   last_used_at: string | null;
 }
@@ -7,8 +9,22 @@ interface Used {
   total: { requests: number; cost: string | null };
 }
 
+/** What can be called at a scope, and the page that tells how; a provider's page does not. */
+export interface Callable {
+  id: string;
+  kind: "endpoint" | "route" | "external";
+  scope: string;
+  name: string;
+  phase: string;
+}
+
+export function howToCall(at: string, { kind, scope, name }: Callable): string | undefined {
+  if (kind === "endpoint") return pageAddress(at, "endpoints", `${scope}/${name}`, { tab: "call" });
+  return kind === "route" ? pageAddress(at, "routing", `routes/${scope}/${name}`) : undefined;
+}
+
 /**
- * `models`: endpoints, here and at providers; `keys`: what is known of some of its keys. A call of an earlier day is
+ * `models`: how many can be called, deployed here, handed down or at providers; `keys`: what is known of some of its keys. A call of an earlier day is
  * known by the key that was used for it.
  */
 export function stepsDone(models: number, keys: readonly KeyUse[], today: Used | undefined) {

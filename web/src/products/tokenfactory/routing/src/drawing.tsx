@@ -1,11 +1,11 @@
 /** A route as a picture: the name on the left, lines as thick as the share, targets on the right as they stand now. */
 import { Link, usePlace } from "@ironworks/sdk";
-import { Badge, Icon, cx, formatDuration, formatNumber } from "@ironworks/ui";
-import { useEffect, useState } from "react";
+import { Badge, formatDuration } from "@ironworks/ui";
 
-import { secondsUntil, standingOf } from "./health.ts";
+import { isTold, standingOf } from "./health.ts";
 import type { RouteHealth, Standing, TargetCondition } from "./health.ts";
 import { isReserve, percent, sharesOf } from "./shares.ts";
+import { Seen, StandingIcon, TargetLoad } from "./standing.tsx";
 import { publicName, targetAddress, targetLabel } from "./types.ts";
 import type { Route, Strategy, Target, TargetHealth } from "./types.ts";
 import { strategyMeaning, strategyName, t } from "./words.ts";
@@ -74,10 +74,6 @@ export function Drawing({ route, health }: { route: Route; health: RouteHealth |
 const curve = (from: number, to: number): string => `M 2 ${from} C ${WIDTH / 2} ${from}, ${WIDTH / 2} ${to}, ${WIDTH - 2} ${to}`;
 
 const LINE: Record<Standing, string> = { well: "stroke-ok", ill: "stroke-bad", returning: "stroke-warn", unknown: "stroke-edge" };
-const ICON = { well: "ok", ill: "error", returning: "warn", unknown: "help" } as const;
-const COLOUR: Record<Standing, string> = { well: "text-ok", ill: "text-bad", returning: "text-warn", unknown: "text-faint" };
-const SAID = { well: "healthy", ill: "ill", returning: "returning", unknown: "unknownHealth" } as const;
-
 interface TargetRowProps {
   item: Drawn;
   place: number;
@@ -89,12 +85,10 @@ interface TargetRowProps {
 function TargetRow({ item, place, strategy, route, processes }: TargetRowProps) {
   const { scope } = usePlace();
   const { target, share, reserve, found, seen, standing } = item;
-  const told = seen && seen.state !== "healthy" && seen.state !== "unknown";
   return (
     <li className="flex min-h-17 items-start gap-2.5 rounded-lg border border-line px-3 py-2" data-standing={standing}>
       <span className="mt-0.5">
-        <Icon name={ICON[standing]} className={COLOUR[standing]} />
-        <span className="sr-only">{t(SAID[standing])}</span>
+        <StandingIcon standing={standing} />
       </span>
       <div className="min-w-0 flex-1">
         <div className="flex flex-wrap items-center gap-x-2 gap-y-1">
@@ -111,7 +105,7 @@ function TargetRow({ item, place, strategy, route, processes }: TargetRowProps) 
           ))}
           {seen && <TargetLoad seen={seen} />}
         </p>
-        {told && <Seen seen={seen} processes={processes} />}
+        {seen && isTold(seen) && <Seen seen={seen} processes={processes} />}
         {seen?.state !== "ejected" && standing === "ill" && found && <p className="text-xs break-words text-bad">{found.message}</p>}
       </div>
     </li>
@@ -124,53 +118,4 @@ function detailsOf({ served_as, price_as, timeout_seconds }: Target): string[] {
     price_as && t("pricedAs", { name: price_as }),
     timeout_seconds && t("within", { time: formatDuration(timeout_seconds * 1000) }),
   ].filter((one): one is string => Boolean(one));
-}
-
-/** What it does now, and what it did in the last hour; nothing of what it did not. */
-function TargetLoad({ seen: { in_flight, queued, figures } }: { seen: TargetCondition }) {
-  const { requests = 0, server_errors = 0, latency_ms, first_token_ms } = figures ?? {};
-  return (
-    <>
-      {in_flight > 0 && <span className="nums text-ink">{t("inFlight", { count: in_flight })}</span>}
-      {queued > 0 && <span className="nums text-warn">{t("waiting", { count: queued })}</span>}
-      {figures && <span className="nums">{requests === 0 ? t("idleHour") : t("lastHour", { count: requests })}</span>}
-      {server_errors > 0 && (
-        <span className="nums text-bad">
-          {formatNumber(server_errors)} {t("failed").toLowerCase()}
-        </span>
-      )}
-      {latency_ms && <Span label={first_token_ms ? t("firstToken") : t("latency")} {...(first_token_ms ?? latency_ms)} />}
-    </>
-  );
-}
-
-const Span = ({ label, p50, p99 }: { label: string; p50: number; p99: number }) => (
-  <span className="nums">
-    {label.toLowerCase()} {formatDuration(p50)}, {t("slowest")} {formatDuration(p99)}
-  </span>
-);
-
-/** Why it is left alone, and for how long. */
-function Seen({ seen, processes }: { seen: TargetCondition; processes: number }) {
-  const ejected = seen.state === "ejected";
-  const some = seen.processes < processes && t("atSome", { some: seen.processes, all: processes });
-  return (
-    <p className={cx("text-xs break-words", ejected ? "text-bad" : "text-warn")} role="status">
-      {t(seen.state === "ejected" ? "ejected" : seen.state === "resting" ? "resting" : "slowStart")}
-      {some && ` ${some}`}
-      {seen.until !== null && <Countdown until={seen.until} />}
-      {seen.reason && `: ${seen.reason}`}
-    </p>
-  );
-}
-
-/** ` for 4 s more`, second by second. */
-function Countdown({ until }: { until: string }) {
-  const [now, setNow] = useState(() => new Date());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(new Date()), 1000);
-    return () => clearInterval(timer);
-  }, [until]);
-  const left = secondsUntil(until, now);
-  return left ? <span className="nums">{` ${t("forSeconds", { seconds: left })}`}</span> : null;
 }

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
-import { secondsUntil, standingOf } from "./health.ts";
-import type { TargetCondition } from "./health.ts";
+import { secondsUntil, standingOf, upstreamOf } from "./health.ts";
+import type { ExternalHealth, TargetCondition } from "./health.ts";
 
 const seen = (state: TargetCondition["state"]) => ({ state }) as TargetCondition;
 const found = (healthy: boolean, reason = "Ready") => ({ target: "x", healthy, reason, message: "" });
@@ -22,4 +22,17 @@ it("counts down to nothing", () => {
   expect(secondsUntil("2026-03-01T12:00:03.2Z", now)).toBe(4);
   expect(secondsUntil("2026-03-01T11:00:00Z", now)).toBe(0);
   expect(secondsUntil(null, now)).toBeNull();
+});
+
+it("tells of an upstream what is worst of what the routes to it say, and nothing ill where none does", () => {
+  const route = (...upstreams: { upstream: string; state: string; in_flight?: number }[]) => ({ route: "acme/chat", targets: [{ upstreams }] });
+  const health = (processes: number, ...routes: ReturnType<typeof route>[]) => ({ processes, routes }) as unknown as ExternalHealth;
+  const found = upstreamOf(
+    health(2, route({ upstream: "eu", state: "healthy", in_flight: 2 }), route({ upstream: "eu", state: "ejected" }, { upstream: "us", state: "resting" })),
+    "eu",
+  );
+  expect(found.state).toBe("ejected");
+  expect(upstreamOf(health(2, route({ upstream: "eu", state: "healthy", in_flight: 2 })), "eu").in_flight).toBe(2);
+  expect(upstreamOf(health(2, route()), "eu")).toMatchObject({ state: "healthy", processes: 2 });
+  expect(upstreamOf(health(0, route()), "eu").state).toBe("unknown");
 });

@@ -1,13 +1,16 @@
 /** One provider: what a look at each upstream found, which models it exposes, which routes lead there. */
 import {
-  Link, levelOf, pageAddress, request, resourceAddress, splitReference, tell, useCan, usePlace, useResource, useResources,
+  Link, levelOf, pageAddress, request, resourceAddress, tell, useCan, usePlace, useResource,
 } from "@ironworks/sdk";
 import { Badge, Button, Callout, Conditions, Empty, Facts, Id, Loading, Page, Phase, Section, Time, buttonClass, notify } from "@ironworks/ui";
 import { useState } from "react";
 
+import { isTold, standingOf, upstreamOf, useExternalHealth } from "./health.ts";
+import type { Condition, ExternalHealth, LeadingRoute, TargetCondition } from "./health.ts";
 import { encodeTarget } from "./options.ts";
-import { EXTERNALS, ROUTES, providerAddress, publicName, routeAddress } from "./types.ts";
-import type { External, Route, Upstream, UpstreamStatus } from "./types.ts";
+import { Seen, StandingIcon, TargetLoad } from "./standing.tsx";
+import { EXTERNALS, providerAddress } from "./types.ts";
+import type { External, Upstream, UpstreamStatus } from "./types.ts";
 import { t } from "./words.ts";
 
 export default function ProviderPage() {
@@ -23,6 +26,7 @@ export default function ProviderPage() {
 function Shown({ external }: { external: External }) {
   const { scope } = usePlace();
   const can = useCan();
+  const { data: health } = useExternalHealth(external);
   const { name, scope: at, display_name } = external.metadata;
   const seen = new Map((external.status.upstream_status ?? []).map((one) => [one.name, one]));
   return (
@@ -44,7 +48,7 @@ function Shown({ external }: { external: External }) {
       }
     >
       {external.spec.upstreams.map((upstream) => (
-        <UpstreamSection key={upstream.name} external={external} upstream={upstream} seen={seen.get(upstream.name)} />
+        <UpstreamSection key={upstream.name} external={external} upstream={upstream} seen={seen.get(upstream.name)} health={health} />
       ))}
       <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(20rem,28rem)]">
         <Section title={t("conditions")}>
@@ -52,7 +56,7 @@ function Shown({ external }: { external: External }) {
             <Conditions items={external.status.conditions} />
           </div>
         </Section>
-        <LeadingHere external={external} />
+        <LeadingHere external={external} health={health} />
       </div>
     </Page>
   );
@@ -85,9 +89,10 @@ interface UpstreamProps {
   external: External;
   upstream: Upstream;
   seen: UpstreamStatus | undefined;
+  health: ExternalHealth | undefined;
 }
 
-function UpstreamSection({ external, upstream, seen }: UpstreamProps) {
+function UpstreamSection({ external, upstream, seen, health }: UpstreamProps) {
   const { checked_at } = external.status;
   return (
     <Section title={upstream.name} actions={seen && <Phase phase={seen.phase} />}>
@@ -99,11 +104,33 @@ function UpstreamSection({ external, upstream, seen }: UpstreamProps) {
             { label: t("dialect"), value: upstream.dialect === "openai" ? "OpenAI" : "Anthropic" },
             { label: t("credential"), value: upstream.auth.credential ? <Badge>{t("credentialKept")}</Badge> : t("credentialNone") },
             { label: t("checkedAt"), value: checked_at ? <Time at={checked_at} /> : t("neverChecked") },
+            ...(health && health.routes.length > 0 ? [{ label: t("atGateways"), value: <AtGateways seen={upstreamOf(health, upstream.name)} processes={health.processes} failed={seen?.phase === "Failed"} /> }] : []),
           ]}
         />
         <Models external={external} upstream={upstream} />
       </div>
     </Section>
+  );
+}
+
+interface AtGatewaysProps {
+  seen: Condition;
+  processes: number;
+  /** The last look at it did. */
+  failed: boolean;
+}
+
+/** How calls to it go, as far as they came by routes. */
+function AtGateways({ seen, processes, failed }: AtGatewaysProps) {
+  const standing = failed && !isTold(seen) ? "unknown" : standingOf(seen, undefined);
+  return (
+    <span className="flex items-start gap-2" data-upstream={standing}>
+      <StandingIcon standing={standing} />
+      <span className="min-w-0">
+        {isTold(seen) ? <Seen seen={seen} processes={processes} /> : t(seen.state === "healthy" ? "sentThere" : "nobodyTells")}
+        {seen.in_flight > 0 && <span className="nums block text-xs text-muted">{t("inFlight", { count: seen.in_flight })}</span>}
+      </span>
+    </span>
   );
 }
 
@@ -156,33 +183,60 @@ function Models({ external, upstream }: { external: External; upstream: Upstream
   );
 }
 
-function LeadingHere({ external }: { external: External }) {
+interface LeadingProps {
+  external: External;
+  health: ExternalHealth | undefined;
+}
+
+function LeadingHere({ external, health }: LeadingProps) {
   const { scope } = usePlace();
-  const { name, scope: at } = external.metadata;
-  const routes = useResources<Route>(ROUTES, scope, { inherited: true });
-  const leading = routes.items.filter((route) =>
-    route.spec.targets.some((target) => {
-      const place = target.external ? splitReference(target.external, route.metadata.scope) : null;
-      return place?.name === name && place.scope === at;
-    }),
-  );
   const example = Object.keys(external.spec.upstreams[0]?.model_mapping ?? {})[0] ?? "model";
+  const routes = health?.routes ?? [];
   return (
-    <Section title={t("leadsHere")} flush={leading.length > 0}>
-      {leading.length === 0 ? (
-        <p className="text-sm text-faint">{t("noneLeads", { example: `${name}/${example}` })}</p>
-      ) : (
+    <Section title={t("leadsHere")} flush={routes.length > 0}>
+      {health && routes.length === 0 && <p className="text-sm text-faint">{t("noneLeads", { example: `${external.metadata.name}/${example}` })}</p>}
+      {health && routes.length > 0 && (
         <ul className="divide-y divide-line">
-          {leading.map((route) => (
-            <li key={route.metadata.uid} className="flex items-center gap-3 px-4 py-2">
-              <Link to={routeAddress(scope, route)} className="clip-line flex-1 font-medium hover:text-accent hover:underline">
-                {publicName(route)}
-              </Link>
-              <Phase phase={route.status.phase} />
-            </li>
+          {routes.map((route) => (
+            <Leading key={route.route} route={route} scope={scope} processes={health.processes} failed={external.status.phase === "Failed"} />
           ))}
+          {health.more && <li className="px-4 py-2 text-xs text-faint">{t("moreLead")}</li>}
         </ul>
       )}
     </Section>
+  );
+}
+
+interface LeadingRowProps {
+  route: LeadingRoute;
+  scope: string;
+  processes: number;
+  /** No upstream of the provider passed the last look. */
+  failed: boolean;
+}
+
+function Leading({ route, scope, processes, failed }: LeadingRowProps) {
+  const standing = (seen: TargetCondition) => (failed ? "ill" : standingOf(seen, undefined));
+  return (
+    <li className="flex flex-col gap-1.5 px-4 py-2.5">
+      <div className="flex items-center gap-3">
+        <Link to={pageAddress(scope, "routing", `routes/${route.route}`)} className="clip-line flex-1 font-medium hover:text-accent hover:underline">
+          {route.model}
+        </Link>
+        <Phase phase={route.phase} />
+      </div>
+      {route.targets.map((seen, index) => (
+        <div key={index} className="flex items-start gap-2 text-xs" data-standing={standing(seen)}>
+          <StandingIcon standing={standing(seen)} />
+          <div className="min-w-0 flex-1">
+            <p className="flex flex-wrap gap-x-3 text-muted">
+              <span className="break-all">{seen.target.replace(/^external /, "")}</span>
+              <TargetLoad seen={seen} />
+            </p>
+            {isTold(seen) && <Seen seen={seen} processes={processes} />}
+          </div>
+        </div>
+      ))}
+    </li>
   );
 }
