@@ -2,10 +2,11 @@
 
 A record is `checksum | length | kind | payload` (little-endian u32, u32, u8, JSON array); the checksum is the payload's
 CRC-32, begun with length, kind and the segment's number. The first thing that does not check out is the end: of what
-was written, or of what a crash tore. Files whose records are all charged are used again under a new number, which
-makes what is still in them void; their blocks are there already, so that syncing them is a third cheaper (*measured*).
-A write into a shared mapping is in the page cache at once, so it survives the process; only a sync makes it survive
-the machine.
+was written, or of what a crash tore. A file's first record tells the segment's number, and is the only one whose
+checksum does without it. Files whose records are all charged are used again under a new number, which makes what is
+still in them void. Their blocks and their directory entry are on disk by then, so that syncing them writes data alone;
+renaming them would take a commit of the file system's journal each time, for which everybody waits. A write into a
+shared mapping is in the page cache at once, so it survives the process; only a sync makes it survive the machine.
 
 A slot is `generation | tokens` (u32, u32): how many tokens the open request that holds it has been sent so far. The
 generation tells it from earlier holders of the slot.
@@ -25,10 +26,12 @@ import orjson
 
 OPENED: Final = 1
 CLOSED: Final = 2
+BEGUN: Final = 3
 HEADER: Final = struct.Struct("<IIB")
-SPARE: Final = ".spare"
 _SEED: Final = 0x49574B53
 """Keeps a header of zeros from being a record: an empty payload's CRC is the value it began with."""
+_ANY: Final = -1
+"""What stands for a segment's number where that is not known."""
 SUFFIX: Final = ".segment"
 SLOTS: Final = "slots"
 
@@ -58,6 +61,15 @@ def read_records(
             return
         yield kind, payload, stop
         start = stop
+
+
+def _begin(number: int) -> bytes:
+    """The first record of the file that holds segment `number`."""
+    return encode_record(_ANY, BEGUN, number.to_bytes(8, "little"))
+
+
+START: Final = len(_begin(0))
+"""Where the second record begins."""
 
 
 class Ticket:
@@ -90,7 +102,8 @@ class Segment:
     """One file being written.
 
     Attributes:
-        end: where the next record goes. closed_end: end of the last closing record. synced: what is on disk.
+        number: its place among the process's. end: where the next record goes. closed_end: end of the last closing
+            record. synced: what is on disk.
         opened: the requests whose opening is here and which are not closed, by slot.
     """
 
@@ -112,26 +125,21 @@ class Segment:
             os.close(self._fd)
             self.path.unlink(missing_ok=True)
             raise
-        self._restart(number)
+        self._entered = False
+        self.begin(number)
 
-    def _restart(self, number: int) -> None:
+    def begin(self, number: int) -> None:
+        """Be segment `number` from now on, in a new file or one that was retired."""
         self.number = number
         self._seed = _seed_of(number)
-        self._entered = False
-        self.end = self.closed_end = self.synced = 0
+        self.map[:START] = _begin(number)
+        self.end = START
+        self.closed_end = self.synced = 0
         self.opened: dict[int, Ticket] = {}
 
     def retire(self) -> None:
-        """All in it is charged: keep the file under a name that is not read."""
-        self._rename(self.path.with_suffix(SPARE))
-
-    def reuse(self, number: int) -> None:
-        """Begin anew as segment `number`."""
-        self._rename(self.path.with_name(f"{number:010d}{SUFFIX}"))
-        self._restart(number)
-
-    def _rename(self, path: Path) -> None:
-        self.path = self.path.rename(path)
+        """All in it is charged: nobody is to read it."""
+        self.map[:START] = bytes(START)
 
     def append(self, kind: int, payload: bytes) -> bool:
         """Write a record; False when it does not fit."""
@@ -220,10 +228,20 @@ class Slots:
         os.close(self._fd)
 
 
-def read_segment(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(kind, payload) of each record in the file of a process that is gone."""
-    for kind, payload, _ in read_records(path.read_bytes(), int(path.stem)):
-        yield kind, payload
+def read_segments(directory: Path) -> Iterator[tuple[int, bytes]]:
+    """(kind, payload) of each record that a process that is gone has left, in the order in which it wrote them."""
+    for number, start, path in sorted((*_number_of(path), path) for path in directory.glob("*" + SUFFIX)):
+        for kind, payload, _ in read_records(path.read_bytes(), number, start):
+            yield kind, payload
+
+
+def _number_of(path: Path) -> tuple[int, int]:
+    """(the segment's number, where its records begin) of a file; the release before told the number in the name."""
+    with path.open("rb") as file:
+        first = file.read(START)
+    for _, payload, _ in read_records(first, _ANY):
+        return int.from_bytes(payload, "little"), START
+    return int(path.stem), 0
 
 
 def read_slots(directory: Path) -> Mapping[tuple[int, int], int]:

@@ -26,6 +26,7 @@ from ironworks.products.tokenfactory.gateway.model import UsageRecord
 from ironworks.products.tokenfactory.gateway.segments import (
     CLOSED,
     OPENED,
+    START,
     Segment,
     Slots,
     Ticket,
@@ -77,7 +78,8 @@ class Spool:
     def backlog(self) -> int:
         """Bytes that are written and not acknowledged."""
         number, position = self._acknowledged
-        return sum(s.end - (position if s.number == number else 0) for s in self._segments if s.number >= number)
+        begun = max(position, START)
+        return sum(s.end - (begun if s.number == number else START) for s in self._segments if s.number >= number)
 
     def open(self, fields: bytes, guess: int) -> Ticket:
         """Record that a request begins: the first fields of its UsageRecord, as JSON without brackets, and a guess at
@@ -201,7 +203,7 @@ class Spool:
         number = self._segments[-1].number + 1 if self._segments else 0
         if self._spares:
             segment = self._spares.pop()
-            segment.reuse(number)
+            segment.begin(number)
         else:
             segment = Segment(self.directory, number, self._size)
         self._segments.append(segment)
