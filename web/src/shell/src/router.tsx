@@ -3,6 +3,7 @@ import { createRootRoute, createRoute, createRouter } from "@tanstack/react-rout
 
 import { Frame, Start } from "./frame.tsx";
 import { FeaturePage } from "./feature-page.tsx";
+import { forgetLoads } from "./loads.ts";
 import { NotFound } from "./not-found.tsx";
 import { wordsAlone } from "./search.ts";
 
@@ -11,5 +12,7 @@ export function makeRouter() {
   const start = createRoute({ getParentRoute: () => root, path: "/", component: Start });
   const scope = createRoute({ getParentRoute: () => root, path: "/s/$scope", component: Start });
   const page = createRoute({ getParentRoute: () => root, path: "/s/$scope/$", component: FeaturePage });
-  return createRouter({ routeTree: root.addChildren([start, scope, page]), scrollRestoration: false, ...wordsAlone });
+  const router = createRouter({ routeTree: root.addChildren([start, scope, page]), scrollRestoration: false, ...wordsAlone });
+  forgetLoads(router);
+  return router;
 }
