@@ -161,6 +161,9 @@ connection: no policy is asked, no id looked up, nothing rated, nothing posted. 
 its processor time. The CPU columns say what one request costs and hold better than the rates on a machine that is busy
 besides; two cores cannot charge more than 2,000,000 / both.
 
+Once a minute the worker adds up by hour and day what was charged: about 8 µs a request more, measured apart on a busy
+machine. The CPU columns do not have it; the rates do, of the load that it falls into.
+
 A balance is a kept snapshot and what was posted since: that of all {reading.accounts:,} ledger accounts takes
 {reading.everything:.1f} ms; adding up the operator's revenue without a snapshot takes {reading.summed:,.0f} ms.
 
