@@ -16,7 +16,7 @@ from tests.products.tokenfactory.budgets.lender import FakeLender
 from tests.products.tokenfactory.budgets.test_costs import WHOLE, price
 from tests.products.tokenfactory.budgets.test_desk import budget
 from tests.products.tokenfactory.upstream import Upstream
-from tests.products.tokenfactory.world import SCOPE, World, chat, key_view, run_world, targets_for
+from tests.products.tokenfactory.world import SCOPE, World, chat, key_view, run_world, target, targets_for
 from tests.products.tokenfactory.world import post as raw_post
 
 CHATS = "/v1/chat/completions"
@@ -90,6 +90,53 @@ async def test_it_is_clamped_to_what_is_left(tmp_path: Path, upstream: Upstream)
         assert upstream.received[0].body["max_tokens"] == 100
         (record,) = await world.ledger.expect(1)
         assert record.holds[0][1] == worst(body, 100) + 399
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_tokens": 5, "n_predict": 1000},
+        {"max_tokens": 5, "max_completion_tokens": 1000},
+        {"max_tokens": 1000, "max_completion_tokens": 5},
+    ],
+)
+async def test_the_largest_limit_that_is_named_is_held_to(
+    tmp_path: Path, upstream: Upstream, limits: dict[str, int]
+) -> None:
+    """Which of several names a server goes by is not known: llama.cpp's own `n_predict` beats `max_tokens` there."""
+    body = chat(**limits)
+    async with paying(tmp_path, upstream, view(10**9), view(worst(body, 100), name="small")) as world:
+        assert (await post(world, body)).status_code == 200
+        assert {name: upstream.received[0].body[name] for name in limits} == {
+            name: min(limit, 100) for name, limit in limits.items()
+        }
+        (record,) = await world.ledger.expect(1)
+        assert [nano for _, nano in record.holds] == [worst(body, 100)] * 2
+        refused = await post(world, chat(n_predict=-1))
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "n_predict")
+
+
+@pytest.mark.parametrize("served_as", ["gpt-5-mini", "openai/o3"])
+async def test_models_that_refuse_the_older_name_are_told_the_newer(
+    tmp_path: Path, upstream: Upstream, served_as: str
+) -> None:
+    newer = target("newer", upstream.address, served_as=served_as)
+    lender = FakeLender()
+    team = view(10**12)
+    lender.amounts[team.uid] = team.amount_nano
+    async with run_world(tmp_path, [newer], budgets=[team], prices=WHOLE, lender=lender) as world:
+        assert (await post(world, chat("newer"))).status_code == 200
+    sent = upstream.received[0].body
+    assert (sent["max_completion_tokens"], "max_tokens" in sent) == (4096, False)
+
+
+@pytest.mark.parametrize("other", ["best_of", "n_cmpl"])
+async def test_choices_have_other_names_too(tmp_path: Path, upstream: Upstream, other: str) -> None:
+    body = chat(max_tokens=100, **{other: 3})
+    async with paying(tmp_path, upstream, view(10**9)) as world:
+        assert (await post(world, body)).status_code == 200
+        (record,) = await world.ledger.expect(1)
+        assert record.holds[0][1] == worst(body, 300)
 
 
 async def test_choices_are_held_for_all(tmp_path: Path, upstream: Upstream) -> None:

@@ -6,14 +6,13 @@ said is refused, with the field's name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from ironworks.products.tokenfactory.gateway.dialects.from_chat import ChatSource, read_whole
-from ironworks.products.tokenfactory.gateway.dialects.native import CHAT
+from ironworks.products.tokenfactory.gateway.dialects.native import CHAT, limited
 from ironworks.products.tokenfactory.gateway.dialects.reading import (
     read_object,
     read_objects,
@@ -24,19 +23,11 @@ from ironworks.products.tokenfactory.gateway.dialects.to_messages import Message
 from ironworks.products.tokenfactory.gateway.dialects.translate import TranslatingAdapter
 from ironworks.products.tokenfactory.gateway.model import Call, malformed
 
-_NAMED_NEWLY = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9])")
-"""OpenAI's own reasoning models refuse `max_tokens`; many other servers know nothing else."""
 _SAME = ("temperature", "top_p", "top_k", "stream")
 _CHOICES: dict[str, str] = {"auto": "auto", "any": "required", "none": "none"}
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "xhigh"}
 _LOW_BUDGET = 4096
 _MEDIUM_BUDGET = 16_384
-
-
-def limit_output(payload: dict[str, Any], served_as: str, limit: int | None) -> None:
-    """Set the most tokens that a chat completion may generate, under the name that this model's server knows."""
-    if limit is not None:
-        payload["max_completion_tokens" if _NAMED_NEWLY.match(served_as) else "max_tokens"] = limit
 
 
 def translate(call: Call, served_as: str, max_output: int | None) -> dict[str, Any]:
@@ -47,7 +38,7 @@ def translate(call: Call, served_as: str, max_output: int | None) -> dict[str, A
             raise untranslatable(field, "the model's server has no such thing")
     asked: dict[str, Any] = {"model": served_as, "messages": [*_system(payload), *_messages(payload)]}
     asked |= {name: payload[name] for name in _SAME if payload.get(name) is not None}
-    limit_output(asked, served_as, max_output or call.max_output)
+    asked = limited(asked, served_as, max_output or call.max_output)
     if call.stream:
         asked["stream_options"] = {"include_usage": True}
     if payload.get("stop_sequences"):

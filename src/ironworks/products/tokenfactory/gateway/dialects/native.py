@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,11 @@ from ironworks.products.tokenfactory.gateway.stream import StreamReader, rename_
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 EMBEDDINGS = "/v1/embeddings"
+_LIMITS = ("max_completion_tokens", "max_tokens", "n_predict")
+"""What servers take an answer's limit by. Which of several one goes by is not known: the largest is held to."""
+_NAMED_NEWLY = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9])")
+"""OpenAI's own reasoning models refuse `max_tokens`; many other servers know nothing else."""
+_CHOICES = ("n", "best_of", "n_cmpl")
 _MOST_CHOICES = 128
 _AFFINE_MESSAGES = 3
 _AFFINE_BYTES = 16_384
@@ -41,9 +47,7 @@ class NativeAdapter:
         payload["model"] = served_as
         if call.stream:
             payload["stream_options"] = {**(payload.get("stream_options") or {}), "include_usage": True}
-        if max_output is not None:
-            payload["max_completion_tokens" if "max_completion_tokens" in payload else "max_tokens"] = max_output
-        return orjson.dumps(payload), wire.JSON
+        return orjson.dumps(limited(payload, served_as, max_output)), wire.JSON
 
     def reader(self, call: Call) -> StreamReader:
         return StreamReader(call.model, call.show_usage)
@@ -60,11 +64,18 @@ class NativeAdapter:
         return count_answer(parse_answer(body) or {}, call)
 
 
+def limited(payload: dict[str, Any], served_as: str, limit: int | None) -> dict[str, Any]:
+    """`payload` for a completion of no more than `limit` tokens, by each name that limits it, or by the server's."""
+    if limit is None:
+        return payload
+    given = {name: min(payload[name], limit) for name in _LIMITS if payload.get(name) is not None}
+    return payload | (given or {"max_completion_tokens" if _NAMED_NEWLY.match(served_as) else "max_tokens": limit})
+
+
 def read_chat(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
     """A chat completion. Raises Refusal."""
     payload = read_json(body, headers)
     call = _read_common(payload, body, headers)
-    call.max_output = read_count(payload, "max_completion_tokens") or read_count(payload, "max_tokens")
     messages = payload.get("messages")
     if isinstance(messages, list):
         call.images, call.inline = _measure_images(messages)
@@ -72,11 +83,9 @@ def read_chat(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
 
 
 def read_completion(body: bytes, headers: Mapping[bytes, bytes]) -> Call:
-    """A text completion: `best_of` candidates are generated though only `n` are shown. Raises Refusal."""
+    """A text completion, or one for each of several prompts. Raises Refusal."""
     payload = read_json(body, headers)
     call = _read_common(payload, body, headers)
-    call.max_output = read_count(payload, "max_tokens")
-    call.choices = max(call.choices, read_count(payload, "best_of", most=_MOST_CHOICES) or 1)
     prompt = payload.get("prompt")
     if isinstance(prompt, list) and prompt and isinstance(prompt[0], str | list):
         call.choices *= len(prompt)
@@ -102,8 +111,12 @@ def _read_common(payload: dict[str, Any], body: bytes, headers: Mapping[bytes, b
     model = read_model(payload)
     stream, show_usage = read_stream(payload)
     call = Call(model, payload, body, stream, show_usage)
-    if "n" in payload:
-        call.choices = read_count(payload, "n", most=_MOST_CHOICES) or 1
+    for name in _LIMITS:
+        if name in payload:
+            call.max_output = max(read_count(payload, name) or 0, call.max_output or 0) or None
+    for name in _CHOICES:  # candidates are generated though not all are shown
+        if name in payload:
+            call.choices = max(read_count(payload, name, most=_MOST_CHOICES) or 1, call.choices)
     if "user" in payload or "safety_identifier" in payload:
         call.user = read_user(payload, "safety_identifier", "user")
     if "metadata" in payload or _has_metadata(headers):

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ironworks.products.tokenfactory.gateway.dialects.from_chat import ChatSource, read_whole
-from ironworks.products.tokenfactory.gateway.dialects.messages_to_openai import limit_output
-from ironworks.products.tokenfactory.gateway.dialects.native import CHAT
+from ironworks.products.tokenfactory.gateway.dialects.native import CHAT, limited
 from ironworks.products.tokenfactory.gateway.dialects.reading import (
     read_object,
     read_objects,
@@ -48,7 +47,7 @@ def to_chat(call: Call, served_as: str, max_output: int | None) -> dict[str, Any
     payload = call.payload or {}
     asked: dict[str, Any] = {"model": served_as, "messages": [*_instructions(payload), *_messages(payload)]}
     asked |= {name: payload[name] for name in _SAME if payload.get(name) is not None}
-    limit_output(asked, served_as, max_output or call.max_output)
+    asked = limited(asked, served_as, max_output or call.max_output)
     if call.stream:
         asked["stream_options"] = {"include_usage": True}
     if call.user:
