@@ -145,6 +145,9 @@ async def test_each_is_held_metered_and_told(models: Models, tmp_path: Path) -> 
     async with gateway(models, tmp_path, budgets=[budget(USD, scope=SCOPE)]) as world:
         answers = [(await call(world, *way[:2], stream=way[2]), way) for way in ways()]
         records = {record.request_id: record for record in await world.ledger.expect(len(answers))}
+        kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert all(request_id.encode() in kept for request_id in records)
+    assert not any(text in kept for text in (b"Tell me", b"Once", b"Hello", b"stories")), "what is said is not stored"
     for answer, (path, dialect, stream) in answers:
         record = records[answer.headers["x-request-id"]]
         assert (answer.status_code, record.operation, record.stream) == (200, path, stream)
