@@ -1,5 +1,6 @@
 /** Somebody is invited by mail, comes in with a password of his own, sees what he was invited to alone, and forgets it. */
 import { THEMES, look } from "../looking.mjs";
+import { mailed } from "../mails.mjs";
 
 export default async function ({ page, url, shots, api, signIn, open, assert }) {
   const tag = Date.now().toString(36);
@@ -85,15 +86,4 @@ export default async function ({ page, url, shots, api, signIn, open, assert }) 
   const { items } = await api("GET", "/api/v1/scopes/-/users?limit=500");
   await api("DELETE", `/api/v1/scopes/-/users/${items.find((one) => one.spec.email === email).metadata.name}`);
   await api("DELETE", `/api/v1/scopes/-/accounts/${account}`);
-}
-
-/** The token that the newest mail to somebody brings, once it is there. */
-async function mailed(api, email, prefix) {
-  for (let tries = 0; tries < 600; tries += 1) {
-    const { items } = await api("GET", `/api/v1/mails?recipient=${encodeURIComponent(email)}`);
-    const found = items.map(({ body }) => new RegExp(`/link#(${prefix}[0-9A-Za-z]+)`).exec(body ?? "")?.[1]).find(Boolean);
-    if (found) return found;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`no mail to ${email}`);
 }

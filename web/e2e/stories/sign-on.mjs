@@ -1,4 +1,9 @@
-/** The first person sets the installation up; others come by an OpenID provider, or are told why they may not. */
+/**
+ * The first person sets the installation up; others come by an OpenID provider, or are told why they may not; who was
+ * invited by mail comes to what he was invited to by the provider's word.
+ */
+import { mailed } from "../mails.mjs";
+
 const TOLD = {
   cancelled: /did not finish signing in/,
   expired: /longer than ten minutes/,
@@ -31,6 +36,8 @@ export default async function ({ page, url, shots, api, signIn, assert }) {
   await byProvider(page, "", "carl"); // whoever was invited is known by that
   await page.locator("[data-live=live]").waitFor();
   await signOut(page, "carl@example.com");
+  await invited(page, url, api, assert);
+
   await page.getByRole("button", { name: "Sign in with Example" }).click();
   await page.getByRole("button", { name: "Deny" }).click();
   await page.getByRole("alert").filter({ hasText: TOLD.expired }).waitFor(); // this provider leaves the state out, so nobody knows what was cancelled
@@ -44,6 +51,22 @@ export default async function ({ page, url, shots, api, signIn, assert }) {
   await page.getByRole("heading", { name: "Sign in to Ironworks" }).waitFor();
   assert.equal(await page.getByRole("alert").count(), 0);
   await signIn(page); // the password works beside it
+}
+
+/** By the mail's link to the provider, and back as a member of the scope, without having had a password. */
+async function invited(page, url, api, assert) {
+  await api("POST", "/api/v1/scopes/-/accounts", { metadata: { name: "guests" }, spec: {} });
+  await api("POST", "/api/v1/scopes/guests/invitations", { email: "dora@example.com", role: "-/viewer" });
+  await page.goto(`${url}/link#${await mailed(api, "dora@example.com", "iwi_")}`);
+  await page.getByRole("heading", { name: "You are invited to guests" }).waitFor();
+  await byProvider(page, "", "dora");
+  await page.waitForURL(`${url}/s/guests/overview`);
+  await page.locator("[data-live=live]").waitFor();
+  await page.goto(`${url}/s/guests/members`);
+  await page.getByRole("row", { name: /dora@example\.com.*viewer/ }).waitFor();
+  const { items } = await api("GET", "/api/v1/scopes/guests/invitations");
+  assert.deepEqual(items, [], "the invitation was used");
+  await signOut(page, "dora@example.com");
 }
 
 async function byProvider(page, shots, person) {
