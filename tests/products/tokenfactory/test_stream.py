@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironworks.products.tokenfactory.gateway.answers import read_usage
+from ironworks.products.tokenfactory.gateway.model import Usage
 from ironworks.products.tokenfactory.gateway.stream import StreamReader
 from tests.products.tokenfactory.upstream import USAGE, delta, event, usage_chunk
 
@@ -106,3 +107,17 @@ def test_other_text_counts_too() -> None:
     ):
         reader.feed([event({"model": "public", "choices": [choice]})])
     assert reader.tokens == 3
+
+
+def test_every_kind_of_token_that_is_told_is_counted() -> None:
+    told = {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "prompt_tokens_details": {"cached_tokens": 30, "audio_tokens": 20},
+        "completion_tokens_details": {"reasoning_tokens": 10, "audio_tokens": 25, "rejected_prediction_tokens": -1},
+    }
+    assert read_usage(told) == Usage(100, 30, 50, False, 10, 20, 25)
+    reader = StreamReader("public", False)
+    shown = reader.feed([event(delta("public", "a")), event(usage_chunk("public", told))])
+    assert b"usage" not in shown
+    assert reader.usage == read_usage(told)
