@@ -109,8 +109,10 @@ class StreamReader:
         `pieces`, of which `data` consists, are nearly always an event each: what is cut out of them are their texts if
         it gives the same bytes when put together again. Where an event is of another kind, nothing may be taken.
         """
-        texts = [piece[template.start : template.end] for piece in pieces[: data.count(template.joint) + 1]]
-        run = template.head + template.joint.join(texts) + template.tail
+        joint = template.joint
+        events = pieces[: data.count(joint) + 1]
+        texts = [event[template.start : template.end] for event in events if len(event) > len(joint)]
+        run = template.head + joint.join(texts) + template.tail
         if not data.startswith(run) or not _are_texts(texts):
             return b"", 0
         self.tokens += len(texts)
