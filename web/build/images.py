@@ -23,7 +23,11 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images" / "console"
 PAGE = ROOT / "docs" / "console-pages.md"
-TESTS = "tests/e2e/installed/test_pages.py"
+FOLDER = "tests/e2e/installed"
+TESTS = (
+    f"{FOLDER}/test_pages.py",
+    f"{FOLDER}/test_console.py::test_somebody_is_invited_comes_in_and_forgets_the_password",
+)
 STORIES = ("pages", "money-pages")
 """What looks at pages that have an address, in the order of the page that is made of them."""
 WIDTH = 1_120
@@ -32,6 +36,11 @@ MOST = 3 * 1024 * 1024
 """Bytes that all pictures together may have in the repository."""
 ELSEWHERE = {
     "sign-in": "Signing in",
+    "forgot": "A forgotten password",
+    "link-iwp": "A mailed link: setting a new password",
+    "link-iws": "A mailed link: verifying the address of a sign-up",
+    "link-invitation": "A mailed link: accepting an invitation",
+    "link-nothing": "A link that does not work",
     "palette": "The command palette",
     "scopes": "Switching scopes",
     "shortcuts": "Keyboard shortcuts",
@@ -48,7 +57,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ironworks-pictures-") as folder:
         shots = Path(folder)
         told = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS],
             cwd=ROOT,
             env={**os.environ, "CONSOLE_SHOTS": str(shots)},
         )
