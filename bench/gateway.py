@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gateway_disk as disk
 import gateway_memory as memory
 import gateway_page as report
 import gateway_rivals as rivals
@@ -271,12 +272,15 @@ def main() -> None:
         upstream = [sys.executable, str(HERE / "gateway_upstream.py"), str(mock)]
         direct = stack.enter_context(started(DIRECT, upstream, mock, LOAD_CORE))
         programs = start_all(stack, folder, mock, home, set(chosen.without.lower().split(",")))
+        forced = disk.syncs(folder)
         results = run(direct, programs, chosen.seconds, chosen.rounds)
         parts = take_apart(folder, mock, home, chosen.seconds, chosen.rounds)
         held, sizes = measure_memory(programs[0], chosen.streams, chosen.requests)
     revoked = revocations(chosen.revocations) if chosen.revocations else []
     chosen.page.parent.mkdir(parents=True, exist_ok=True)
-    found = Findings(results, parts, held, sizes, chosen.requests, revoked, chosen.seconds, chosen.rounds, CONNECTIONS)
+    found = Findings(
+        results, parts, forced, held, sizes, chosen.requests, revoked, chosen.seconds, chosen.rounds, CONNECTIONS
+    )
     chosen.page.write_text(report.page(found))
     print(f"written: {chosen.page}")
 

@@ -42,12 +42,14 @@ class Findings:
 
     Args:
         results: {measurement: {program: figures of each round}}. parts: CPU microseconds by what is on.
+        disk: p50 and p99 of its fdatasync alone, in milliseconds.
         held: with many streams open, None if left out. sizes: bytes before and while `requests` passed.
         revoked: seconds from each revocation until the key was refused.
     """
 
     results: dict[str, dict[str, list[Figures]]]
     parts: dict[str, float]
+    disk: tuple[float, float]
     held: Held | None
     sizes: list[int]
     requests: int
@@ -70,6 +72,8 @@ def page(found: Findings) -> str:
         tables="\n\n".join(_scenario(found, what, names) for what in _TITLES),
         half="\n".join(_half(found, names)),
         parts="\n".join(_parts(found)),
+        sync=found.disk[0],
+        slow_sync=found.disk[1],
         machine=machine(),
         connections=found.connections,
         seconds=found.seconds,
@@ -206,7 +210,8 @@ itself and the mock: compare CPU then.
 "Added" is the latency less that of the mock alone at the same rate. The sync is part of ours: a request waits for the
 one that begins after its record was written, and so for the one before it too. They begin up to 2 ms apart where the
 process uses nearly all of its processor. The disk is waited for by the kernel's workers (`gateway/forcing.py`): what
-they take of the processor is not in our CPU time, but on the same core it is in the rate and in the latency.
+they take of the processor is not in our CPU time, but on the same core it is in the rate and in the latency. Just
+before, the disk alone took {sync:.2f} ms (p50) and {slow_sync:.2f} ms (p99) to force 2 KB (`bench/gateway_disk.py`).
 
 ## Where each microsecond goes
 
@@ -216,16 +221,20 @@ What keeps it down, so that nobody takes it out unawares:
 
 - A head that comes again byte for byte on a connection, but for the digits of its length, is not parsed again
   (`gateway/heads.py`); so with upstreams' answers. What differs goes to llhttp, which is strict.
-- An answer is one write, and a stream's head goes with its first events; request heads and what all calls of a key,
+- An answer is one write. A stream's head goes with its first events, and the events that came with its end go with
+  that: they wait for the sync of the closing record, as a whole answer does. Request heads and what all calls of a key,
   model and target have in common in records and headers are put together once and kept (`Core.named`).
-- A request's first fields are turned into JSON once for both its records; shipping reads them back as tuples, fifty at
-  a time, so that no request waits for a batch.
+- A request's first fields are turned into JSON once for both its records; shipping reads them back as tuples, a few
+  at a time, so that no request waits for a batch.
 - Limits: a request looks at each count once and changes it once. One word of the table says whether any cell was moved;
   the lock is kept for a turn of the loop while no other process is there (`limits/desk.py`).
-- Events of a stream that differ in their text alone are told by one split and a look at the texts (`stream.py`).
+- Events of a stream that differ in their text alone are told by cutting the texts out, putting all together again, and
+  one look at the texts (`stream.py`). A byte is sought as a number: `b"x" in data` makes an error and drops it first.
 - Counts are plain numbers, shown to other processes twice a second.
 - Syncs are shared: the more requests a second, the fewer each of them costs (`gateway/sync.py`). The kernel is asked
   for them without a thread (aio): one would have to be given the interpreter twice for each.
+- A spool's file that is used again keeps its name, and its first record tells its number: nothing of it that is to be
+  forced is the file system's own, so no sync waits for a commit of its journal (`gateway/segments.py`).
 - The modules that a request passes through are classes with slots and plain functions, typed throughout: mypyc makes
   attribute lookups loads from memory of them, and calls plain calls. A NamedTuple or a dataclass of another module is
   looked up by name even so.
