@@ -166,7 +166,7 @@ async def running(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         raise AssertionError(f"{task} ended")
 
 
-async def until(true: Callable[[], Any], seconds: float = 20.0) -> None:
+async def until(true: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait for a condition; `true` may be a coroutine function."""
     async with asyncio.timeout(seconds):
         while True:

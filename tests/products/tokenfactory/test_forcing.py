@@ -28,7 +28,7 @@ class Told:
     async def force(self, *files: int) -> OSError | None:
         self.forcer.begin(files)
         assert self._answers.empty()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             problem = await self._answers.get()
         assert self._answers.empty()
         return problem

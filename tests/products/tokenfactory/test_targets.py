@@ -72,7 +72,7 @@ async def test_what_serves_somebody_is_told_with_its_queue(upstream: Upstream, t
     target = at(upstream, "waits", gate="7/eu", max_concurrency=1, max_queue=2)
     async with run_world(tmp_path, [], routes=[declared(leg(target))]) as world:
         asking = [asyncio.ensure_future(ask(world, stream=True)) for _ in range(2)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not told(world) or not told(world)[0].queued:
                 await asyncio.sleep(0.02)
         [state] = told(world)
