@@ -22,6 +22,8 @@ from ironworks.app.prerequisites import CannotRun, plainly
 from ironworks.app.progress import Progress
 
 LOG: Final = "build.log"
+_FLAGS: Final = "-fvisibility=hidden -fno-semantic-interposition -fno-plt"
+"""For gcc and clang: nobody but Python calls into the library, so its functions may call each other directly."""
 _MYPY: Final = """[mypy]
 plugins = pydantic.mypy
 mypy_path = {root}
@@ -90,6 +92,7 @@ def build(work: Path) -> None:
     config = work / "mypy.ini"
     config.write_text(_MYPY.format(root=SOURCES.parent, work=work))
     files = [f"--config-file={config}", *map(str, source_files())]
+    os.environ["CFLAGS"] = f"{_FLAGS} {os.environ.get('CFLAGS', '')}"
     extensions = mypycify(files, opt_level="2", debug_level="0", target_dir=str(work / "c"), group_name=GROUP)
     where = ["--build-lib", str(work / "out"), "--build-temp", str(work / "objects")]
     setup(name=GROUP, ext_modules=extensions, script_args=["build_ext", *where])

@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ironworks.products.tokenfactory.budgets.model import Ask, BudgetView
 from ironworks.products.tokenfactory.budgets.refusals import Refused
 
-NEVER = float("-inf")
-EVER = float("inf")
-UNTOLD = 2**63
+NEVER: Final = float("-inf")
+EVER: Final = float("inf")
+UNTOLD: Final = 2**63
 
 
 class Slice:

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Final
 
 from ironworks.products.tokenfactory.gateway.limiting import Limiter
 from ironworks.products.tokenfactory.gateway.model import (
@@ -26,7 +27,7 @@ from ironworks.products.tokenfactory.limits import Grant
 from ironworks.products.tokenfactory.routing import Route
 from ironworks.shared.path import covers, show_path
 
-_BEARER = b"bearer "
+_BEARER: Final = b"bearer "
 
 
 class Hold:

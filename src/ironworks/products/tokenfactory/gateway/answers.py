@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from ironworks.products.tokenfactory.gateway.model import Call, Refusal, Usage, unavailable, upstream_failed
 
-BYTES_PER_TOKEN = 4
+BYTES_PER_TOKEN: Final = 4
 """A common tokenizer's mean on English text and JSON; used only where the upstream's figure never came."""
-TOKENS_OF_AN_IMAGE = 1_000
+TOKENS_OF_AN_IMAGE: Final = 1_000
 """A common model's count for a large one; its bytes say nothing about it."""
-_MOST = 2**31 - 1
-_LONGEST = 1000
+_MOST: Final = 2**31 - 1
+_LONGEST: Final = 1000
 """Characters of an upstream's words that are passed on."""
 _NO_DETAILS: dict[str, int] = {}
-_ABOUT_THE_REQUEST = frozenset({400, 409, 413, 415, 422})
+_ABOUT_THE_REQUEST: Final = frozenset({400, 409, 413, 415, 422})
 """Statuses that are the caller's business; an upstream's others are between it and us."""
-_NOT_GENERATED = frozenset({"role", "finish_reason", "id", "type", "object", "index", "logprobs"})
+_NOT_GENERATED: Final = frozenset({"role", "finish_reason", "id", "type", "object", "index", "logprobs"})
 
 
 def parse_answer(body: bytes) -> dict[str, Any] | None:

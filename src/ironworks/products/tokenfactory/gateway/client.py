@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 import httptools
 
@@ -24,15 +24,15 @@ from ironworks.shared import telemetry
 
 log = telemetry.logger(__name__)
 
-MAX_HEADERS = 100
-LINGER = 2.0
+MAX_HEADERS: Final = 100
+LINGER: Final = 2.0
 """How long what still comes is read and dropped after a refusal, so that the refusal is not lost to a reset."""
-ON_ITS_WAY = 1.0
+ON_ITS_WAY: Final = 1.0
 """How soon after connecting, or after an answer, a request is sure to come if one does, on a machine that is busy."""
-WRITE_HIGH = 256 * 1024
-LESSONS = 32
+WRITE_HIGH: Final = 256 * 1024
+LESSONS: Final = 32
 """How many heads of one connection are remembered, each in the place of the last: some callers' are never the same."""
-_SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"expect", b"x-request-id"})
+_SINGLE: Final = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"expect", b"x-request-id"})
 
 
 class ClientConnection(asyncio.Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ironworks.products.tokenfactory.gateway.admission import Hold, settle
 from ironworks.products.tokenfactory.gateway.core import Core, Named
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 log = telemetry.logger(__name__)
 
-NEVER = float("inf")
-CLIENT_LEFT = 499
+NEVER: Final = float("inf")
+CLIENT_LEFT: Final = 499
+clock: Final = time.perf_counter
+"""What requests are timed by, in seconds. Native code would look `time.perf_counter` up anew at each call."""
+_NANO: Final = 10**9
+_HUNDREDTHS: Final = [b"%02d" % number for number in range(100)]
 
 
 class Ending(ABC):
@@ -38,7 +42,7 @@ class Ending(ABC):
         request, call, api, hold, bill: what was asked, and under which terms.
         pick: the upstream that it is at, or was at last.
         tries: upstreams that it was sent to. cost_nano: what it costs at list price, -1 while nobody can say.
-        began, asked_at, sent_at, first_byte_at, ended_at: by `time.perf_counter`, 0 where never; from sending to the
+        began, asked_at, sent_at, first_byte_at, ended_at: by `clock`, 0 where never; from sending to the
             end of the upstream's answer it was not ours to be quick.
         started_at: seconds since the epoch.
         deadline: when its upstream's silence has lasted too long, on the loop's clock.
@@ -109,7 +113,7 @@ class Ending(ABC):
         self.refusal: Refusal | None = None
         self.watch: Watch | None = None
         self.cost_nano = -1
-        self.began = time.perf_counter()
+        self.began = clock()
         self.started_at = time.time()
         self.asked_at = self.sent_at = self.first_byte_at = self.ended_at = 0.0
         self.deadline = NEVER
@@ -160,10 +164,14 @@ class Ending(ABC):
 
     @property
     def overhead_ms(self) -> float:
-        """How long it was with us before it was sent on, and since the upstream's answer ended."""
+        """How long it was with us until now, in milliseconds."""
+        return self.overhead_until(clock()) * 1000
+
+    def overhead_until(self, now: float) -> float:
+        """Seconds that it was with us before it was sent on, and since the upstream's answer ended."""
         if not self.sent_at:
-            return (time.perf_counter() - self.began) * 1000
-        return (self.sent_at - self.began + (time.perf_counter() - self.ended_at)) * 1000
+            return now - self.began
+        return self.sent_at - self.began + (now - self.ended_at)
 
     def _respond(self, answer: Answer) -> None:
         if self.call.stored:
@@ -244,7 +252,7 @@ class Ending(ABC):
     def _wait_for(self, what: str) -> None:
         """It waits from now on; how long is told by `_waited`."""
         self._waits_for = what
-        self._waits_since = time.perf_counter()
+        self._waits_since = clock()
 
     def _waited(self) -> None:
         if self._waits_for:
@@ -253,7 +261,7 @@ class Ending(ABC):
 
     def _note_step(self, what: str, since: float, whom: str = "") -> None:
         """For the record: what took its time until now."""
-        until = self._microseconds(time.perf_counter())
+        until = self._microseconds(clock())
         self._steps = (*self._steps, (what, self._microseconds(since), until, whom))
 
     def _microseconds(self, at: float) -> int:
@@ -293,7 +301,7 @@ class Ending(ABC):
         """
         self._over = True
         self.deadline = NEVER
-        self.ended_at = self.ended_at or time.perf_counter()
+        self.ended_at = self.ended_at or clock()
         if self._connection is not None:
             self._connection.leave()
             self._connection = None
@@ -319,12 +327,14 @@ class Ending(ABC):
             self._reader.usage = usage  # what closing events tell is what is billed
         settle(self._core.admission, self.hold, usage)
         first = int((self.first_byte_at - self.began) * 1000) if self.first_byte_at else -1
-        finished_at = self.started_at + (time.perf_counter() - self.began)  # the wall clock may be set meanwhile
+        finished_at = self.started_at + (clock() - self.began)  # the wall clock may be set meanwhile
         self._tell_end = tell
         self._told_status = status
-        others = (
-            finished_at, status, *usage, self.cost_nano, first, self.cached, self.tries, *self._course(),
-            self._named.which,
+        given, cached, made, counted, thought, heard, spoken, extra = usage
+        asked, sent, ended, steps, error = self._course()
+        others = (  # name by name: a tuple of known length is made at once, one with stars by way of lists
+            finished_at, status, given, cached, made, counted, thought, heard, spoken, extra, self.cost_nano, first,
+            self.cached, self.tries, asked, sent, ended, steps, error, self._named.which,
         )  # fmt: skip
         self._core.spool.close(self._ticket, others, self._closed)
 
@@ -359,14 +369,10 @@ def _nothing() -> None:
 
 def show_cost(nano: int) -> bytes:
     """Nano-units as an exact decimal of the currency."""
-    return _with_point(nano, 9)
+    return b"%d.%b" % (nano // _NANO, (b"%d" % (_NANO + nano % _NANO))[1:])
 
 
 def _show_hundredths(number: float) -> bytes:
-    return _with_point(int(number * 100 + 0.5), 2)
-
-
-def _with_point(number: int, places: int) -> bytes:
-    """`number`, not negative, as a decimal with so many places."""
-    digits = str(number).zfill(places + 1)
-    return f"{digits[:-places]}.{digits[-places:]}".encode()
+    """A number, not negative, rounded to two places."""
+    hundredths = int(number * 100 + 0.5)
+    return b"%d.%b" % (hundredths // 100, _HUNDREDTHS[hundredths % 100])

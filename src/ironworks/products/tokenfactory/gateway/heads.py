@@ -9,11 +9,12 @@ exactly so many bytes behind. Anything else is the parser's to judge.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from ironworks.products.tokenfactory.gateway.model import Refusal
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})(?=[ \t\r])", re.IGNORECASE)
-_MOST_DIGITS = 9
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})(?=[ \t\r])", re.IGNORECASE)
+_MOST_DIGITS: Final = 9
 
 
 class Request:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import random
 import time
+from typing import Final
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_clock: Final = time.time_ns
+_PAIRS: Final = [one + other for one in _ALPHABET for other in _ALPHABET]
 
 
 class RequestIds:
@@ -27,7 +29,7 @@ class RequestIds:
 
     def new(self) -> str:
         """One id."""
-        millisecond = time.time_ns() // 1_000_000
+        millisecond = _clock() // 1_000_000
         if millisecond != self._millisecond:
             self._begin(millisecond)
         count = self._count

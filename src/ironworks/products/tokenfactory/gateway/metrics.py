@@ -38,6 +38,7 @@ MICRO: Final = 10**6
 MOST_MODELS: Final = 100
 MOST_LINES: Final = 4096
 _MOST: Final = 2.0**62
+_clock: Final = time.perf_counter
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _OWN: Final = "ironworks"
 _SECONDS: Final = (*telemetry.LATENCY_BUCKETS, 120.0, 300.0)
@@ -147,9 +148,7 @@ class Tally:
 class _Line:
     """What requests of one sort came to since it was last put down; `leg` is what served them, `count` how many."""
 
-    __slots__ = (
-        "_places", "count", "duration", "leg", "made", "overhead", "read", "server_duration",
-    )  # fmt: skip
+    __slots__ = ("_places", "count", "duration", "leg", "made", "overhead", "read", "server_duration")
 
     def __init__(
         self, leg: Leg | None, places: tuple[int, int, int], histograms: tuple[int, int, int, int, int]
@@ -190,7 +189,7 @@ class Metrics(Collector):
         self._places: dict[tuple[str, tuple[str, ...]], int] = {}
         self._lines: dict[tuple[str, int, str, str, int], _Line] = {}
         self._fresh: list[_Line] = []
-        self._models: dict[str, str] = {}
+        self._models: set[str] = set()
         self._helps: dict[str, str] = {}
         self._cpu = 0
         self._registry = CollectorRegistry()
@@ -225,14 +224,15 @@ class Metrics(Collector):
 
     def finished(self, exchange: Ending, status: int, usage: Usage, refusal: Refusal | None) -> None:
         """A request that was admitted is over."""
-        seconds = time.perf_counter() - exchange.began
+        now = _clock()
+        seconds = now - exchange.began
         error = "" if status == 200 else refusal.code if refusal else str(status)
         line = self._line_of(exchange, status, error)
         if not line.count:
             self._fresh.append(line)
         line.count += 1
         line.duration.add(seconds)
-        line.overhead.add(exchange.overhead_ms / 1000)
+        line.overhead.add(exchange.overhead_until(now))
         line.server_duration.add(seconds)
         if usage.input_tokens:
             line.read.add(usage.input_tokens)
@@ -243,7 +243,7 @@ class Metrics(Collector):
         if usage.counted:
             self.count("ironworks_gateway_counted")
         if exchange.first_byte_at:
-            self._stream_finished(exchange, exchange.api.path, seconds, usage, self._gen_ai_labels(exchange))
+            self._stream_finished(exchange, seconds, usage)
 
     def _line_of(self, exchange: Ending, status: int, error: str) -> _Line:
         """Where requests like this one are counted: looked up at once, for every request adds to all of it."""
@@ -275,11 +275,9 @@ class Metrics(Collector):
             ),
         )
 
-    def _stream_finished(
-        self, exchange: Ending, operation: str, seconds: float, usage: Usage, labels: tuple[str, ...]
-    ) -> None:
-        first = exchange.first_byte_at - exchange.began
-        self.observe("ironworks_gateway_time_to_first_byte_seconds", first, operation)
+    def _stream_finished(self, exchange: Ending, seconds: float, usage: Usage) -> None:
+        labels, first = self._gen_ai_labels(exchange), exchange.first_byte_at - exchange.began
+        self.observe("ironworks_gateway_time_to_first_byte_seconds", first, exchange.api.path)
         self.observe("gen_ai_server_time_to_first_token_seconds", first, *labels)
         if usage.output_tokens > 1:
             per_token = (seconds - first) / (usage.output_tokens - 1)
@@ -295,12 +293,11 @@ class Metrics(Collector):
 
     def _bounded(self, model: str) -> str:
         """`model`, or `other` once a hundred are told apart."""
-        known = self._models.get(model)
-        if known is None:
+        if model not in self._models:
             if len(self._models) >= MOST_MODELS:
                 return OTHER
-            known = self._models[model] = model
-        return known
+            self._models.add(model)
+        return model
 
     def publish(self) -> None:
         """Let the other processes see how things stand here; twice a second is often enough."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from ironworks.products.tokenfactory.gateway.otlp import Encoding
 from ironworks.products.tokenfactory.routing import AddressPolicy
@@ -112,7 +112,7 @@ class Usage(NamedTuple):
     extra: tuple[tuple[str, int], ...] = ()
 
 
-NOTHING = Usage()
+NOTHING: Final = Usage()
 
 
 class UsageRecord(NamedTuple):
@@ -196,11 +196,11 @@ class UsageRecord(NamedTuple):
         return cls._make(values)
 
 
-_FIRST_OPENING = 12
-_FIRST_FIELDS = 18
-_HOLDS = UsageRecord._fields.index("holds")
-_STEPS = UsageRecord._fields.index("steps")
-_LATER = tuple([UsageRecord._field_defaults.get(name) for name in UsageRecord._fields])
+_FIRST_OPENING: Final = 12
+_FIRST_FIELDS: Final = 18
+_HOLDS: Final = UsageRecord._fields.index("holds")
+_STEPS: Final = UsageRecord._fields.index("steps")
+_LATER: Final = tuple([UsageRecord._field_defaults.get(name) for name in UsageRecord._fields])
 """Defaults in the places of their fields, for records of releases that did not have them."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
 import orjson
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
     from ironworks.products.tokenfactory.gateway.heads import Request
 
-EARLY_CHECK = 64 * 1024
+EARLY_CHECK: Final = 64 * 1024
 """A body larger than this, or of a size that is not told, is not read before its key is known to be good."""
-_CLIENT_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
-_PASSED_ON = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
+_CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}")
+_PASSED_ON: Final = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"})
 """Headers of which a proxy sends one at least."""
 
-_API = b"/v1/"
+_API: Final = b"/v1/"
 """Below it lies all that pages may call: what monitors ask is not for them."""
 
 Handler: TypeAlias = "Callable[[Core, ClientConnection, Request], Exchange | None]"
@@ -295,7 +295,7 @@ def _check_task(api: Api, route: Route, model: str) -> None:
         )
 
 
-_OPERATIONS = {
+_OPERATIONS: Final = {
     operation.path.encode(): operation
     for operation in (
         *(Operation(api.path, b"POST", partial(_call, api)) for api in APIS.values()),

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-import time
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Final
 
 from ironworks.products.tokenfactory.gateway.answers import conceal, parse_answer, refusal_of
 from ironworks.products.tokenfactory.gateway.cache import Kept
 from ironworks.products.tokenfactory.gateway.counting import generated_text
 from ironworks.products.tokenfactory.gateway.dialects import Answer, Reader
-from ironworks.products.tokenfactory.gateway.ending import NEVER, Ending, show_cost
+from ironworks.products.tokenfactory.gateway.ending import NEVER, Ending, clock, show_cost
 from ironworks.products.tokenfactory.gateway.model import NOTHING, Call, Refusal, upstream_failed
 from ironworks.products.tokenfactory.gateway.paying import SPLIT
 
-_ELSEWHERE = frozenset({429, 502, 503, 529})
+_ELSEWHERE: Final = frozenset({429, 502, 503, 529})
 """Statuses by which an upstream says that it did not do the work: another may."""
-_ASKS_FOR_REST = frozenset({429, 503})
+_ASKS_FOR_REST: Final = frozenset({429, 503})
 """Statuses whose Retry-After is kept to."""
-_NO_SUCH_PATH = frozenset({404, 405, 501})
+_NO_SUCH_PATH: Final = frozenset({404, 405, 501})
 """Statuses by which an upstream says that it does not offer the operation."""
 
 
@@ -52,8 +52,7 @@ class Receiving(Ending):
         if not self.call.stream and len(body) <= self._core.settings.max_response:
             self._status = 200
             self._content_type = content_type
-            self._note_latency()
-            self.ended_at = time.perf_counter()
+            self.ended_at = self._note_latency()
             self._answer = [body]
             self._finish_body()
             return
@@ -98,12 +97,14 @@ class Receiving(Ending):
             self._client.write_stream(events)
 
     def _note_first_byte(self) -> None:
-        self.first_byte_at = time.perf_counter()
-        self._note_latency()
+        self.first_byte_at = self._note_latency()
 
-    def _note_latency(self) -> None:
+    def _note_latency(self) -> float:
+        """An answer began, just now; returns when."""
+        now = clock()
         if self.pick is not None:
-            self.pick.state.observed(time.perf_counter() - self.sent_at)
+            self.pick.state.observed(now - self.sent_at)
+        return now
 
     def _rest(self, seconds: float) -> None:
         if self.pick is not None:
@@ -112,7 +113,7 @@ class Receiving(Ending):
 
     def on_end(self) -> None:
         self._connection = None
-        self.ended_at = time.perf_counter()
+        self.ended_at = clock()
         if self._reader is None:
             self._finish_body()
             return
@@ -142,7 +143,7 @@ class Receiving(Ending):
         """An answer that goes out as it comes begins; what it costs is known by now."""
         assert self.pick is not None
         self._reader = self._adapter.reader(self.call)
-        self.first_byte_at = time.perf_counter()
+        self.first_byte_at = clock()
         cost = self.bill.cost(self.pick.leg, self._adapter.guess(self.call, b""))
         lines = b"x-ironworks-cost: %b\r\n" % show_cost(cost) if cost >= 0 else b""
         self._streaming = True

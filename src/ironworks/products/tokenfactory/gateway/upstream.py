@@ -11,7 +11,7 @@ import asyncio
 import ssl
 import time
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import httptools
 
@@ -23,14 +23,14 @@ from ironworks.shared import telemetry
 
 log = telemetry.logger(__name__)
 
-NEVER = float("inf")
-IDLE_SECONDS = 4.0
+NEVER: Final = float("inf")
+IDLE_SECONDS: Final = 4.0
 """Shorter than what common servers allow (uvicorn and llama.cpp: 5 s), so that they seldom close first."""
-MAX_IDLE = 256
-DRAIN_SECONDS = 1.0
+MAX_IDLE: Final = 256
+DRAIN_SECONDS: Final = 1.0
 """How long an answer whose terminator was read may take to end on the wire before the connection is given up."""
-MAX_ANSWER_HEAD = 64 * 1024
-LESSONS = 16
+MAX_ANSWER_HEAD: Final = 64 * 1024
+LESSONS: Final = 16
 """How many answers' heads are remembered between two sweeps, each in the place of the last."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -14,13 +14,13 @@ from ironworks.products.tokenfactory.routing import Replica
 if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.heads import Request
 
-JSON = b"application/json"
-EVENTS = b"text/event-stream; charset=utf-8"
-LAST_CHUNK = b"0\r\n\r\n"
-ANTHROPIC_VERSION = "2023-06-01"
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+JSON: Final = b"application/json"
+EVENTS: Final = b"text/event-stream; charset=utf-8"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+ANTHROPIC_VERSION: Final = "2023-06-01"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_STATUS_LINES = {
+_STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus if status >= 200
 }
 

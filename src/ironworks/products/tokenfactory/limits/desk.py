@@ -168,7 +168,7 @@ class Desk:
             raise self._count(not_permitted(model))
         gates = self._gates_of(plan, end_user) if plan.personal else plan.gates
         for gate in gates.tokens:
-            gate.step = (input_tokens or 1) * gate.window // gate.limit
+            gate.step = (input_tokens or 1) * gate.price // gate.units
         if not self._kept:
             self._take()
         try:

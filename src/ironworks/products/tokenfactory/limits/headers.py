@@ -7,11 +7,12 @@ OpenAI writes times as Go does (`1s`, `6m0s`, `120ms`); the IETF's are whole sec
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from ironworks.products.tokenfactory.limits.plans import Gate, Gates, Plan, Rule
 
-_MS = 1_000_000
-_SECOND = 1_000_000_000
+_MS: Final = 1_000_000
+_SECOND: Final = 1_000_000_000
 
 
 def policy_line(rules: Iterable[Rule]) -> bytes:
@@ -47,7 +48,7 @@ def limit_lines(plan: Plan, gates: Gates, times: list[int], now: int) -> bytes:
 def _lines(gate: Gate, until: int, now: int) -> bytes:
     """What remains of a unit and when it is whole, in OpenAI's form and in the IETF's."""
     reset = until - now
-    left = str(max((gate.span - reset) * gate.limit // gate.window, 0)).encode()
+    left = str(max((gate.span - reset) * gate.units // gate.price, 0)).encode()
     words = gate.words
     seconds = str(-(-reset // _SECOND)).encode()
     return b"%b%b%b%b%b%b;t=%b\r\n" % (words[0], left, words[1], duration(reset), words[2], left, seconds)

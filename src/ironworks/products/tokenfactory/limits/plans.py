@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import gcd
 from typing import Final
 from uuid import UUID
 
@@ -65,13 +66,15 @@ class Gate:
         span: how far ahead of now its cell's time may be; step: by how much the request moves it. Nanoseconds.
         limit: how many per `window` (nanoseconds) are allowed on this host, or at once where the window is 0.
         pace: `limit` per nanosecond.
+        price, units: nanoseconds for so many units, `window` for `limit` in lowest terms: native code multiplies what
+            is below 2**31 much faster.
         words: what its header lines have around their numbers. tokens: it counts tokens. subject: whose count it is.
         personal: one end user's.
     """
 
     __slots__ = (
-        "at", "count", "high", "limit", "low", "owner", "pace", "personal", "rule", "span", "step", "subject", "tokens",
-        "window", "words",
+        "at", "count", "high", "limit", "low", "owner", "pace", "personal", "price", "rule", "span", "step", "subject",
+        "tokens", "units", "window", "words",
     )  # fmt: skip
 
     def __init__(self, key: tuple[int, int], owner: int, rule: Rule, subject: str, personal: bool) -> None:
@@ -84,6 +87,8 @@ class Gate:
         self.window = rule.window
         self.limit = rule.limit
         self.pace = rule.limit / rule.window if rule.window else 0.0
+        common = gcd(rule.window, rule.limit)
+        self.price, self.units = rule.window // common, rule.limit // common
         self.step = rule.window // rule.limit
         self.span = rule.burst * rule.window // rule.limit
         self.subject = subject
@@ -95,7 +100,7 @@ class Gate:
         What is given back is at most what has not drained away: `end` is the time up to which the debit reached. More
         would be a gift, for a cell that was idle meanwhile has lost nothing.
         """
-        spent = tokens * self.window // self.limit
+        spent = tokens * self.price // self.units
         return time + (spent if tokens >= 0 else -min(-spent, max(0, end - now)))
 
 

@@ -32,7 +32,10 @@ from uuid import UUID
 
 CELL: Final = 4
 """Words of a cell."""
-HIGH, LOW, TIME, OWNER = range(4)
+HIGH: Final = 0
+LOW: Final = 1
+TIME: Final = 2
+OWNER: Final = 3
 SLOTS: Final = 256
 """Gateway processes of one host."""
 WAYS: Final = 16

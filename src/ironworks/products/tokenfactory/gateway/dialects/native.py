@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -22,17 +22,17 @@ from ironworks.products.tokenfactory.gateway.dialects.reading import (
 from ironworks.products.tokenfactory.gateway.model import Call, Usage, malformed, upstream_failed
 from ironworks.products.tokenfactory.gateway.stream import StreamReader, rename_model
 
-CHAT = "/v1/chat/completions"
-COMPLETIONS = "/v1/completions"
-EMBEDDINGS = "/v1/embeddings"
-_LIMITS = ("max_completion_tokens", "max_tokens", "n_predict")
+CHAT: Final = "/v1/chat/completions"
+COMPLETIONS: Final = "/v1/completions"
+EMBEDDINGS: Final = "/v1/embeddings"
+_LIMITS: Final = ("max_completion_tokens", "max_tokens", "n_predict")
 """What servers take an answer's limit by. Which of several one goes by is not known: the largest is held to."""
-_NAMED_NEWLY = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9])")
+_NAMED_NEWLY: Final = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-[5-9])")
 """OpenAI's own reasoning models refuse `max_tokens`; many other servers know nothing else."""
-_CHOICES = ("n", "best_of", "n_cmpl")
-_MOST_CHOICES = 128
-_AFFINE_MESSAGES = 3
-_AFFINE_BYTES = 16_384
+_CHOICES: Final = ("n", "best_of", "n_cmpl")
+_MOST_CHOICES: Final = 128
+_AFFINE_MESSAGES: Final = 3
+_AFFINE_BYTES: Final = 16_384
 
 
 class NativeAdapter:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from ironworks.products.tokenfactory.gateway.model import Refusal, malformed
 
-MAX_MODEL_NAME = 512
-MAX_METADATA = 5
-MAX_METADATA_KEY = 64
-MAX_METADATA_VALUE = 512
-METADATA_HEADER = b"x-ironworks-metadata"
-_MOST_TOKENS = 2**31 - 1
-_MOST_USER = 512
+MAX_MODEL_NAME: Final = 512
+MAX_METADATA: Final = 5
+MAX_METADATA_KEY: Final = 64
+MAX_METADATA_VALUE: Final = 512
+METADATA_HEADER: Final = b"x-ironworks-metadata"
+_MOST_TOKENS: Final = 2**31 - 1
+_MOST_USER: Final = 512
 
 
 def read_json(body: bytes, headers: Mapping[bytes, bytes]) -> dict[str, Any]:
