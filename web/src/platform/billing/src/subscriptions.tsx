@@ -73,7 +73,7 @@ export function Subscriptions() {
           {...table}
           columns={subscriptionColumns(plans.data ?? [])}
           rowKey={(row) => row.id}
-          empty={<Empty icon="package" title={t("subscriptions")}>{t("noPlanHint")}</Empty>}
+          empty={<Empty icon="package" title={t("nobodySubscribed")}>{t("nobodySubscribedHint")}</Empty>}
         />
       </div>
     </Page>

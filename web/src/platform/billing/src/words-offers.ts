@@ -1,6 +1,8 @@
 /** Words of what the operator offers: making plans, prices and terms, and what each would change. */
 export const OFFERS = {
   newPlan: "New plan",
+  nobodySubscribed: "No account has a plan",
+  nobodySubscribedHint: "Each pays for what it uses, by calendar month. Accounts choose a plan at Billing, Plan.",
   newVersion: "New version",
   newVersionOf: "A new version of {plan}",
   planTitle: "Title",

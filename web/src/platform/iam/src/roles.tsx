@@ -1,5 +1,5 @@
 /** The roles that can be given at a scope: those that are built in, and one's own. */
-import { Link, pageAddress, resourceKey, useCan, usePlace, useTable } from "@ironworks/sdk";
+import { Link, OPERATOR, pageAddress, resourceKey, useCan, usePlace, useTable } from "@ironworks/sdk";
 import { Badge, DataTable, Empty, Page, buttonClass } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 
@@ -39,7 +39,7 @@ const COLUMNS: Column<Role>[] = [
     id: "origin", label: t("origin"), width: "7rem", value: ({ status }) => t(status.preset ? "preset" : "own"), options: [t("preset"), t("own")],
     cell: ({ status }) => (status.preset ? <Badge>{t("preset")}</Badge> : <Badge tone="info">{t("own")}</Badge>),
   },
-  { id: "scope", label: t("scope"), width: "minmax(7rem, 0.7fr)", secondary: true, value: ({ metadata }) => metadata.scope },
+  { id: "scope", label: t("scope"), width: "minmax(7rem, 0.7fr)", secondary: true, value: ({ metadata }) => (metadata.scope === OPERATOR ? t("installation") : metadata.scope) },
   { id: "permissions", label: t("permissions"), width: "8rem", align: "right", value: ({ spec }) => spec.permissions.length },
   { id: "description", label: t("description"), width: "minmax(16rem, 3fr)", secondary: true, value: ({ spec }) => spec.description },
 ];
