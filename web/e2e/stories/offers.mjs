@@ -1,4 +1,7 @@
-/** The operator offers a plan, changes and withdraws it, and sets a price and terms; a customer's people see what is theirs. */
+/**
+ * The operator offers a plan, changes and withdraws it, sets a price and terms, and says in what an account pays; a
+ * customer's people see what is theirs.
+ */
 import { forget, spend } from "../money.mjs";
 
 export default async function ({ page, url, api, signIn, open, assert }) {
@@ -10,10 +13,31 @@ export default async function ({ page, url, api, signIn, open, assert }) {
     await plan(page, url, api, assert, `team-${tag}`);
     await price(page, url, account);
     await terms(page, url, account);
+    await currency(page, url, api, assert, `abroad-${tag}`);
     await customer(page, url, api, signIn, open, assert, account, tag);
   } finally {
     await forget(api, account);
   }
+}
+
+/** An account that pays in another currency from the beginning, and in a third one later. */
+async function currency(page, url, api, assert, account) {
+  await page.goto(`${url}/s/-/overview`);
+  await page.getByRole("main").getByRole("button", { name: "New account" }).first().click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("textbox", { name: "Name", exact: true }).fill(account);
+  await dialog.getByLabel("Currency").fill("eur");
+  await dialog.getByRole("button", { name: "New account" }).click();
+  await page.getByRole("heading", { name: account, level: 1 }).waitFor();
+  await page.goto(`${url}/s/${account}/billing/payment`);
+  await page.getByText("EUR", { exact: true }).waitFor();
+  await page.getByLabel("Another one").fill("chf");
+  await page.getByLabel("From", { exact: true }).fill(new Date(Date.now() + 3 * 86_400_000).toISOString().slice(0, 10));
+  await page.getByRole("button", { name: "Set the currency" }).click();
+  await page.getByText(/^CHF/).waitFor();
+  const found = await api("GET", `/api/v1/scopes/${account}/currency`);
+  assert.deepEqual([found.currency, found.versions.map((one) => one.currency).sort()], ["EUR", ["CHF", "EUR"]]);
+  await api("DELETE", `/api/v1/scopes/-/accounts/${account}`);
 }
 
 const choose = async (page, label, option) => {

@@ -5,6 +5,7 @@ import { useState } from "react";
 
 import { ChooseAccount, NotYours, accountOf, useCredit, useMethods } from "./account.tsx";
 import { openCheckout, useCheckoutReturn } from "./checkout.ts";
+import { CurrencySection } from "./currency.tsx";
 import { showDay } from "./days.ts";
 import { DetailsForm } from "./details.tsx";
 import type { Method } from "./types.ts";
@@ -19,7 +20,10 @@ export default function PaymentPage() {
     <Page title={t("payment")} meta={account && <span className="text-sm text-muted">{account}</span>}>
       <div className="grid grid-cols-1 items-start gap-4 xl:grid-cols-2">
         {account ? <Methods account={account} /> : <Section><ChooseAccount page="payment" /></Section>}
-        <DetailsForm scope={account ?? "-"} />
+        <div className="flex min-w-0 flex-col gap-4">
+          {account && <CurrencySection account={account} />}
+          <DetailsForm scope={account ?? "-"} />
+        </div>
       </div>
     </Page>
   );

@@ -1,5 +1,5 @@
 /** What lies below a scope, as the tree it is, and making more of it. */
-import { Link, createResource, holds, levelOf, pageAddress, permissionWord, tell, useBootstrap, useGo, useQueryClient } from "@ironworks/sdk";
+import { Link, api, createResource, holds, levelOf, pageAddress, permissionWord, tell, unwrap, useBootstrap, useCan, useGo, useQueryClient } from "@ironworks/sdk";
 import type { Bootstrap, Kind, ScopeNode } from "@ironworks/sdk";
 import { Button, Callout, Dialog, Empty, Field, Input, Phase, Section, notify } from "@ironworks/ui";
 import { useState } from "react";
@@ -84,11 +84,22 @@ export function NewBelow({ kinds, scope, primary }: { kinds: Kind[]; scope: stri
   );
 }
 
+/** The account is there, whatever becomes of this: it is told and can be set on its billing pages. */
+async function payIn(account: string, currency: string): Promise<void> {
+  try {
+    await unwrap(api.PUT("/api/v1/scopes/{path}/currency", { params: { path: { path: account } }, body: { currency, valid_from: null } }));
+  } catch (error) {
+    notify("bad", t("currencyRefused", { account, currency }), { detail: tell(error) });
+  }
+}
+
 function NewDialog({ kind, word, scope, onClose }: { kind: Kind; word: string; scope: string; onClose: () => void }) {
   const go = useGo();
   const client = useQueryClient();
   const [name, setName] = useState("");
   const [shown, setShown] = useState("");
+  const [currency, setCurrency] = useState("");
+  const pays = useCan()("price:create", "-") && kind.name === "Account";
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
   const path = scope === "-" ? name : `${scope}.${name}`;
@@ -102,6 +113,7 @@ function NewDialog({ kind, word, scope, onClose }: { kind: Kind; word: string; s
       });
       await client.invalidateQueries({ queryKey: ["bootstrap"] });
       notify("ok", t("made", { path }));
+      if (currency) await payIn(path, currency);
       go(pageAddress(path, "overview"));
     } catch (error) {
       setProblem(tell(error));
@@ -120,6 +132,13 @@ function NewDialog({ kind, word, scope, onClose }: { kind: Kind; word: string; s
         <Field label={t("displayName")} optional={t("optional")}>
           {(ids) => <Input {...ids} autoComplete="off" value={shown} onChange={(event) => setShown(event.target.value)} />}
         </Field>
+        {pays && (
+          <Field label={t("currency")} hint={t("currencyHint")} optional={t("optional")}>
+            {(ids) => (
+              <Input {...ids} pattern="[A-Z]{3}" maxLength={3} autoComplete="off" spellCheck={false} value={currency} onChange={(event) => setCurrency(event.target.value.toUpperCase())} />
+            )}
+          </Field>
+        )}
         {problem && <Callout tone="bad">{problem}</Callout>}
         <Button type="submit" look="primary" busy={busy}>
           {t("new", { kind: word })}
