@@ -95,6 +95,10 @@ def test_features_come_at_run_time_and_fail_alone(stage: Stage) -> None:
     stage.tell("features")
 
 
+def test_what_one_sets_goes_along_and_sessions_end(stage: Stage) -> None:
+    stage.tell("settings")
+
+
 def test_members_come_get_a_role_and_go(stage: Stage) -> None:
     stage.tell("members")
 
