@@ -101,6 +101,9 @@ def fields(*values: object) -> bytes:
 
 
 CLOSING = (2.5, 200, 11, 4, 5, False)
+WHOLE_CLOSING = (
+    *CLOSING, 1, 2, 3, (("images", 1),), 99, 7, False, 1, 10, 20, 30, (("queue", 1, 2, "a/b"),), "", "gpt@eu",
+)  # fmt: skip
 
 
 async def close(spool: Spool, ticket: object, number: int) -> OSError | None:
@@ -162,6 +165,21 @@ async def test_a_slot_used_again_counts_for_its_new_holder_only(tmp_path: Path) 
     records = {record.request_id: record for record in dead_records(spool.directory)}
     assert records["req_1"].output_tokens == 5
     assert records["req_2"].output_tokens == 0
+    spool.release()
+
+
+async def test_what_is_kept_in_memory_is_what_is_on_disk(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, asyncio.get_running_loop(), segment=2048, sync=False)
+    for number in range(20):
+        said = (f"req_{number}", None, *OPENING)
+        spool.close(spool.open(fields(*said), 25, said), WHOLE_CLOSING, lambda problem: None)
+    kept, end = spool.read_closed(Cursor(), 100)
+    assert [record.request_id for record in kept] == [f"req_{number}" for number in range(20)]
+    read, same_end = spool.read_closed(Cursor(), 100)  # the charge failed: again, and nothing is in memory any more
+    assert end == same_end
+    on_disk = list(dead_records(spool.directory))
+    assert orjson.dumps(list(map(tuple, kept))) == orjson.dumps(list(map(tuple, read)))
+    assert read == on_disk
     spool.release()
 
 

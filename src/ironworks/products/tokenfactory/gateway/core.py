@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import orjson
@@ -42,27 +42,28 @@ if TYPE_CHECKING:
     from ironworks.products.tokenfactory.gateway.client import ClientConnection
     from ironworks.products.tokenfactory.gateway.exchange import Exchange
 
-MAX_HEADS = 10_000
-MAX_NAMES = 100_000
-MAX_ROUTES = 100_000
-_HEALTH = {"ok": 0, "degraded": 1, "unavailable": 2}
+MAX_HEADS: Final = 10_000
+MAX_NAMES: Final = 100_000
+MAX_ROUTES: Final = 100_000
+_HEALTH: Final = {"ok": 0, "degraded": 1, "unavailable": 2}
 
 
 class Named:
     """What all of a key's calls of a model tell alike, while `leg` serves them.
 
-    `fields`: of the UsageRecord, from `key_uid` to `operation`, as JSON without brackets. `line`: the header line that
-    names the model's server. `which`: the record's, see there.
+    `said`: of the UsageRecord, from `key_uid` to `operation`; `fields`: the same as JSON without brackets. `line`: the
+    header line that names the model's server. `which`: the record's, see there.
     """
 
-    __slots__ = ("fields", "leg", "line", "which")
+    __slots__ = ("fields", "leg", "line", "said", "which")
 
     def __init__(self, key: KeyView, route: Route, leg: Leg, model: str, path: str) -> None:
         self.leg = leg
         self.which = leg.which
         target = leg.target
-        who = (key.uid, key.scope, route.uid, target.uid, target.scope, target.name, leg.model, model, path)
-        self.fields = orjson.dumps(who)[1:-1]
+        payer, served_by = (str(key.uid), key.scope), (str(target.uid), target.scope, target.name)
+        self.said = (*payer, str(route.uid), *served_by, leg.model, model, path)
+        self.fields = orjson.dumps(self.said)[1:-1]
         self.line = f"x-ironworks-model: {show_path(target.scope)}/{target.name}\r\n".encode()
 
 

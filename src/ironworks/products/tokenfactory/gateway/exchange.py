@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import orjson
 
@@ -15,7 +14,7 @@ from ironworks.products.tokenfactory.budgets import Refused, Reservation
 from ironworks.products.tokenfactory.gateway.admission import find_again
 from ironworks.products.tokenfactory.gateway.cache import Kept, cache_key
 from ironworks.products.tokenfactory.gateway.dialects import Answer, affinity_of
-from ironworks.products.tokenfactory.gateway.ending import CLIENT_LEFT, NEVER
+from ironworks.products.tokenfactory.gateway.ending import CLIENT_LEFT, NEVER, clock
 from ironworks.products.tokenfactory.gateway.model import (
     NOTHING,
     Refusal,
@@ -99,9 +98,9 @@ class Exchange(Receiving):
             self._take_turn(pick)
 
     def _open(self, leg: Leg) -> None:
-        fields = self._opening(leg)
+        fields, said = self._opening(leg)
         try:
-            self._ticket = self._core.spool.open(fields, self.bill.guess(self.call))
+            self._ticket = self._core.spool.open(fields, self.bill.guess(self.call), said)
         except SpoolFull:
             raise unavailable("overloaded", "the gateway is serving as many requests as it may") from None
         except OSError:
@@ -110,13 +109,15 @@ class Exchange(Receiving):
         self._core.exchanges.add(self)
         self.watch = self._core.observers.begin(self)
 
-    def _opening(self, leg: Leg) -> bytes:
-        """The first fields of the UsageRecord, as JSON without brackets."""
+    def _opening(self, leg: Leg) -> tuple[bytes, tuple[object, ...]]:
+        """The first fields of the UsageRecord, as JSON without brackets and as they are."""
         request, call, bill, hold = self.request, self.call, self.bill, self.hold
         self._named = self._core.named(hold.key, hold.route, leg, call.model, self.api.path)
         client_id = b"null" if request.client_id is None else orjson.dumps(request.client_id)
-        rest = orjson.dumps((call.stream, call.user, call.metadata, bill.holds, bill.at, self.started_at))
-        return b'"%b",%b,%b,%b' % (request.id_bytes, client_id, self._named.fields, rest[1:-1])
+        who = (request.id, request.client_id)
+        terms = (call.stream, call.user, call.metadata, bill.holds, bill.at, self.started_at)
+        named, others = self._named.fields, orjson.dumps(terms)[1:-1]
+        return b'"%b",%b,%b,%b' % (request.id_bytes, client_id, named, others), who + self._named.said + terms
 
     def _choose(self) -> Pick:
         """The next upstream to ask, its request prepared. Raises Refusal where there is none."""
@@ -239,7 +240,7 @@ class Exchange(Receiving):
         pick.state.in_flight += 1
         self._waits_on = True
         self.tries += not fresh
-        self.asked_at = time.perf_counter()
+        self.asked_at = clock()
         self._core.upstreams.connect(pick.state, self, fresh=fresh)
 
     def on_connected(self, connection: UpstreamConnection) -> None:
@@ -249,7 +250,7 @@ class Exchange(Receiving):
         assert self.pick is not None
         self._connection = connection
         core = self._core
-        self.sent_at = time.perf_counter()
+        self.sent_at = clock()
         self.deadline = core.now() + (self.pick.leg.target.timeout or core.settings.first_byte_timeout)
         lines = b"" if self.watch is None else self.watch.sending(self.pick)
         connection.write(
@@ -309,9 +310,9 @@ class Exchange(Receiving):
 
     def _reopen(self, leg: Leg) -> None:
         """Another target serves it than the opening record says. Raises Refusal."""
-        fields = self._opening(leg)
+        fields, said = self._opening(leg)
         try:
-            self._ticket = self._core.spool.reopen(self._ticket, fields, self.bill.guess(self.call))
+            self._ticket = self._core.spool.reopen(self._ticket, fields, self.bill.guess(self.call), said)
         except OSError:
             raise unavailable("spool_unavailable", "usage cannot be recorded now, so nothing is served", 5) from None
 

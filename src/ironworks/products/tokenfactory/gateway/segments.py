@@ -24,6 +24,8 @@ from zlib import crc32
 
 import orjson
 
+from ironworks.products.tokenfactory.gateway.model import UsageRecord
+
 OPENED: Final = 1
 CLOSED: Final = 2
 BEGUN: Final = 3
@@ -78,16 +80,20 @@ class Ticket:
     Attributes:
         segment: what holds its opening. slot, generation: where its tokens are counted.
         fields: the first fields of its record, as JSON without brackets. guess: tokens of its input.
+        said: the same fields, not as JSON; None where nobody keeps them.
     """
 
-    __slots__ = ("fields", "generation", "guess", "segment", "slot")
+    __slots__ = ("fields", "generation", "guess", "said", "segment", "slot")
 
-    def __init__(self, slot: int, generation: int, fields: bytes, guess: int) -> None:
+    def __init__(
+        self, slot: int, generation: int, fields: bytes, guess: int, said: tuple[object, ...] | None = None
+    ) -> None:
         self.segment: Segment
         self.slot = slot
         self.generation = generation
         self.fields = fields
         self.guess = guess
+        self.said = said
 
     def opening(self) -> bytes:
         """The payload of its opening record."""
@@ -105,11 +111,13 @@ class Segment:
         number: its place among the process's. end: where the next record goes. closed_end: end of the last closing
             record. synced: what is on disk.
         opened: the requests whose opening is here and which are not closed, by slot.
+        kept: fields of closing records by where they begin, so that they need not be read back from JSON. What is
+            charged soon is found here; what waits longer is read from the file.
     """
 
     __slots__ = (
-        "_entered", "_fd", "_folder", "_seed", "_size", "closed_end", "end", "map", "number", "opened", "path",
-        "synced",
+        "_entered", "_fd", "_folder", "_seed", "_size", "closed_end", "end", "kept", "map", "number", "opened",
+        "path", "synced",
     )  # fmt: skip
 
     def __init__(self, directory: Path, number: int, size: int) -> None:
@@ -136,6 +144,7 @@ class Segment:
         self.end = START
         self.closed_end = self.synced = 0
         self.opened: dict[int, Ticket] = {}
+        self.kept: dict[int, tuple[object, ...]] = {}
 
     def retire(self) -> None:
         """All in it is charged: nobody is to read it."""
@@ -155,18 +164,22 @@ class Segment:
             self.closed_end = end
         return True
 
-    def read_closed(self, start: int, limit: int) -> tuple[list[bytes], int]:
-        """Up to `limit` payloads of synced closing records from `start` on, and the position after them.
+    def read_closed(self, start: int, limit: int) -> tuple[list[UsageRecord], int]:
+        """Up to `limit` synced closing records from `start` on, and the position after them.
 
-        Nobody else writes here, so what this process wrote needs no checking.
+        Nobody else writes here, so what this process wrote needs no checking. What is kept is given once.
         """
-        found: list[bytes] = []
+        found: list[UsageRecord] = []
         data, end = self.map, self.synced
         while start < end and len(found) < limit:
             _, length, kind = HEADER.unpack_from(data, start)
             stop = start + HEADER.size + length
             if kind == CLOSED:
-                found.append(data[start + HEADER.size : stop])
+                kept = self.kept.pop(start, None)
+                if kept is not None:
+                    found.append(UsageRecord._make(kept))
+                else:
+                    found.append(UsageRecord.read(orjson.loads(data[start + HEADER.size : stop])))
             start = stop
         return found, start
 

@@ -20,11 +20,10 @@ from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
 from ironworks.products.tokenfactory.gateway.model import UsageRecord
 from ironworks.products.tokenfactory.gateway.segments import (
     CLOSED,
+    HEADER,
     OPENED,
     START,
     Segment,
@@ -36,6 +35,8 @@ from ironworks.products.tokenfactory.gateway.sync import GroupSync, Then
 LOCK = "lock"
 UNFINISHED = ".new-"
 MAX_SPARES = 4
+KEPT_SEGMENTS = 2
+"""Of so many, the newest, closing records are kept in memory too; what waits longer than that is on disk alone."""
 
 
 class SpoolFull(Exception):
@@ -81,9 +82,9 @@ class Spool:
         begun = max(position, START)
         return sum(s.end - (begun if s.number == number else START) for s in self._segments if s.number >= number)
 
-    def open(self, fields: bytes, guess: int) -> Ticket:
+    def open(self, fields: bytes, guess: int, said: tuple[object, ...] | None = None) -> Ticket:
         """Record that a request begins: the first fields of its UsageRecord, as JSON without brackets, and a guess at
-        the tokens of its input.
+        the tokens of its input. `said` are the same fields, where they may be kept until they are charged.
 
         Raises SpoolFull, or OSError when nothing can be written.
         """
@@ -93,7 +94,7 @@ class Spool:
         if taken is None:
             raise SpoolFull
         slot, generation = taken
-        ticket = Ticket(slot, generation, fields, guess)
+        ticket = Ticket(slot, generation, fields, guess, said)
         try:
             segment = self._append(OPENED, ticket.opening())
         except OSError as problem:
@@ -104,9 +105,9 @@ class Spool:
         segment.opened[ticket.slot] = ticket
         return ticket
 
-    def reopen(self, ticket: Ticket, fields: bytes, guess: int) -> Ticket:
+    def reopen(self, ticket: Ticket, fields: bytes, guess: int, said: tuple[object, ...] | None = None) -> Ticket:
         """Record that the request goes elsewhere: this opening counts from now on, or, with an OSError, the old one."""
-        fresh = Ticket(ticket.slot, ticket.generation, fields, guess)
+        fresh = Ticket(ticket.slot, ticket.generation, fields, guess, said)
         fresh.segment = segment = self._append(OPENED, fresh.opening())
         ticket.segment.opened.pop(ticket.slot, None)
         segment.opened[ticket.slot] = fresh
@@ -129,6 +130,8 @@ class Spool:
             self._late.append((ticket, payload))
             then(problem)
             return
+        if ticket.said is not None:
+            segment.kept[segment.end - len(payload) - HEADER.size] = ticket.said + others
         if self._sync is None:
             segment.synced = segment.end
             then(None)
@@ -143,9 +146,9 @@ class Spool:
                 continue
             if segment.number > cursor.segment:
                 cursor = Cursor(segment.number, 0)
-            payloads, position = segment.read_closed(cursor.position, limit - len(records))
+            found, position = segment.read_closed(cursor.position, limit - len(records))
             cursor = Cursor(segment.number, position)
-            records += [UsageRecord.read(orjson.loads(payload)) for payload in payloads]
+            records += found
             if len(records) == limit:
                 break
             if segment.synced < segment.closed_end:
@@ -207,6 +210,8 @@ class Spool:
         else:
             segment = Segment(self.directory, number, self._size)
         self._segments.append(segment)
+        if len(self._segments) > KEPT_SEGMENTS:
+            self._segments[-1 - KEPT_SEGMENTS].kept.clear()
         return segment
 
     def _sync_failed(self) -> None:
