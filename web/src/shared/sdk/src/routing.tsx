@@ -97,7 +97,7 @@ export function useQueryWord(name: string, fallback = ""): [string, (value: stri
   return [params.get(name) ?? fallback, (value) => set({ [name]: value === fallback ? undefined : value })];
 }
 
-interface TableQuery {
+export interface TableQuery {
   text: string;
   sort: string;
   filters: Record<string, string>;

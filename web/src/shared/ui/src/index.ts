@@ -1,5 +1,6 @@
 /** Everything a page is built from. */
 export { catalogue, translate, fill } from "./text.ts";
+export type { Lookup, Values } from "./text.ts";
 export { cx } from "./classes.ts";
 export * from "./format.ts";
 export { adoptPreferences, followTheme, onPreferences, preferencesSaved, setPreferences, shownTheme, unsavedPreferences, usePreferences } from "./prefs.ts";
