@@ -31,16 +31,16 @@ status: .venv/.run ## show every part
 
 # every check runs, whatever the others say, and pytest has the last word
 test: .venv/.dev ## lint, types, import contracts, and every test but the long ones
-	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going --jobs=2 lint || touch .venv/.lint-failed
+	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going --jobs=2 lint bytecode || touch .venv/.lint-failed
 	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) -m "not long"
 	@test ! -e .venv/.lint-failed
 
 test-all: .venv/.dev ## the long ones too
-	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going --jobs=2 lint || touch .venv/.lint-failed
+	@rm -f .venv/.lint-failed; $(MAKE) --no-print-directory --keep-going --jobs=2 lint bytecode || touch .venv/.lint-failed
 	@END_WITH_PARENT=1 exec $(bin)/python -m pytest -q -n $(JOBS) --timeout 3600
 	@test ! -e .venv/.lint-failed
 
-.PHONY: ruff types imports web
+.PHONY: ruff types imports web bytecode
 lint: web types imports ruff
 ruff: .venv/.dev
 	@$(bin)/ruff check --quiet .
@@ -49,6 +49,10 @@ types: .venv/.dev
 	@$(bin)/mypy
 imports: .venv/.dev
 	@PYTHONPATH=. $(bin)/lint-imports
+
+# compiled once beside the checks, what tests import is not compiled by each worker at the same time
+bytecode: .venv/.dev
+	@$(bin)/python -m pytest -q --collect-only >/dev/null 2>&1 || true
 
 web: .venv/.dev
 	@$(bin)/python web/build/console.py check
