@@ -3220,6 +3220,7 @@ CREATE TRIGGER tells_insert AFTER INSERT ON platform_audit.record REFERENCING NE
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_console.feature REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', '''''::ltree')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_console.feature_switch REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', 'scope')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_iam.invitation REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invitations', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_iam.session REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('me', 'text2ltree(user_uid::text)')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_invoices.billing_details REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_invoices.close REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_invoices.credit_note REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
@@ -3242,6 +3243,8 @@ CREATE TRIGGER tells_insert AFTER INSERT ON platform_policy.quota_override REFER
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_pricing.account_currency REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_pricing.price REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_pricing.price_terms REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_registry.entry REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('registry', '''''::ltree')
+CREATE TRIGGER tells_insert AFTER INSERT ON platform_reports.cost_rate REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('cost-rates', '''''::ltree')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.charge REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.plan REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('plans', '''''::ltree')
 CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.plan_span REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
@@ -3250,7 +3253,9 @@ CREATE TRIGGER tells_insert AFTER INSERT ON platform_subscriptions.suggestion RE
 CREATE TRIGGER tells_insert AFTER INSERT ON tokenfactory_gateway.target_state REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('route-health', 'scope')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_console.feature REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', '''''::ltree')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_console.feature_switch REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('features', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_iam."user" REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('me', 'text2ltree(uid::text)')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_iam.invitation REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invitations', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_iam.session REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('me', 'text2ltree(user_uid::text)')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_invoices.billing_details REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_invoices.close REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_invoices.credit_note REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('invoices', 'scope')
@@ -3270,6 +3275,7 @@ CREATE TRIGGER tells_update AFTER UPDATE ON platform_policy.quota_override REFER
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_pricing.account_currency REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_pricing.price REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_pricing.price_terms REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('prices', 'scope')
+CREATE TRIGGER tells_update AFTER UPDATE ON platform_registry.entry REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('registry', '''''::ltree')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_subscriptions.charge REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_subscriptions.plan REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('plans', '''''::ltree')
 CREATE TRIGGER tells_update AFTER UPDATE ON platform_subscriptions.plan_span REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION shared.touch('subscriptions', 'scope')
@@ -3473,3 +3479,4 @@ tokenfactory_limits.allowing(path text) returns TABLE(uid uuid, home text, spec 
 tokenfactory_responses.place() returns ltree owner ironworks_owner, run by ironworks_gateway
 tokenfactory_routing.refuse_second_name() returns trigger security definer owner ironworks_system, run by nobody
 tokenfactory_routing.request_check(target uuid) returns boolean security definer owner ironworks_system, run by ironworks_api
+tokenfactory_routing.routes_to(external uuid) returns SETOF uuid security definer owner ironworks_system, run by ironworks_api
