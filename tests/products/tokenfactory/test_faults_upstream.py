@@ -72,6 +72,21 @@ async def test_a_blackholed_replica_costs_one_connect_timeout_and_no_request(
     assert len(upstream.received) == 15
 
 
+async def test_what_a_model_cannot_read_is_the_callers_error_and_no_fault_of_its_replica(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "what is it?"}, image]}]
+    async with run_world(tmp_path / "spool", [target("reads-text-alone", upstream.address)]) as world:
+        asked: dict[str, object] = {"model": "reads-text-alone", "messages": messages}
+        for answer, _ in [await ask(world, **asked, stream=stream) for stream in (False, True, False, True)]:
+            assert answer.status_code == 400
+            assert answer.json()["error"]["message"].startswith("image input is not supported")
+        async with world.http() as http:
+            assert "ironworks_gateway_replicas_ejected 0.0" in (await http.get("/metrics")).text
+        assert (await ask(world, model="reads-text-alone"))[0].status_code == 200
+
+
 async def test_all_replicas_blackholed(tmp_path: Path) -> None:
     with blackhole() as one, blackhole() as other:
         async with run_world(tmp_path / "spool", [target("plain", one, other)], connect_timeout=0.3) as world:

@@ -294,6 +294,16 @@ async def html(upstream: Upstream, received: Received, writer: asyncio.StreamWri
     whole(writer, b"<html>hello</html>", kind="text/html")
 
 
+async def reads_text_alone(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
+    """As llama.cpp's server says it of a model without a projector."""
+    if not any(isinstance(message["content"], list) for message in received.body["messages"]):
+        await plain(upstream, received, writer)
+        return
+    message = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+    error = {"error": {"code": 500, "message": message, "type": "server_error"}}
+    whole(writer, json.dumps(error).encode(), "500 Internal Server Error")
+
+
 async def bad_gateway(upstream: Upstream, received: Received, writer: asyncio.StreamWriter) -> None:
     whole(writer, b"<html>nginx</html>", "502 Bad Gateway", "text/html")
 
@@ -395,6 +405,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "dies-at-once": dies_at_once,
     "html": html,
     "bad-gateway": bad_gateway,
+    "reads-text-alone": reads_text_alone,
     "error-as-200": error_as_200,
     "too-long": too_long,
     "unauthorized": unauthorized,

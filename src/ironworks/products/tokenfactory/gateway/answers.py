@@ -20,6 +20,8 @@ _LONGEST: Final = 1000
 _NO_DETAILS: dict[str, int] = {}
 _ABOUT_THE_REQUEST: Final = frozenset({400, 409, 413, 415, 422})
 """Statuses that are the caller's business; an upstream's others are between it and us."""
+_CANNOT_READ: Final = re.compile(r"(?:image|audio|video) input is not supported\b")
+"""How llama.cpp's server says under a 500 that its model takes text alone."""
 _NOT_GENERATED: Final = frozenset({"role", "finish_reason", "id", "type", "object", "index", "logprobs"})
 
 
@@ -39,6 +41,11 @@ def is_answer(answer: Mapping[str, Any] | None) -> bool:
         and not answer.get("error")
         and (isinstance(answer.get("choices"), list) or isinstance(answer.get("data"), list))
     )
+
+
+def status_of(status: int, answer: Mapping[str, Any] | None) -> int:
+    """An upstream's status, or 400 where it says that it failed for what is the caller's doing: no fault of its own."""
+    return 400 if status == 500 and _CANNOT_READ.match(_message(answer) or "") else status
 
 
 def refusal_of(status: int, answer: Mapping[str, Any] | None, conceal: Callable[[str], str]) -> Refusal:

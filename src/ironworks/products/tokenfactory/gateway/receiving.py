@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-from ironworks.products.tokenfactory.gateway.answers import conceal, parse_answer, refusal_of
+from ironworks.products.tokenfactory.gateway.answers import conceal, parse_answer, refusal_of, status_of
 from ironworks.products.tokenfactory.gateway.cache import Kept
 from ironworks.products.tokenfactory.gateway.counting import generated_text
 from ironworks.products.tokenfactory.gateway.dialects import Answer, Reader
@@ -187,13 +187,15 @@ class Receiving(Ending):
             self._respond_otherwise(self.api.otherwise)
             return
         if self._status != 200:
-            if self._status >= 500:
-                self._state_failed(f"it answered {self._status}")
-            elif self._status == 429 and self.pick is not None:
+            told = parse_answer(body)
+            status = status_of(self._status, told)
+            if status >= 500:
+                self._state_failed(f"it answered {status}")
+            elif status == 429 and self.pick is not None:
                 self._tried = (*self._tried, self.pick.state)
                 self._leave_replica()
-            if self._status not in _ELSEWHERE or not self._try_elsewhere(f"it answered {self._status}"):
-                self._fail(self._told_later(refusal_of(self._status, parse_answer(body), self._conceal)))
+            if status not in _ELSEWHERE or not self._try_elsewhere(f"it answered {status}"):
+                self._fail(self._told_later(refusal_of(status, told, self._conceal)))
             return
         try:
             answer = self._adapter.answer(self.call, self._content_type, body)
