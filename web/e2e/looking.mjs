@@ -54,7 +54,7 @@ export async function look(page, shots, name, theme, assert) {
   await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
   await page.waitForFunction((wanted) => document.documentElement.dataset.theme === wanted, theme);
   await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-  await page.waitForTimeout(60);
+  await page.waitForFunction(() => document.getAnimations().every((one) => one.playState === "finished" || one.effect?.getTiming().iterations === Infinity));
   if (shots) await page.screenshot({ path: `${shots}/${name}-${theme}.png` });
   assert.deepEqual(await violations(page, theme === THEMES[0] ? null : OF_COLOURS), [], `${name}, ${theme}`);
 }

@@ -1,6 +1,6 @@
 /** What was earned, what it cost, and what is still owed: for the operator. */
 import { Link, live, pageAddress, tell, useCan, usePlace, useQuery, useQueryWord } from "@ironworks/sdk";
-import { Button, Callout, Choice, Empty, Page, Section, Skeleton, Stat, TimeChart, formatMoney, parseMoney } from "@ironworks/ui";
+import { Button, Callout, Choice, Empty, Page, Section, Skeleton, Stat, TimeChart, formatMoney, marked, parseMoney } from "@ironworks/ui";
 import { useMemo } from "react";
 
 import { accountOf, fetchReport } from "./account.tsx";
@@ -120,7 +120,7 @@ function Chart({ rows, names, labels, from, currency, label }: ChartProps) {
 
 function Uncosted({ rows, currency }: { rows: Figures[]; currency: string }) {
   const nano = totalOf(rows, "uncosted", currency);
-  return nano === 0n ? null : <p className="pt-3 text-xs text-faint">{t("uncostedHint", { amount: formatMoney(nano, currency) })}</p>;
+  return nano === 0n ? null : <p className="pt-3 text-xs text-faint">{marked(t("uncostedHint", { amount: formatMoney(nano, currency) }))}</p>;
 }
 
 function Owed({ title, rows, of, page }: { title: string; rows: Figures[] | undefined; of: string; page: string }) {

@@ -1,7 +1,7 @@
 /** All kinds that the caller may read, by the part of the system that owns them. */
 import { Link, kindAddress, permissionWord, useBootstrap, usePlace } from "@ironworks/sdk";
 import type { Kind } from "@ironworks/sdk";
-import { Icon, Page, Section, words } from "@ironworks/ui";
+import { Icon, Page, Section, marked, words } from "@ironworks/ui";
 
 import { t } from "./words.ts";
 
@@ -40,7 +40,7 @@ export default function Catalogue() {
                   <Link to={kindAddress(scope, kind.plural)} className="flex items-center gap-3 px-4 py-2 hover:bg-hover">
                     <div className="min-w-0 flex-1">
                       <p className="font-medium">{words(kind.plural)}</p>
-                      <p className="clip-line text-xs text-faint">{kind.description}</p>
+                      <p className="clip-line text-xs text-faint">{marked(kind.description)}</p>
                     </div>
                     <Icon name="right" className="text-faint" />
                   </Link>

@@ -4,7 +4,7 @@
  */
 import { ApiError, tell, useReferenceOptions } from "@ironworks/sdk";
 import type { Document, FieldProblem, KindDetail } from "@ironworks/sdk";
-import { Callout, Choice, Section, YamlEditor } from "@ironworks/ui";
+import { Callout, Choice, Section, YamlEditor, marked } from "@ironworks/ui";
 import { SchemaForm } from "@ironworks/ui/form";
 import { useEffect, useMemo, useRef } from "react";
 
@@ -100,7 +100,7 @@ function DocumentForm({ kind, at, document, onChange, problems, editing }: Docum
   const { metadata, spec } = useMemo(() => parted(problems), [problems]);
   return (
     <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(20rem,28rem)]">
-      <Section title={kind.name} hint={kind.description.replaceAll("`", "")}>
+      <Section title={kind.name} hint={marked(kind.description)}>
         <SchemaForm
           schema={kind.spec_schema}
           value={document.spec}

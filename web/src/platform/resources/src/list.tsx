@@ -4,7 +4,7 @@ import {
   useQueryWord, useResources, useTable,
 } from "@ironworks/sdk";
 import type { Kind, Resource } from "@ironworks/sdk";
-import { CodeBlock, DataTable, Empty, Page, Phase, Time, buttonClass, cx, words } from "@ironworks/ui";
+import { CodeBlock, DataTable, Empty, Page, Phase, Time, buttonClass, cx, marked, words } from "@ironworks/ui";
 import type { Column } from "@ironworks/ui";
 import { useMemo } from "react";
 
@@ -114,7 +114,7 @@ function NoneYet({ kind, mayCreate, scope }: { kind: Kind; mayCreate: boolean; s
         )
       }
     >
-      <p>{kind.description}</p>
+      <p>{marked(kind.description)}</p>
       {mayCreate ? (
         <div className="mt-3 text-left">
           <p className="mb-1.5 text-center text-xs text-faint">{t("noneCreate")}</p>

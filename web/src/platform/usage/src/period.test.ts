@@ -26,9 +26,11 @@ it("falls back to a day where the moments are none, or in the wrong order", () =
   expect(asked({ range: "custom", from: "2026-11-20T02:00:00Z", to: "2026-11-20T01:00:00Z" }).span).toBe("day");
 });
 
-it("takes what was drawn over a chart, at least a step of it", () => {
-  expect(within(1795255230, 1795262400, "hour")).toEqual({ range: "custom", from: "2026-11-21T10:00:00.000Z", to: "2026-11-21T12:00:00.000Z" });
-  expect(within(1795255230, 1795255240, "minute")).toEqual({ range: "custom", from: "2026-11-21T10:00:00.000Z", to: "2026-11-21T10:01:00.000Z" });
+it("takes the steps whose points were drawn over, the one that is not over yet too", () => {
+  const at = (time: string) => Date.parse(`2026-11-21T${time}Z`) / 1000;
+  const chosen = (from: string, to: string) => ({ range: "custom", from: `2026-11-21T${from}:00.000Z`, to: `2026-11-21T${to}:00.000Z` });
+  expect(within(at("09:40:00"), at("11:59:50"), "hour")).toEqual(chosen("10:00", "13:00"));
+  expect(within(at("10:00:10"), at("10:00:20"), "minute")).toEqual(chosen("10:00", "10:01"));
 });
 
 it("writes a moment as the browser's own field takes it", () => {

@@ -37,11 +37,11 @@ function customOf(since: number, to: string | null, now: number): Period | null 
 
 const floor = (at: number, step: Step): number => Math.floor(at / STEP_MS[step]) * STEP_MS[step];
 
-/** The words of the address for what lies between two moments of a chart, in Unix seconds. */
+/** The words of the address for what lies between two moments of a chart, in Unix seconds: the steps whose points lie there. */
 export function within(from: number, to: number, step: Step): { range: string; from: string; to: string } {
-  const first = floor(from * 1000, step);
-  const last = Math.max(Math.ceil((to * 1000) / STEP_MS[step]) * STEP_MS[step], first + STEP_MS[step]);
-  return { range: "custom", from: new Date(first).toISOString(), to: new Date(last).toISOString() };
+  const nearest = (at: number) => Math.round((at * 1000) / STEP_MS[step]) * STEP_MS[step];
+  const last = nearest(to) + STEP_MS[step]; // a point stands for what follows it, the last one for what is not over yet
+  return { range: "custom", from: new Date(nearest(from)).toISOString(), to: new Date(last).toISOString() };
 }
 
 /** A moment as a field for date and time has it: in the browser's zone, to the minute. */

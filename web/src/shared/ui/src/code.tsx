@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 
 import { IconButton } from "./button.tsx";
 import { cx } from "./classes.ts";
@@ -7,6 +7,12 @@ import { t } from "./words.ts";
 
 export async function copyText(text: string): Promise<void> {
   await navigator.clipboard.writeText(text);
+}
+
+/** What stands between backquotes in a description, names of fields and commands, as code. */
+export function marked(text: string): ReactNode {
+  if (!text.includes("`")) return text;
+  return text.split("`").map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
 }
 
 interface CopyProps {

@@ -26,7 +26,7 @@ export type { Tone, ConditionView } from "./status.tsx";
 export { Time, useNow } from "./time.tsx";
 export { Page, Section, Facts, Stat, Empty, Callout, Skeleton, Loading, ErrorBoundary, Failure } from "./layout.tsx";
 export type { Fact } from "./layout.tsx";
-export { CodeBlock, CopyButton, Id, copyText } from "./code.tsx";
+export { CodeBlock, CopyButton, Id, copyText, marked } from "./code.tsx";
 export { DataTable } from "./table.tsx";
 export { isTyping } from "./typing.ts";
 export { emptyState } from "./arrange.ts";

@@ -6,6 +6,7 @@ import { useMemo, useState } from "react";
 import type { ReactNode } from "react";
 
 import { Button, IconButton } from "../button.tsx";
+import { marked } from "../code.tsx";
 import type { Option } from "../combobox.tsx";
 import { Field, Switch } from "../field.tsx";
 import { Callout } from "../layout.tsx";
@@ -125,12 +126,6 @@ function Node({ field, path }: { field: FieldSchema; path: Path }) {
     default:
       return <LeafNode {...props} hint={hint} />;
   }
-}
-
-/** Descriptions write names of fields between backquotes. */
-function marked(text: string): ReactNode {
-  if (!text.includes("`")) return text;
-  return text.split("`").map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
 }
 
 export interface NodeProps {
