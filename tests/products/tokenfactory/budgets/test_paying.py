@@ -73,7 +73,7 @@ async def test_without_a_budget_nothing_is_held(tmp_path: Path, upstream: Upstre
     async with paying(tmp_path, upstream, elsewhere) as world:
         assert (await post(world, chat())).status_code == 200
         (record,) = await world.ledger.expect(1)
-        assert record.holds == []
+        assert not record.holds
         assert "max_tokens" not in upstream.received[0].body
 
 
@@ -201,7 +201,7 @@ async def test_what_has_no_price_cannot_be_held_to_a_budget(tmp_path: Path, upst
         assert (await post(world, chat())).status_code == 200
         (record,) = await world.ledger.expect(1)
         assert record.cost_nano == -1
-        assert record.holds == []
+        assert not record.holds
 
 
 async def test_while_the_ledger_is_away_closed_refuses_and_open_serves(tmp_path: Path, upstream: Upstream) -> None:
@@ -215,7 +215,7 @@ async def test_while_the_ledger_is_away_closed_refuses_and_open_serves(tmp_path:
             else:
                 assert answer.status_code == 200
                 (record,) = await world.ledger.expect(1)
-                assert record.holds == []
+                assert not record.holds
                 async with world.http() as http:
                     shown = (await http.get("/metrics")).text
                 assert "ironworks_gateway_budget_outside" in shown
