@@ -18,21 +18,8 @@ export default function KeyPage() {
   const { data, error, isPending } = useResource(PLURAL, at, name);
   if (error) return <Callout tone="bad">{tell(error)}</Callout>;
   if (isPending) return <Loading />;
-  return data ? <Shown item={data as unknown as Key} /> : <Gone name={name} />;
-}
-
-function Gone({ name }: { name: string }) {
-  const { scope } = usePlace();
-  const list = (
-    <Link to={pageAddress(scope, "keys")} className={buttonClass("normal")}>
-      {t("title")}
-    </Link>
-  );
-  return (
-    <Empty icon="search" title={t("gone", { name })} actions={list}>
-      {t("goneHint")}
-    </Empty>
-  );
+  if (!data) return <Empty icon="search" title={t("gone", { name })}>{t("goneHint")}</Empty>;
+  return <Shown item={data as unknown as Key} />;
 }
 
 function Shown({ item }: { item: Key }) {
